@@ -1,0 +1,79 @@
+//! Entries while they are gathered: the families add them under their catalog ids, and the
+//! dependencies in pg_depend are resolved to entries once all are there.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::pg::Oid;
+use crate::toc::{Entry, EntryId};
+
+use super::Unsupported;
+
+/// An object as pg_depend names it, its columns included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ObjectId {
+    pub(super) class: Oid,
+    pub(super) oid: Oid,
+}
+
+impl ObjectId {
+    pub(super) fn new(class: Oid, oid: u32) -> Self {
+        ObjectId {
+            class,
+            oid: Oid(oid),
+        }
+    }
+}
+
+/// The entries gathered so far.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    pub(super) entries: Vec<Entry>,
+    /// Which entry creates which object. Several objects may be one entry's (a view and its rule,
+    /// a table and its row type and its inline defaults).
+    objects: HashMap<ObjectId, EntryId>,
+    /// Dependencies that pg_depend doesn't hold, or that point the other way.
+    extra: Vec<(EntryId, ObjectId)>,
+    pub(super) unsupported: Vec<Unsupported>,
+    /// Objects that an extension brings: never entries of their own.
+    pub(super) extension_members: HashSet<ObjectId>,
+}
+
+impl Builder {
+    /// Adds the entry that creates `object`.
+    pub(super) fn add(&mut self, object: ObjectId, entry: Entry) -> EntryId {
+        let id = self.add_part(entry);
+        self.objects.insert(object, id);
+        id
+    }
+
+    /// Adds an entry that creates no object of its own (a comment, a grant, a table's rows).
+    pub(super) fn add_part(&mut self, entry: Entry) -> EntryId {
+        let id = EntryId(self.entries.len() as u32);
+        self.entries.push(entry);
+        id
+    }
+
+    /// Says that the entry `id` also creates `object`: what depends on that depends on `id`, and
+    /// what that depends on `id` depends on.
+    pub(super) fn also_creates(&mut self, id: EntryId, object: ObjectId) {
+        self.objects.insert(object, id);
+    }
+
+    /// The entry that creates `object`, if one was added.
+    pub(super) fn creator(&self, object: ObjectId) -> Option<EntryId> {
+        self.objects.get(&object).copied()
+    }
+
+    /// Says that the entry `id` needs `object`, whoever creates it.
+    pub(super) fn needs(&mut self, id: EntryId, object: ObjectId) {
+        self.extra.push((id, object));
+    }
+
+    /// Reports what can't be moved.
+    pub(super) fn unsupported(&mut self, object: impl Into<String>, why: impl Into<String>) {
+        self.unsupported.push(Unsupported {
+            object: object.into(),
+            why: why.into(),
+        });
+    }
+}

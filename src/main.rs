@@ -1,0 +1,3 @@
+//! The `pgconvoy` binary: everything is in the library.
+
+fn main() {}

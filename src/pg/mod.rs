@@ -1,0 +1,16 @@
+//! Pure PostgreSQL knowledge: names and quoting, versions, lock modes, COPY formats, errors.
+//! Nothing here does I/O, and every room may use it.
+
+mod copy_format;
+mod ident;
+mod lock;
+mod oid;
+mod server_error;
+mod version;
+
+pub use copy_format::RowFormat;
+pub use ident::{QualifiedName, quote_ident, quote_literal};
+pub use lock::LockMode;
+pub use oid::{Oid, class};
+pub use server_error::ServerError;
+pub use version::ServerVersion;

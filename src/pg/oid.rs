@@ -1,0 +1,42 @@
+//! Object identifiers, and those of the system catalogs that pg_depend names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An object identifier.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+pub struct Oid(pub u32);
+
+impl Oid {
+    /// The first OID that initdb doesn't hand out (source: access/transam.h, FirstNormalObjectId).
+    pub const FIRST_NORMAL: Oid = Oid(16384);
+}
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The system catalogs' own OIDs, as `classid` in pg_depend (source: catalog/pg_*.h).
+pub mod class {
+    #![allow(missing_docs, reason = "each constant is the catalog's own name")]
+    use super::Oid;
+
+    pub const PG_TYPE: Oid = Oid(1247);
+    pub const PG_PROC: Oid = Oid(1255);
+    pub const PG_CLASS: Oid = Oid(1259);
+    pub const PG_AUTHID: Oid = Oid(1260);
+    pub const PG_DATABASE: Oid = Oid(1262);
+    pub const PG_ATTRDEF: Oid = Oid(2604);
+    pub const PG_CONSTRAINT: Oid = Oid(2606);
+    pub const PG_NAMESPACE: Oid = Oid(2615);
+    pub const PG_REWRITE: Oid = Oid(2618);
+    pub const PG_TRIGGER: Oid = Oid(2620);
+    pub const PG_EXTENSION: Oid = Oid(3079);
+    pub const PG_POLICY: Oid = Oid(3256);
+    pub const PG_COLLATION: Oid = Oid(3456);
+}

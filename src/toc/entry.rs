@@ -1,0 +1,102 @@
+//! Entries, and the list of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::{Kind, Section};
+use super::table::TableData;
+
+/// An entry's place in its [`Toc`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntryId(pub u32);
+
+/// One thing to move.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// The schema it lives in, unquoted; none for what lives in no schema.
+    pub schema: Option<String>,
+    /// pg_dump's tag, unquoted: a table's name; "orders orders_pkey" for what belongs to a table;
+    /// "f(integer)" for a function; "TABLE orders" for a comment or a grant.
+    pub name: String,
+    /// The owning role, unquoted; none where the kind has no owner of its own.
+    pub owner: Option<String>,
+    /// The SQL that creates it: statements, each ended by `;` and a newline. Empty for data.
+    /// Never sets the owner: that is derived from `drop`, as pg_restore does.
+    pub create: String,
+    /// The SQL that drops it: `DROP kind name;`. Empty where dropping its parent does it.
+    pub drop: String,
+    /// What must be restored first.
+    pub depends_on: Vec<EntryId>,
+    /// What is known of the rows, for [`Kind::TableData`] of a live source.
+    pub table: Option<TableData>,
+}
+
+impl Entry {
+    /// An entry of `kind` with nothing but its name; the fields are filled in by struct update.
+    pub fn new(kind: Kind, schema: Option<&str>, name: impl Into<String>) -> Self {
+        Entry {
+            kind,
+            schema: schema.map(str::to_owned),
+            name: name.into(),
+            owner: None,
+            create: String::new(),
+            drop: String::new(),
+            depends_on: Vec::new(),
+            table: None,
+        }
+    }
+
+    /// The section it is restored in.
+    pub fn section(&self) -> Section {
+        self.kind.section()
+    }
+
+    /// The entry as people name it: `TABLE public.orders`.
+    pub fn title(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{} {}.{}", self.kind, schema, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+
+    /// The statement that gives it to `owner`, or none where the kind has no owner
+    /// (source: pg_backup_archiver.c, _getObjectDescription).
+    pub fn owner_sql(&self, owner: &str) -> Option<String> {
+        let object = self
+            .drop
+            .strip_prefix("DROP ")?
+            .trim_end()
+            .strip_suffix(';')?;
+        self.owner.as_ref()?;
+        Some(format!(
+            "ALTER {object} OWNER TO {};\n",
+            crate::pg::quote_ident(owner)
+        ))
+    }
+}
+
+/// The table of contents: entries in restoring order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Toc {
+    /// The entries. An entry's [`EntryId`] is its index here.
+    pub entries: Vec<Entry>,
+}
+
+impl Toc {
+    /// The entries with their ids, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .map(|(i, entry)| (EntryId(i as u32), entry))
+    }
+
+    /// The entry with this id.
+    ///
+    /// # Panics
+    /// If the id is another Toc's.
+    pub fn entry(&self, id: EntryId) -> &Entry {
+        &self.entries[id.0 as usize]
+    }
+}

@@ -1,0 +1,50 @@
+//! What a live source knows of a table's rows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pg::{QualifiedName, RowFormat};
+
+/// A table's rows: which columns travel, how, and how much there is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableData {
+    /// The table.
+    pub relation: QualifiedName,
+    /// The columns that travel, in the source's order, unquoted; generated ones don't.
+    pub columns: Vec<String>,
+    /// The format the rows travel in.
+    pub format: RowFormat,
+    /// Why not binary: the column and what about its type, for people.
+    pub text_because: Option<String>,
+    /// How big it is.
+    pub size: TableSize,
+    /// The columns of the primary key, or else of a unique index over NOT NULL columns.
+    pub key: Vec<KeyColumn>,
+    /// An unlogged table is empty after a crash of its server.
+    pub unlogged: bool,
+    /// Whether ctid ranges make sense: a table of the heap access method.
+    pub heap: bool,
+    /// Only the rows that meet this condition travel (an extension's configuration table).
+    pub condition: Option<String>,
+}
+
+/// A table's size, as its catalog knows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSize {
+    /// Pages of the heap itself, 8 KiB each as a rule, from the file's length.
+    pub pages: u64,
+    /// Bytes of heap and TOAST.
+    pub bytes: u64,
+    /// Rows, as last estimated; 0 where never analyzed.
+    pub rows: u64,
+    /// Bytes of its indexes.
+    pub index_bytes: u64,
+}
+
+/// A column of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyColumn {
+    /// The column, unquoted.
+    pub name: String,
+    /// Its type, as `format_type` renders it.
+    pub type_name: String,
+}
