@@ -1,1 +1,12 @@
-//! (room plan)
+//! Planning: a table of contents becomes a graph of steps. Pure: same input, same plan.
+
+mod build;
+mod chunks;
+mod post_data;
+mod rank;
+mod step;
+
+pub use build::{PlanInput, Preparations, build};
+pub use chunks::Splitting;
+pub use rank::ranks;
+pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId};

@@ -4,10 +4,17 @@
 //! rewrites an entry works from its kind and SQL alone; size, key and columns are extras that a
 //! live source knows. Nothing here does I/O.
 
+mod chunk;
 mod entry;
+mod finding;
 mod kind;
+mod sql;
 mod table;
 
+pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
+pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
+#[cfg(test)]
+pub(crate) use table::test_table;
 pub use table::{KeyColumn, TableData, TableSize};

@@ -23,6 +23,9 @@ pub struct TableData {
     pub unlogged: bool,
     /// Whether ctid ranges make sense: a table of the heap access method.
     pub heap: bool,
+    /// Quantiles of the key's first column, as text, ends included, from the source's statistics:
+    /// where sources before PostgreSQL 14 are cut. Empty where not known or not needed.
+    pub key_bounds: Vec<String>,
     /// Only the rows that meet this condition travel (an extension's configuration table).
     pub condition: Option<String>,
 }
@@ -47,4 +50,24 @@ pub struct KeyColumn {
     pub name: String,
     /// Its type, as `format_type` renders it.
     pub type_name: String,
+}
+
+/// A table for unit tests: binary, two columns, no size.
+#[cfg(test)]
+pub(crate) fn test_table(name: &str) -> TableData {
+    TableData {
+        relation: QualifiedName::new("public", name),
+        columns: vec!["id".into(), "note".into()],
+        format: RowFormat::Binary,
+        text_because: None,
+        size: TableSize::default(),
+        key: vec![KeyColumn {
+            name: "id".into(),
+            type_name: "integer".into(),
+        }],
+        unlogged: false,
+        heap: true,
+        key_bounds: Vec::new(),
+        condition: None,
+    }
 }

@@ -1,0 +1,180 @@
+//! Which tables are split, which are gathered, and where.
+
+use crate::toc::{ChunkRange, TableData};
+
+use super::step::{Chunk, TableId};
+
+/// Tables below this travel several to a transaction.
+const SMALL: u64 = 4 << 20;
+/// What a gathered transaction carries at most.
+const GATHER_BYTES: u64 = 16 << 20;
+/// How many tables a gathered transaction loads at most: each holds locks on the table, its TOAST
+/// table and that one's index, and max_locks_per_transaction is 64 unless changed.
+const GATHER_TABLES: usize = 64;
+/// A chunk isn't made smaller than this: each costs a transaction and a commit.
+const CHUNK_MIN: u64 = 32 << 20;
+/// A chunk isn't made bigger than this: a crash loses at most one chunk a worker.
+const CHUNK_MAX: u64 = 1 << 30;
+/// So many chunks for each worker, so that none ends long after the others.
+const CHUNKS_PER_JOB: u64 = 8;
+
+/// How the source lets tables be split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Splitting {
+    /// By ctid ranges: TID range scans exist (PostgreSQL 14).
+    Pages,
+    /// By ranges of the key: a ctid range would scan the whole table.
+    Keys,
+}
+
+/// The chunks of all tables, grouped as they are to be copied: each group is one step.
+pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) -> Vec<Vec<Chunk>> {
+    let total: u64 = tables.iter().map(|table| table.size.bytes).sum();
+    let wanted = (total / (jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(CHUNK_MIN, CHUNK_MAX);
+    let mut groups = Vec::new();
+    let mut gathered: Vec<Chunk> = Vec::new();
+    let mut gathered_bytes = 0;
+    for (index, table) in tables.iter().enumerate() {
+        let id = TableId(index as u32);
+        let bytes = table.size.bytes;
+        if bytes >= SMALL {
+            let ranges = split(table, splitting, wanted);
+            let each = bytes / ranges.len() as u64;
+            let chunks = ranges.into_iter().map(|range| Chunk {
+                table: id,
+                range,
+                bytes: each,
+            });
+            groups.extend(chunks.map(|chunk| vec![chunk]));
+            continue;
+        }
+        if gathered.len() == GATHER_TABLES || gathered_bytes + bytes > GATHER_BYTES {
+            groups.push(std::mem::take(&mut gathered));
+            gathered_bytes = 0;
+        }
+        gathered_bytes += bytes;
+        gathered.push(Chunk {
+            table: id,
+            range: ChunkRange::Whole,
+            bytes,
+        });
+    }
+    if !gathered.is_empty() {
+        groups.push(gathered);
+    }
+    groups
+}
+
+/// The ranges of one table.
+fn split(table: &TableData, splitting: Splitting, wanted: u64) -> Vec<ChunkRange> {
+    let parts = table.size.bytes.div_ceil(wanted);
+    if parts < 2 || table.condition.is_some() {
+        return vec![ChunkRange::Whole];
+    }
+    match splitting {
+        Splitting::Pages if table.heap => by_pages(table.size.pages, parts),
+        Splitting::Keys if table.heap => by_keys(table, parts),
+        _ => vec![ChunkRange::Whole],
+    }
+}
+
+/// Equal ranges of heap pages; the last is open, as the table may have grown since.
+fn by_pages(pages: u64, parts: u64) -> Vec<ChunkRange> {
+    let parts = parts.min(pages.max(1));
+    let bound = |part: u64| pages * part / parts;
+    (0..parts)
+        .map(|part| ChunkRange::Pages {
+            from: bound(part),
+            to: (part + 1 < parts).then(|| bound(part + 1)),
+        })
+        .collect()
+}
+
+/// Ranges between the bounds that the source's own histogram of the key gives, open at both ends.
+fn by_keys(table: &TableData, parts: u64) -> Vec<ChunkRange> {
+    let bounds = &table.key_bounds;
+    let (Some(key), true) = (table.key.first(), bounds.len() > 2) else {
+        return vec![ChunkRange::Whole];
+    };
+    let inner = &bounds[1..bounds.len() - 1];
+    let cuts = (parts - 1).min(inner.len() as u64);
+    let mut picked: Vec<&String> = (1..=cuts)
+        .map(|cut| &inner[((inner.len() as u64 * cut / (cuts + 1)) as usize).min(inner.len() - 1)])
+        .collect();
+    picked.dedup();
+    let edges: Vec<Option<&String>> = std::iter::once(None)
+        .chain(picked.into_iter().map(Some))
+        .chain([None])
+        .collect();
+    edges
+        .windows(2)
+        .map(|edge| ChunkRange::Keys {
+            column: key.name.clone(),
+            type_name: key.type_name.clone(),
+            from: edge[0].cloned(),
+            to: edge[1].cloned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toc::test_table;
+
+    fn table(megabytes: u64) -> TableData {
+        let mut table = test_table(&format!("t{megabytes}"));
+        table.size.bytes = megabytes << 20;
+        table.size.pages = megabytes * 128;
+        table
+    }
+
+    #[test]
+    fn page_ranges_touch_each_other_and_the_last_is_open() {
+        let ranges = by_pages(1001, 4);
+        let mut next = 0;
+        for (index, range) in ranges.iter().enumerate() {
+            let ChunkRange::Pages { from, to } = range else {
+                panic!("{range:?}")
+            };
+            assert_eq!(*from, next);
+            assert_eq!(to.is_none(), index == 3);
+            next = to.unwrap_or(0);
+        }
+    }
+
+    #[test]
+    fn key_ranges_cover_everything_between_the_histogram_bounds() {
+        let mut big = table(1000);
+        big.key_bounds = (0..=100).map(|n| (n * 10).to_string()).collect();
+        let ranges = by_keys(&big, 4);
+        assert_eq!(ranges.len(), 4);
+        let mut edge = None;
+        for range in &ranges {
+            let ChunkRange::Keys { from, to, .. } = range else {
+                panic!("{range:?}")
+            };
+            assert_eq!(*from, edge);
+            edge = to.clone();
+        }
+        assert_eq!(edge, None);
+    }
+
+    #[test]
+    fn small_tables_are_gathered_and_big_ones_split() {
+        let mut tables = vec![table(1000)];
+        tables.extend((0..100).map(|_| table(1)));
+        let groups = divide(&tables, Splitting::Pages, 2);
+        let (split, gathered): (Vec<_>, Vec<_>) = groups.iter().partition(|g| g.len() == 1);
+        assert!(split.len() > 8, "{}", split.len());
+        assert_eq!(gathered.iter().map(|group| group.len()).sum::<usize>(), 100);
+        assert!(gathered.iter().all(|group| group.len() <= 16));
+    }
+
+    #[test]
+    fn a_table_without_statistics_of_its_key_stays_whole_on_an_old_source() {
+        let groups = divide(&[table(5000)], Splitting::Keys, 2);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0][0].range, ChunkRange::Whole);
+    }
+}

@@ -1,0 +1,351 @@
+//! Indexes, keys, triggers and the rest of post-data: a table's own start when its rows are
+//! complete, and what spans tables comes once its parts are there.
+
+use std::collections::HashMap;
+
+use crate::pg::LockMode;
+use crate::toc::{Entry, EntryId, Kind};
+
+use super::build::{PlanInput, Steps, Tables, statement};
+use super::step::{Action, Lock, Phase, Statement, StepId};
+
+/// An index on a table of this size is a step of its own; smaller ones are gathered by table.
+const BIG_TABLE: u64 = 8 << 20;
+/// So many entries go into one transaction at most.
+const BATCH_ENTRIES: usize = 100;
+
+/// The part of planning that places post-data entries.
+pub(super) struct PostData<'a, 'b> {
+    input: &'a PlanInput<'b>,
+    tables: &'a Tables,
+    steps: &'a mut Steps,
+    /// The open step that gathers small entries for tables completed by the same step.
+    gathering: HashMap<StepId, StepId>,
+    /// The last step of those that span tables: they run one after another.
+    spanning: Option<StepId>,
+}
+
+impl<'a, 'b> PostData<'a, 'b> {
+    pub(super) fn new(input: &'a PlanInput<'b>, tables: &'a Tables, steps: &'a mut Steps) -> Self {
+        PostData {
+            input,
+            tables,
+            steps,
+            gathering: HashMap::new(),
+            spanning: None,
+        }
+    }
+
+    /// Places what starts when its table's rows are complete.
+    pub(super) fn indexes(&mut self, entries: Vec<(EntryId, &Entry)>) {
+        for (id, entry) in entries {
+            let own = self.own_table(entry);
+            let needs = self.placed_needs(entry);
+            let step = match own {
+                Some((complete, bytes)) if is_build(entry.kind) && bytes >= BIG_TABLE => {
+                    self.alone(entry, Phase::Indexes, bytes, needs, complete)
+                }
+                Some((complete, _)) => match self.gathering_step(complete, &needs) {
+                    Some(step) => self.gather(step, entry),
+                    None => self.span(entry, needs),
+                },
+                None => self.span(entry, needs),
+            };
+            self.steps.placed.insert(id, step);
+        }
+    }
+
+    /// Places foreign keys: small ones are added outright; a big table's are added unvalidated,
+    /// which takes an instant, and validated under a weaker lock beside one another.
+    pub(super) fn foreign_keys(&mut self, entries: Vec<(EntryId, &Entry)>, complete: StepId) {
+        let mut previous: Option<(StepId, usize)> = None;
+        for (id, entry) in entries {
+            let needs = self.placed_needs(entry);
+            let bytes = self.biggest_table(entry);
+            let later = (bytes >= BIG_TABLE)
+                .then(|| unvalidated(&entry.create))
+                .flatten();
+            let (step, count) = match previous {
+                Some((step, count)) if count < BATCH_ENTRIES => (step, count),
+                _ => {
+                    let action = Action::Apply {
+                        statements: Vec::new(),
+                    };
+                    let step =
+                        self.steps
+                            .push(Phase::ForeignKeys, "foreign keys".to_owned(), action);
+                    let after = previous.map(|(step, _)| step);
+                    self.steps
+                        .needs(step, after.into_iter().chain([complete]).collect());
+                    (step, 0)
+                }
+            };
+            previous = Some((step, count + 1));
+            let mut added = statement(self.input, entry);
+            if let Some((add, validate)) = later {
+                added.sql = added.sql.replacen(&entry.create, &add, 1);
+                self.validate(entry, validate, bytes, step);
+            }
+            self.append(
+                step,
+                added,
+                self.locks(entry, LockMode::ShareRowExclusive),
+                bytes / 4,
+            );
+            self.steps.needs(step, needs);
+            self.steps.placed.insert(id, step);
+        }
+    }
+
+    fn validate(&mut self, entry: &Entry, sql: String, bytes: u64, added: StepId) {
+        let title = format!("validate {}", entry.title());
+        let statements = vec![Statement {
+            title: title.clone(),
+            sql,
+        }];
+        let step = self
+            .steps
+            .push(Phase::ForeignKeys, title, Action::Apply { statements });
+        self.steps.needs(step, vec![added]);
+        let own = self.referencing_table(entry);
+        let mut locks = self.locks(entry, LockMode::RowShare);
+        for lock in &mut locks {
+            if Some(&lock.relation.name) == own.as_ref() {
+                lock.mode = LockMode::ShareUpdateExclusive;
+            }
+        }
+        let step = self.steps.step(step);
+        step.cost = bytes / 2;
+        step.locks = locks;
+    }
+
+    /// The table an entry belongs to alone: the step that completes its rows, and its size.
+    fn own_table(&self, entry: &Entry) -> Option<(StepId, u64)> {
+        let mut found = None;
+        for table in entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.tables.by_entry.get(id))
+        {
+            match found {
+                Some(other) if other != table => return None,
+                _ => found = Some(table),
+            }
+        }
+        let table = *found?;
+        let bytes = self.steps.plan.table(table).size.bytes;
+        Some((self.tables.complete[table.0 as usize], bytes))
+    }
+
+    fn biggest_table(&self, entry: &Entry) -> u64 {
+        let tables = entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.tables.by_entry.get(id));
+        tables
+            .map(|table| self.steps.plan.table(*table).size.bytes)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The name of the table a foreign key is on: the tag is "table constraint".
+    fn referencing_table(&self, entry: &Entry) -> Option<String> {
+        let tables = entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.tables.by_entry.get(id));
+        let names = tables.map(|table| &self.steps.plan.table(*table).relation);
+        let own = names.filter(|name| Some(&name.schema) == entry.schema.as_ref());
+        own.map(|name| name.name.clone()).find(|name| {
+            entry
+                .name
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with(' '))
+        })
+    }
+
+    /// The steps of what the entry depends on.
+    fn placed_needs(&self, entry: &Entry) -> Vec<StepId> {
+        entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.steps.placed.get(id))
+            .copied()
+            .collect()
+    }
+
+    /// The step that gathers for this table, if the entry needs nothing that only other steps of
+    /// post-data make: else two gathering steps could come to wait for each other.
+    fn gathering_step(&mut self, complete: StepId, needs: &[StepId]) -> Option<StepId> {
+        let open = self.gathering.get(&complete).copied();
+        let defined = self.steps.defined;
+        let fits = |need: &StepId| Some(*need) <= defined || Some(*need) == open;
+        if !needs.iter().all(fits) {
+            return None;
+        }
+        let full = |step: StepId| match &self.steps.plan.steps[step.0 as usize].action {
+            Action::Apply { statements } => statements.len() >= BATCH_ENTRIES,
+            _ => true,
+        };
+        match open {
+            Some(step) if !full(step) || needs.contains(&step) => Some(step),
+            _ => {
+                let title = match &self.steps.plan.steps[complete.0 as usize].title {
+                    title if title.starts_with("all rows") => title.replacen("all rows of ", "", 1),
+                    title => title.clone(),
+                };
+                let action = Action::Apply {
+                    statements: Vec::new(),
+                };
+                let step = self
+                    .steps
+                    .push(Phase::Indexes, format!("indexes of {title}"), action);
+                self.steps.needs(step, vec![complete]);
+                self.gathering.insert(complete, step);
+                Some(step)
+            }
+        }
+    }
+
+    fn gather(&mut self, step: StepId, entry: &Entry) -> StepId {
+        let created = statement(self.input, entry);
+        let cost = self.biggest_table(entry);
+        self.append(
+            step,
+            created,
+            self.locks(entry, lock_mode(entry.kind)),
+            cost,
+        );
+        step
+    }
+
+    fn alone(
+        &mut self,
+        entry: &Entry,
+        phase: Phase,
+        cost: u64,
+        needs: Vec<StepId>,
+        complete: StepId,
+    ) -> StepId {
+        let action = Action::Apply {
+            statements: Vec::new(),
+        };
+        let step = self.steps.push(phase, entry.title(), action);
+        self.steps
+            .needs(step, needs.into_iter().chain([complete]).collect());
+        let created = statement(self.input, entry);
+        self.append(
+            step,
+            created,
+            self.locks(entry, lock_mode(entry.kind)),
+            cost,
+        );
+        step
+    }
+
+    /// An entry that spans tables, or belongs to none: these run one after another.
+    fn span(&mut self, entry: &Entry, needs: Vec<StepId>) -> StepId {
+        let own = entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.tables.by_entry.get(id));
+        let complete: Vec<StepId> = own
+            .map(|table| self.tables.complete[table.0 as usize])
+            .collect();
+        let action = Action::Apply {
+            statements: Vec::new(),
+        };
+        let step = self.steps.push(Phase::Indexes, entry.title(), action);
+        let before = self.spanning.or(self.steps.defined);
+        self.steps.needs(
+            step,
+            needs.into_iter().chain(complete).chain(before).collect(),
+        );
+        let created = statement(self.input, entry);
+        let cost = self.biggest_table(entry);
+        self.append(
+            step,
+            created,
+            self.locks(entry, lock_mode(entry.kind)),
+            cost,
+        );
+        self.spanning = Some(step);
+        step
+    }
+
+    fn append(&mut self, step: StepId, statement: Statement, locks: Vec<Lock>, cost: u64) {
+        let step = self.steps.step(step);
+        if let Action::Apply { statements } = &mut step.action {
+            statements.push(statement);
+        }
+        step.locks.extend(locks);
+        step.locks.sort();
+        step.locks.dedup();
+        step.cost += cost;
+    }
+
+    fn locks(&self, entry: &Entry, mode: LockMode) -> Vec<Lock> {
+        let tables = entry
+            .depends_on
+            .iter()
+            .filter_map(|id| self.tables.by_entry.get(id));
+        let names = tables.map(|table| self.steps.plan.table(*table).relation.clone());
+        names.map(|relation| Lock { relation, mode }).collect()
+    }
+}
+
+/// Whether creating an entry of this kind reads its whole table.
+fn is_build(kind: Kind) -> bool {
+    matches!(kind, Kind::Index | Kind::Constraint | Kind::CheckConstraint)
+}
+
+/// The lock an entry of this kind takes on its table (documentation: "Explicit Locking").
+fn lock_mode(kind: Kind) -> LockMode {
+    match kind {
+        Kind::Index => LockMode::Share,
+        Kind::Trigger => LockMode::ShareRowExclusive,
+        Kind::Statistics | Kind::Comment => LockMode::ShareUpdateExclusive,
+        _ => LockMode::AccessExclusive,
+    }
+}
+
+/// Splits `ALTER TABLE ONLY … ADD CONSTRAINT … FOREIGN KEY …;` into adding it unvalidated and
+/// validating it. None for a partitioned table (no ONLY), which takes no NOT VALID key
+/// (source: tablecmds.c, ATAddForeignKeyConstraint), and for a key that isn't to be validated.
+fn unvalidated(create: &str) -> Option<(String, String)> {
+    let rest = create.strip_prefix("ALTER TABLE ONLY ")?;
+    let (table, rest) = rest.split_once(" ADD CONSTRAINT ")?;
+    let name = &rest[..rest.find(" FOREIGN KEY ")?];
+    let add = create.trim_end().strip_suffix(';')?;
+    if add.ends_with(" NOT VALID") || add.ends_with(" NOT ENFORCED") {
+        return None;
+    }
+    let validate = format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name};\n");
+    Some((format!("{add} NOT VALID;\n"), validate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unvalidated;
+
+    #[test]
+    fn a_foreign_key_is_added_unvalidated_and_validated_later() {
+        let create = "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY (a) REFERENCES \
+                      s.u(b) ON DELETE CASCADE;\n";
+        let (add, validate) = unvalidated(create).unwrap();
+        assert!(add.ends_with("ON DELETE CASCADE NOT VALID;\n"), "{add}");
+        assert_eq!(
+            validate,
+            "ALTER TABLE ONLY \"s\".\"t\" VALIDATE CONSTRAINT \"k\";\n"
+        );
+    }
+
+    #[test]
+    fn a_partitioned_tables_key_and_one_never_validated_are_added_as_they_are() {
+        let partitioned =
+            "ALTER TABLE \"s\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY (a) REFERENCES u(b);\n";
+        assert_eq!(unvalidated(partitioned), None);
+        let not_valid = "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY (a) REFERENCES u(b) NOT VALID;\n";
+        assert_eq!(unvalidated(not_valid), None);
+    }
+}

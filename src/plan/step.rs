@@ -1,0 +1,194 @@
+//! Steps: what the scheduler runs. Each is one target transaction, but for what PostgreSQL won't
+//! run inside one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pg::{LockMode, QualifiedName};
+use crate::toc::{ChunkRange, TableData};
+
+/// A step's place in its [`Plan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StepId(pub u32);
+
+/// The part of the job a step belongs to, for people and for the time each part takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Roles, schemas, types, functions, tables, views.
+    Definitions,
+    /// Rows.
+    Data,
+    /// Indexes and constraints, triggers, rules, policies.
+    Indexes,
+    /// Foreign keys.
+    ForeignKeys,
+    /// The target's rows read back.
+    Verification,
+    /// Sequences, row security, grants, refreshes; what was granted to ourselves is taken back.
+    Settling,
+    /// VACUUM and ANALYZE.
+    Maintenance,
+}
+
+impl Phase {
+    /// All phases, in the order they begin.
+    pub const ALL: [Phase; 7] = [
+        Phase::Definitions,
+        Phase::Data,
+        Phase::Indexes,
+        Phase::ForeignKeys,
+        Phase::Verification,
+        Phase::Settling,
+        Phase::Maintenance,
+    ];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Definitions => "definitions",
+            Phase::Data => "data",
+            Phase::Indexes => "indexes",
+            Phase::ForeignKeys => "foreign keys",
+            Phase::Verification => "verification",
+            Phase::Settling => "settling",
+            Phase::Maintenance => "maintenance",
+        })
+    }
+}
+
+/// SQL to run on the target, and the entry it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The entry's title: `INDEX public.orders_by_day`.
+    pub title: String,
+    /// The SQL.
+    pub sql: String,
+}
+
+/// A table, as an index into [`Plan::tables`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TableId(pub u32);
+
+/// A part of a table's rows, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Whose rows.
+    pub table: TableId,
+    /// Which of them.
+    pub range: ChunkRange,
+    /// Bytes, estimated from the source's files, TOAST included.
+    pub bytes: u64,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Action {
+    /// Runs DDL in one transaction.
+    Apply {
+        /// The statements, in order.
+        statements: Vec<Statement>,
+    },
+    /// Copies chunks from the source's snapshot in one transaction. A chunk that is its whole
+    /// table goes into a freshly truncated one, so that its rows arrive frozen.
+    Copy {
+        /// The chunks, in order.
+        chunks: Vec<Chunk>,
+    },
+    /// Waits until every chunk is copied: the snapshot is released, and no table is emptied any
+    /// more. Leaves no receipt.
+    DataComplete,
+    /// Reads chunks of the target and keeps their fingerprints.
+    Verify {
+        /// The chunks. Only a table's whole sum says anything: rows lie elsewhere on the target.
+        chunks: Vec<Chunk>,
+    },
+    /// A point that others wait for: it keeps the graph's edges few. Leaves no receipt.
+    Milestone,
+    /// Reads the sequences' values from the source as they are now, and sets them.
+    SetSequences {
+        /// The sequences.
+        sequences: Vec<QualifiedName>,
+    },
+    /// VACUUM and ANALYZE of a table whose rows couldn't arrive frozen; not inside a transaction.
+    Vacuum {
+        /// The table.
+        relation: QualifiedName,
+    },
+}
+
+/// A lock the step's transaction takes on the target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lock {
+    /// The relation.
+    pub relation: QualifiedName,
+    /// How it is locked.
+    pub mode: LockMode,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its id: its index in [`Plan::steps`].
+    pub id: StepId,
+    /// The part of the job it belongs to.
+    pub phase: Phase,
+    /// What it does, for people.
+    pub title: String,
+    /// What it does.
+    pub action: Action,
+    /// The steps that must be done first; all have smaller ids.
+    pub needs: Vec<StepId>,
+    /// How dear it is, in bytes to be moved or read; ready steps run dearest first.
+    pub cost: u64,
+    /// What it locks on the target.
+    pub locks: Vec<Lock>,
+}
+
+impl Step {
+    /// How many receipts the finished step has: one a chunk, one for anything else that has an
+    /// effect.
+    pub fn parts(&self) -> usize {
+        match &self.action {
+            Action::Copy { chunks } | Action::Verify { chunks } => chunks.len(),
+            Action::DataComplete | Action::Milestone => 0,
+            Action::Apply { .. } | Action::SetSequences { .. } | Action::Vacuum { .. } => 1,
+        }
+    }
+}
+
+/// A plan: the whole job as a graph of steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The tables whose rows move.
+    pub tables: Vec<TableData>,
+    /// The steps, each after all it needs.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The table with this id.
+    ///
+    /// # Panics
+    /// If the id is another plan's.
+    pub fn table(&self, id: TableId) -> &TableData {
+        &self.tables[id.0 as usize]
+    }
+
+    /// All chunks to copy, with their step and part.
+    pub fn copies(&self) -> impl Iterator<Item = (StepId, usize, &Chunk)> {
+        self.steps.iter().flat_map(|step| {
+            let chunks = match &step.action {
+                Action::Copy { chunks } => chunks.as_slice(),
+                _ => &[],
+            };
+            chunks
+                .iter()
+                .enumerate()
+                .map(|(part, chunk)| (step.id, part, chunk))
+        })
+    }
+}

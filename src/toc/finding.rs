@@ -1,0 +1,79 @@
+//! What an operator should know before or after the job: each finding names its object, says what
+//! is so, and ends in what to do.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The job can't be done, or would destroy something: `migrate` refuses.
+    Refusal,
+    /// The target will differ from the source here; `--strict` refuses.
+    Change,
+    /// Worth knowing; nothing differs for it.
+    Note,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The object it is about: `TABLE public.orders`, `role billing`, `target server`.
+    pub object: String,
+    /// What is so, and why.
+    pub what: String,
+    /// What mends it: SQL or an action. None where nothing needs doing.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    /// A finding that stops the job.
+    pub fn refusal(object: impl Into<String>, what: impl Into<String>) -> Self {
+        Finding::new(Severity::Refusal, object, what)
+    }
+
+    /// A finding that makes the target differ.
+    pub fn change(object: impl Into<String>, what: impl Into<String>) -> Self {
+        Finding::new(Severity::Change, object, what)
+    }
+
+    /// A finding worth knowing.
+    pub fn note(object: impl Into<String>, what: impl Into<String>) -> Self {
+        Finding::new(Severity::Note, object, what)
+    }
+
+    fn new(severity: Severity, object: impl Into<String>, what: impl Into<String>) -> Self {
+        Finding {
+            severity,
+            object: object.into(),
+            what: what.into(),
+            remedy: None,
+        }
+    }
+
+    /// Says what mends it.
+    #[must_use]
+    pub fn mend(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.severity {
+            Severity::Refusal => "refused",
+            Severity::Change => "changed",
+            Severity::Note => "note",
+        };
+        write!(f, "{mark}: {}: {}", self.object, self.what)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "\n    do: {}", remedy.replace('\n', "\n        ")),
+            None => Ok(()),
+        }
+    }
+}
