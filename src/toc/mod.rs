@@ -4,10 +4,12 @@
 //! rewrites an entry works from its kind and SQL alone; size, key and columns are extras that a
 //! live source knows. Nothing here does I/O.
 
+mod chunk;
 mod entry;
 mod kind;
 mod table;
 
+pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use kind::{Kind, Section};
 pub use table::{KeyColumn, TableData, TableSize};
