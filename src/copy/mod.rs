@@ -1,1 +1,14 @@
-//! (room copy)
+//! The data plane: rows leave the source as CopyData and enter the target as CopyData; on the way
+//! they are counted, checksummed and fingerprinted, never decoded.
+//!
+//! What always holds: memory is a few buffers per stream, whatever the size of rows; a stream that
+//! isn't proven whole never reaches the target's CopyDone; and a stream that is abandoned (its
+//! future dropped) leaves connections that can't be used again, so it can't pass for a copy.
+
+mod fingerprint;
+mod frames;
+mod rows;
+mod statements;
+
+pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use statements::{CopyTable, Freeze};

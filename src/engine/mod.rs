@@ -1,1 +1,22 @@
-//! (room engine)
+//! Runs a plan: a scheduler that alone decides order, workers that do, and the ledger on the
+//! target in which a step's receipt is committed with its effect.
+
+mod claim;
+mod events;
+mod ledger;
+mod receipts;
+mod recheck;
+mod run;
+mod schedule;
+mod snapshot;
+mod stop;
+mod worker;
+
+pub use claim::Claim;
+pub use events::{Event, Events, Meter};
+pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
+pub use receipts::{Receipt, Receipts};
+pub use recheck::recheck;
+pub use run::{Outcome, Run, run};
+pub use snapshot::SourceSnapshot;
+pub use stop::{Stop, Stopper};

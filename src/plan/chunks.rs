@@ -110,7 +110,6 @@ fn by_keys(table: &TableData, parts: u64) -> Vec<ChunkRange> {
         .windows(2)
         .map(|edge| ChunkRange::Keys {
             column: key.name.clone(),
-            type_name: key.type_name.clone(),
             from: edge[0].cloned(),
             to: edge[1].cloned(),
         })

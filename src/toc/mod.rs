@@ -4,12 +4,14 @@
 //! rewrites an entry works from its kind and SQL alone; size, key and columns are extras that a
 //! live source knows. Nothing here does I/O.
 
+pub mod adapt;
 mod chunk;
 mod entry;
 mod finding;
 mod kind;
 mod sql;
 mod table;
+mod target;
 
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
@@ -18,3 +20,4 @@ pub use kind::{Kind, Section};
 #[cfg(test)]
 pub(crate) use table::test_table;
 pub use table::{KeyColumn, TableData, TableSize};
+pub use target::{TargetExtension, TargetFacts, TargetRole};

@@ -42,6 +42,11 @@ impl Conninfo {
         unimplemented!()
     }
 
+    /// The encoding text travels in.
+    pub fn client_encoding(&self) -> &str {
+        unimplemented!()
+    }
+
     /// Host, port and database for people and logs: never the password.
     pub fn display(&self) -> String {
         unimplemented!()

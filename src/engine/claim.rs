@@ -1,0 +1,106 @@
+//! One run at a time on a target database, on whatever machine the runs are.
+//!
+//! The leader holds an exclusive advisory lock, its working sessions a shared one. A backend works
+//! on for a while after its client was killed, so a new run first waits for a dead run's sessions,
+//! then ends them, before it believes the ledger.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::error::{Error, Kind, Result};
+use crate::wire::{RawConnection, Session};
+
+/// "pgcv": the first half of both locks' keys.
+const CLASS: i32 = 0x7067_6376;
+const LEADER: i32 = 1;
+const WORKERS: i32 = 2;
+
+/// How long a leader's lock is waited for: the session of a client that was killed ends within
+/// moments, one that lives doesn't.
+const LEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a dead run's sessions may finish by themselves.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long ended sessions may take to be gone: rolling back is quick in PostgreSQL.
+const ENDING_PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The claim on a target database: it holds as long as its session lives.
+pub struct Claim;
+
+impl Claim {
+    /// Claims the database that `leader` is connected to, for as long as that session lives.
+    pub async fn take(leader: &Session) -> Result<()> {
+        if !lock_within(leader, LEADER, LEADER_PATIENCE).await? {
+            return Err(busy(leader).await?);
+        }
+        if !lock_within(leader, WORKERS, WORKERS_PATIENCE).await? {
+            end_workers(leader).await?;
+            if !lock_within(leader, WORKERS, ENDING_PATIENCE).await? {
+                return Err(Error::new(Kind::Refused, "waiting for a dead run's sessions")
+                    .because("they are still at work on the target")
+                    .hint("end them with pg_terminate_backend, then run again"));
+            }
+        }
+        let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
+        leader.execute("releasing the workers' lock", &unlock).await
+    }
+
+    /// Marks `worker` as a working session of the run that holds the claim.
+    pub(super) async fn join(worker: &mut RawConnection) -> Result<()> {
+        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS})");
+        let rows = worker.query("joining the run", &sql).await?;
+        match rows.first().and_then(|row| row.first()) {
+            Some(Some(yes)) if yes == "t" => Ok(()),
+            _ => Err(Error::step("joining the run")
+                .because("another run has taken over this target")
+                .hint("let that run finish")),
+        }
+    }
+}
+
+async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<bool> {
+    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({CLASS}, {key})");
+    let until = Instant::now() + patience;
+    loop {
+        let row = leader.query_one("claiming the target", &sql, &[]).await?;
+        if row.get::<_, bool>(0) {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
+     JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
+     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+     WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()";
+
+async fn busy(leader: &Session) -> Result<Error> {
+    let sql = format!(
+        "SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') {HOLDERS} \
+         AND l.classid = {CLASS} AND l.objid = {LEADER}"
+    );
+    let who = leader.query("asking who works on the target", &sql, &[]).await?;
+    let who = who.first().map_or_else(
+        || "another run has just let go of it".to_owned(),
+        |row| {
+            let (pid, from): (i32, String) = (row.get(0), row.get(1));
+            format!("another run is at work on it: server process {pid}, connected from {from}")
+        },
+    );
+    Ok(Error::new(Kind::Refused, "claiming the target")
+        .because(who)
+        .hint("let that run finish, or stop it, then run again"))
+}
+
+async fn end_workers(leader: &Session) -> Result<()> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_terminate_backend(l.pid) {HOLDERS} \
+         AND l.classid = {CLASS} AND l.objid = {WORKERS}"
+    );
+    leader.query("ending a dead run's sessions", &sql, &[]).await.map(drop)
+}

@@ -1,0 +1,103 @@
+//! What the engine says while it works. Presenting it is somebody else's job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::plan::{Phase, StepId};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Work on a database begins.
+    Database {
+        /// Its name.
+        name: String,
+    },
+    /// There is a plan, new or continued.
+    Planned {
+        /// How many steps it has, and how many of them are done.
+        steps: (usize, usize),
+        /// How many tables' rows move.
+        tables: usize,
+        /// The bytes of rows to copy, estimated, and how many of them are there.
+        bytes: (u64, u64),
+    },
+    /// A worker takes up a step.
+    StepStarted {
+        /// Which worker.
+        worker: usize,
+        /// Which step.
+        step: StepId,
+        /// The step's part of the job.
+        phase: Phase,
+        /// The step's title.
+        title: String,
+    },
+    /// A worker has done a step: effect and receipt are committed.
+    StepFinished {
+        /// Which worker.
+        worker: usize,
+        /// Which step.
+        step: StepId,
+        /// The step's part of the job.
+        phase: Phase,
+        /// The step's title.
+        title: String,
+        /// The rows it moved or read.
+        rows: u64,
+        /// The bytes it moved or read.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something worth telling.
+    Note(String),
+}
+
+/// Rows and bytes as they move, for a rate: read by whoever presents.
+#[derive(Debug, Default)]
+pub struct Meter {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Adds what has moved.
+    pub fn add(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Rows and bytes moved so far.
+    pub fn read(&self) -> (u64, u64) {
+        (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// Where events go. The channel is bounded: a presenter that doesn't keep up slows the work down
+/// rather than filling memory.
+#[derive(Debug, Clone)]
+pub struct Events {
+    sender: mpsc::Sender<Event>,
+    /// What moves on the way from source to target.
+    pub copied: Arc<Meter>,
+    /// What is read back for verification.
+    pub verified: Arc<Meter>,
+}
+
+impl Events {
+    /// Both ends.
+    pub fn new() -> (Events, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(256);
+        (Events { sender, copied: Arc::default(), verified: Arc::default() }, receiver)
+    }
+
+    /// Says that something happened. A presenter that is gone misses it, and the work goes on.
+    pub async fn say(&self, event: Event) {
+        let gone = self.sender.send(event).await.is_err();
+        debug_assert!(!gone || self.sender.is_closed());
+    }
+}

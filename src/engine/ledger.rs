@@ -1,0 +1,271 @@
+//! The ledger: schema `pgconvoy` in the target database. It holds the job, its plan, and a receipt
+//! for every part of every step that is done, each written by the transaction that did it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::copy::Tally;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{ServerVersion, quote_literal};
+use crate::plan::{Plan, Step, StepId};
+use crate::toc::{Finding, TableData};
+use crate::wire::Session;
+
+use super::receipts::{Receipt, Receipts};
+use super::snapshot::system_identifier;
+
+/// The layout of the ledger and of what is stored in it. A ledger of another one is refused.
+const FORMAT: i32 = 1;
+/// So many bytes of steps go into one statement at most.
+const STEPS_BYTES: usize = 1 << 20;
+
+const CREATE: &str = "
+CREATE SCHEMA pgconvoy;
+COMMENT ON SCHEMA pgconvoy IS 'The ledger of pgconvoy: the job, its plan, its receipts';
+CREATE TABLE pgconvoy.job (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    format integer NOT NULL,
+    tool text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    sealed_at timestamptz,
+    body text NOT NULL,
+    report text
+);
+CREATE TABLE pgconvoy.step (
+    id integer PRIMARY KEY,
+    phase text NOT NULL,
+    title text NOT NULL,
+    parts integer NOT NULL,
+    cost bigint NOT NULL,
+    body text NOT NULL
+);
+CREATE TABLE pgconvoy.receipt (
+    step integer NOT NULL,
+    part integer NOT NULL,
+    rows bigint NOT NULL,
+    bytes bigint NOT NULL,
+    crc32 bigint NOT NULL,
+    fingerprint text NOT NULL,
+    snapshot text NOT NULL,
+    milliseconds bigint NOT NULL,
+    finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (step, part)
+);
+";
+
+/// Which source a job is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceIdentity {
+    /// The cluster's system identifier.
+    pub system: String,
+    /// The database.
+    pub database: String,
+    /// The server's version when the job began.
+    pub version: ServerVersion,
+}
+
+impl SourceIdentity {
+    /// The identity of the database that `session` is connected to.
+    pub async fn read(session: &Session, database: &str) -> Result<SourceIdentity> {
+        Ok(SourceIdentity {
+            system: system_identifier(session).await?,
+            database: database.to_owned(),
+            version: session.version(),
+        })
+    }
+}
+
+/// The job as the ledger keeps it, beside its steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The source.
+    pub source: SourceIdentity,
+    /// A digest of each entry of the source's table of contents, by title: a changed catalog is
+    /// refused by name.
+    pub catalog: BTreeMap<String, u64>,
+    /// What was changed or left out for this target when the job began.
+    pub changes: Vec<Finding>,
+    /// The plan's tables.
+    pub tables: Vec<TableData>,
+}
+
+/// A job found in a ledger.
+#[derive(Debug)]
+pub struct StoredJob {
+    /// The job.
+    pub job: Job,
+    /// Its plan.
+    pub plan: Plan,
+    /// What is done of it.
+    pub receipts: Receipts,
+    /// Whether it goes on or is over.
+    pub state: JobState,
+}
+
+/// How far a stored job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// Begun, not finished.
+    Open,
+    /// Finished; the report as JSON.
+    Sealed {
+        /// When, as the target's clock said.
+        at: String,
+        /// The report.
+        report: String,
+    },
+}
+
+/// The ledger of the database a session is connected to.
+pub struct Ledger<'a> {
+    target: &'a Session,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger behind `target`.
+    pub fn of(target: &'a Session) -> Self {
+        Ledger { target }
+    }
+
+    /// Reads the stored job, if there is one.
+    pub async fn read(&self) -> Result<Option<StoredJob>> {
+        let doing = "reading the ledger";
+        let there = "SELECT pg_catalog.to_regclass('pgconvoy.job') IS NOT NULL";
+        if !self.target.query_one(doing, there, &[]).await?.get::<_, bool>(0) {
+            return Ok(None);
+        }
+        let sql = "SELECT format, tool, body, sealed_at::text, report FROM pgconvoy.job";
+        let rows = self.target.query(doing, sql, &[]).await?;
+        let Some(row) = rows.first() else {
+            return Err(foreign("it holds no job"));
+        };
+        let (format, tool): (i32, String) = (row.get(0), row.get(1));
+        if format != FORMAT {
+            return Err(foreign(&format!("it has format {format}, written by pgconvoy {tool}")));
+        }
+        let job: Job = parse(row.get::<_, &str>(2))?;
+        let state = match (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4)) {
+            (Some(at), report) => JobState::Sealed { at, report: report.unwrap_or_default() },
+            (None, _) => JobState::Open,
+        };
+        let rows = self.target.query(doing, "SELECT body FROM pgconvoy.step ORDER BY id", &[]).await?;
+        let steps =
+            rows.iter().map(|row| parse(row.get::<_, &str>(0))).collect::<Result<Vec<Step>>>()?;
+        let plan = Plan { tables: job.tables.clone(), steps };
+        Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
+    }
+
+    /// Begins a job: the ledger is made with the whole plan in one transaction.
+    pub async fn begin(&self, job: &Job, plan: &Plan) -> Result<()> {
+        let doing = "writing the plan to the ledger";
+        let body = render(job)?;
+        let mut sql = format!(
+            "{CREATE}INSERT INTO pgconvoy.job (format, tool, body) VALUES ({FORMAT}, {}, {});\n",
+            quote_literal(env!("CARGO_PKG_VERSION")),
+            quote_literal(&body)
+        );
+        self.target.execute(doing, "BEGIN").await?;
+        for step in &plan.steps {
+            if sql.len() > STEPS_BYTES {
+                self.target.execute(doing, &sql).await?;
+                sql.clear();
+            }
+            sql.push_str(&format!(
+                "INSERT INTO pgconvoy.step VALUES ({}, {}, {}, {}, {}, {});\n",
+                step.id.0,
+                quote_literal(&step.phase.to_string()),
+                quote_literal(&step.title),
+                step.parts(),
+                step.cost,
+                quote_literal(&render(step)?)
+            ));
+        }
+        sql.push_str("COMMIT;\n");
+        self.target.execute(doing, &sql).await
+    }
+
+    /// All receipts.
+    pub async fn receipts(&self) -> Result<Receipts> {
+        let sql = "SELECT step, part, bytes, crc32, fingerprint, snapshot, milliseconds \
+                   FROM pgconvoy.receipt";
+        let rows = self.target.query("reading the ledger's receipts", sql, &[]).await?;
+        let mut receipts = BTreeMap::new();
+        for row in rows {
+            let key = (StepId(row.get::<_, i32>(0) as u32), row.get::<_, i32>(1) as usize);
+            let fingerprint = row.get::<_, &str>(4).parse().map_err(|e| {
+                foreign(&format!("the receipt of step {} can't be read: {e}", key.0.0))
+            })?;
+            let tally = Tally {
+                bytes: row.get::<_, i64>(2) as u64,
+                crc32: row.get::<_, i64>(3) as u32,
+                fingerprint,
+            };
+            let milliseconds = row.get::<_, i64>(6) as u64;
+            receipts.insert(key, Receipt { tally, snapshot: row.get(5), milliseconds });
+        }
+        Ok(Receipts(receipts))
+    }
+
+    /// Takes back the receipts for which a resume can't vouch.
+    pub async fn forget(&self, parts: &[(StepId, usize)]) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        self.target.execute("taking receipts back", &forget_sql(parts)).await
+    }
+
+    /// Says that receipts hold under another snapshot as well.
+    pub async fn vouch(&self, parts: &[(StepId, usize)], mark: &str) -> Result<()> {
+        for some in parts.chunks(1000) {
+            let sql = format!(
+                "UPDATE pgconvoy.receipt SET snapshot = {} WHERE (step, part) IN ({})",
+                quote_literal(mark),
+                keys(some)
+            );
+            self.target.execute("renewing receipts", &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes a finished job with its report, as JSON.
+    pub async fn seal(&self, report: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE pgconvoy.job SET sealed_at = pg_catalog.clock_timestamp(), report = {}",
+            quote_literal(report)
+        );
+        self.target.execute("sealing the ledger", &sql).await
+    }
+}
+
+/// The statement that takes receipts back.
+pub(super) fn forget_sql(parts: &[(StepId, usize)]) -> String {
+    let deletes = parts.chunks(1000).map(|some| {
+        format!("DELETE FROM pgconvoy.receipt WHERE (step, part) IN ({});\n", keys(some))
+    });
+    deletes.collect()
+}
+
+fn keys(parts: &[(StepId, usize)]) -> String {
+    let keys: Vec<String> =
+        parts.iter().map(|(step, part)| format!("({}, {part})", step.0)).collect();
+    keys.join(", ")
+}
+
+fn render<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|e| Error::step("writing the ledger").because(e.to_string()))
+}
+
+fn parse<T: for<'d> Deserialize<'d>>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| foreign(&e.to_string()))
+}
+
+fn foreign(why: &str) -> Error {
+    Error::new(Kind::Refused, "reading the ledger (schema pgconvoy on the target)")
+        .because(why)
+        .hint(
+            "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
+             database and run again",
+        )
+}

@@ -1,0 +1,109 @@
+//! Receipts: what a committed step left behind, and what they add up to.
+
+use std::collections::BTreeMap;
+
+use crate::copy::{Fingerprint, Tally};
+use crate::pg::quote_literal;
+use crate::plan::{Action, Plan, Step, StepId, TableId};
+
+/// What a step's part left in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// Rows and bytes moved or read, and what they were.
+    pub tally: Tally,
+    /// The mark of the snapshot the rows were seen under; empty for what reads no rows.
+    pub snapshot: String,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// The receipts of a run so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipts(pub BTreeMap<(StepId, usize), Receipt>);
+
+impl Receipts {
+    /// Whether all of a step's parts are there. A milestone leaves none, so it never is: passing
+    /// it again costs nothing.
+    pub fn is_done(&self, step: &Step) -> bool {
+        let parts = step.parts();
+        parts > 0 && self.0.range((step.id, 0)..(step.id, parts)).count() == parts
+    }
+
+    /// Whether every chunk was copied under one and the same snapshot.
+    pub fn data_is_complete(&self, plan: &Plan) -> bool {
+        let mut marks = plan.copies().map(|(step, part, _)| {
+            self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
+        });
+        match marks.next() {
+            None => true,
+            Some(first) => first.is_some() && marks.all(|mark| mark == first),
+        }
+    }
+
+    /// What was copied from the source, by table; none where a chunk is owed.
+    pub fn copied(&self, plan: &Plan) -> Vec<Option<Fingerprint>> {
+        self.sums(plan, |action| match action {
+            Action::Copy { chunks } => Some(chunks.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// What was read back from the target, by table; none where that is owed.
+    pub fn verified(&self, plan: &Plan) -> Vec<Option<Fingerprint>> {
+        self.sums(plan, |action| match action {
+            Action::Verify { chunks } => Some(chunks.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn sums<'p>(
+        &self,
+        plan: &'p Plan,
+        chunks: impl Fn(&'p Action) -> Option<&'p [crate::plan::Chunk]>,
+    ) -> Vec<Option<Fingerprint>> {
+        let mut sums = vec![None; plan.tables.len()];
+        let mut owed = vec![false; plan.tables.len()];
+        for step in &plan.steps {
+            for (part, chunk) in chunks(&step.action).into_iter().flatten().enumerate() {
+                let TableId(table) = chunk.table;
+                match self.0.get(&(step.id, part)) {
+                    Some(receipt) => {
+                        let sum = sums[table as usize].get_or_insert_with(Fingerprint::default);
+                        *sum += receipt.tally.fingerprint;
+                    }
+                    None => owed[table as usize] = true,
+                }
+            }
+        }
+        for (sum, owed) in sums.iter_mut().zip(owed) {
+            if owed {
+                *sum = None;
+            }
+        }
+        sums
+    }
+}
+
+/// The statement that writes receipts: run in the transaction that did what they say.
+pub(super) fn insert(step: StepId, receipts: &[(usize, Receipt)]) -> String {
+    let values: Vec<String> = receipts
+        .iter()
+        .map(|(part, receipt)| {
+            let Receipt { tally, snapshot, milliseconds } = receipt;
+            format!(
+                "({}, {part}, {}, {}, {}, {}, {}, {milliseconds})",
+                step.0,
+                tally.rows(),
+                tally.bytes,
+                tally.crc32,
+                quote_literal(&tally.fingerprint.to_string()),
+                quote_literal(snapshot),
+            )
+        })
+        .collect();
+    format!(
+        "INSERT INTO pgconvoy.receipt \
+         (step, part, rows, bytes, crc32, fingerprint, snapshot, milliseconds) VALUES {}",
+        values.join(", ")
+    )
+}

@@ -1,0 +1,251 @@
+//! The leader: hands steps to workers until none is owed, or the first failure stops everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::copy::Tally;
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Action, Phase, Plan, StepId};
+use crate::wire::{CancelHandle, Conninfo};
+
+use super::events::{Event, Events};
+use super::receipts::Receipts;
+use super::schedule::Schedule;
+use super::snapshot::SourceSnapshot;
+use super::stop::Stop;
+use super::worker::{Shared, SharedSnapshot, Worker};
+
+/// What is to be run.
+pub struct Run {
+    /// Where the rows are.
+    pub source: Conninfo,
+    /// Where they go.
+    pub target: Conninfo,
+    /// The plan, as the ledger has it.
+    pub plan: Arc<Plan>,
+    /// What is done of it.
+    pub receipts: Receipts,
+    /// The snapshot to copy under; none where every chunk is copied.
+    pub snapshot: Option<SourceSnapshot>,
+    /// How many workers.
+    pub jobs: usize,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Steps done in this run.
+    pub steps: usize,
+    /// Rows and bytes copied in this run.
+    pub copied: Tally,
+    /// How long each part of the job took, from its first step's start to its last one's end; the
+    /// parts overlap.
+    pub phases: BTreeMap<Phase, Duration>,
+}
+
+/// Runs all that is owed.
+pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
+    let Run { source, target, plan, receipts, mut snapshot, jobs } = job;
+    let shared_snapshot = snapshot
+        .as_ref()
+        .map(|snapshot| SharedSnapshot { id: snapshot.id.clone(), mark: snapshot.mark.clone() });
+    let receipts = Arc::new(receipts);
+    let mut schedule = Schedule::new(&plan, |id| receipts.is_done(&plan.steps[id.0 as usize]));
+    let shared = Arc::new(Shared {
+        source,
+        target,
+        snapshot: shared_snapshot,
+        plan: Arc::clone(&plan),
+        receipts: Arc::clone(&receipts),
+        copied: Arc::clone(&events.copied),
+        verified: Arc::clone(&events.verified),
+    });
+    let mut crew = Crew::hire(jobs.max(1), &shared).await?;
+    let mut outcome = Outcome::default();
+    let mut clock = Clock::default();
+    let ended = loop {
+        while let Some(step) = crew.has_idle().then(|| schedule.next()).flatten() {
+            match &plan.steps[step.0 as usize].action {
+                Action::Milestone => schedule.finished(step),
+                Action::DataComplete => {
+                    crew.release_source().await;
+                    if let Some(snapshot) = snapshot.take() {
+                        snapshot.release().await?;
+                    }
+                    schedule.finished(step);
+                }
+                _ => crew.assign(step, &plan, events, &mut clock).await,
+            }
+        }
+        if schedule.is_done() {
+            break Ok(());
+        }
+        let report = tokio::select! {
+            report = crew.reports.recv() => report,
+            () = stop.stopped() => {
+                break Err(Error::new(Kind::Interrupted, "stopped on request")
+                    .hint("run the same command again: it goes on from here"));
+            }
+        };
+        let Some(report) = report else {
+            break Err(Error::step("running steps").because("all workers are gone"));
+        };
+        crew.idle.push(report.worker);
+        match report.result {
+            Err(error) => break Err(error),
+            Ok(tally) => {
+                let step = &plan.steps[report.step.0 as usize];
+                outcome.steps += 1;
+                if matches!(step.action, Action::Copy { .. }) {
+                    outcome.copied += tally;
+                }
+                clock.ended(step.phase);
+                events
+                    .say(Event::StepFinished {
+                        worker: report.worker,
+                        step: step.id,
+                        phase: step.phase,
+                        title: step.title.clone(),
+                        rows: tally.rows(),
+                        bytes: tally.bytes,
+                        took: report.took,
+                    })
+                    .await;
+                schedule.finished(report.step);
+            }
+        }
+    };
+    crew.dismiss(ended.is_err()).await;
+    outcome.phases = clock.spans();
+    ended.map(|()| outcome)
+}
+
+enum Order {
+    Do(StepId),
+    ReleaseSource,
+}
+
+struct Report {
+    worker: usize,
+    step: StepId,
+    took: Duration,
+    result: Result<Tally>,
+}
+
+/// The workers, each a task of its own.
+struct Crew {
+    tasks: JoinSet<()>,
+    orders: Vec<mpsc::Sender<Order>>,
+    reports: mpsc::Receiver<Report>,
+    cancels: Vec<CancelHandle>,
+    /// The highest number is hired last and idles first.
+    idle: Vec<usize>,
+}
+
+impl Crew {
+    async fn hire(jobs: usize, shared: &Arc<Shared>) -> Result<Crew> {
+        let (report, reports) = mpsc::channel(jobs);
+        let mut crew = Crew {
+            tasks: JoinSet::new(),
+            orders: Vec::new(),
+            reports,
+            cancels: Vec::new(),
+            idle: (0..jobs).rev().collect(),
+        };
+        for number in 0..jobs {
+            let worker = Worker::connect(Arc::clone(shared)).await?;
+            crew.cancels.push(worker.cancel_handle());
+            // One order is under way and one may wait: letting the source go.
+            let (sender, orders) = mpsc::channel(2);
+            crew.orders.push(sender);
+            let plan = Arc::clone(&shared.plan);
+            crew.tasks.spawn(work(number, worker, plan, orders, report.clone()));
+        }
+        Ok(crew)
+    }
+
+    fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    async fn assign(&mut self, step: StepId, plan: &Plan, events: &Events, clock: &mut Clock) {
+        let Some(worker) = self.idle.pop() else { return };
+        let step = &plan.steps[step.0 as usize];
+        clock.started(step.phase);
+        let title = step.title.clone();
+        events
+            .say(Event::StepStarted { worker, step: step.id, phase: step.phase, title })
+            .await;
+        // A worker that is gone shows as the end of the reports.
+        let _ = self.orders[worker].send(Order::Do(step.id)).await;
+    }
+
+    async fn release_source(&self) {
+        for orders in &self.orders {
+            // A worker that is gone holds no source.
+            let _ = orders.send(Order::ReleaseSource).await;
+        }
+    }
+
+    /// Ends all workers. Those that were in the midst of something are stopped on the server too:
+    /// a backend doesn't notice that its client is gone until it wants to speak to it.
+    async fn dismiss(mut self, midway: bool) {
+        self.orders.clear();
+        if midway {
+            self.tasks.abort_all();
+            for cancel in &self.cancels {
+                // The session may be gone already, and it ends in any case.
+                let _ = tokio::time::timeout(Duration::from_secs(2), cancel.cancel()).await;
+            }
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn work(
+    number: usize,
+    mut worker: Worker,
+    plan: Arc<Plan>,
+    mut orders: mpsc::Receiver<Order>,
+    reports: mpsc::Sender<Report>,
+) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::ReleaseSource => worker.release_source(),
+            Order::Do(step) => {
+                let started = Instant::now();
+                let result = worker.run(&plan.steps[step.0 as usize]).await;
+                let failed = result.is_err();
+                let report = Report { worker: number, step, took: started.elapsed(), result };
+                if reports.send(report).await.is_err() || failed {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// When each part of the job began and last ended something.
+#[derive(Default)]
+struct Clock(BTreeMap<Phase, (Instant, Instant)>);
+
+impl Clock {
+    fn started(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.0.entry(phase).or_insert((now, now));
+    }
+
+    fn ended(&mut self, phase: Phase) {
+        if let Some((_, end)) = self.0.get_mut(&phase) {
+            *end = Instant::now();
+        }
+    }
+
+    fn spans(&self) -> BTreeMap<Phase, Duration> {
+        self.0.iter().map(|(phase, (start, end))| (*phase, end.duration_since(*start))).collect()
+    }
+}

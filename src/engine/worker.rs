@@ -1,0 +1,264 @@
+//! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
+//! together; nothing here decides what is next.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::copy::{self, CopyTable, Freeze, StreamSpec, Tally};
+use crate::error::{Error, Result};
+use crate::pg::{QualifiedName, quote_literal};
+use crate::plan::{Action, Chunk, Plan, Statement, Step};
+use crate::toc::{ChunkRange, TableData};
+use crate::wire::{self, Conninfo, RawConnection};
+
+use super::claim::Claim;
+use super::events::Meter;
+use super::receipts::{Receipt, Receipts, insert};
+
+/// What makes a commit durable before its receipt counts, whatever the target's default is.
+const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) \
+     WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// So many sequences are read or set in one statement.
+const SEQUENCES: usize = 200;
+
+/// The snapshot that a run copies under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SharedSnapshot {
+    pub(super) id: String,
+    pub(super) mark: String,
+}
+
+/// What all workers of a run share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) source: Conninfo,
+    pub(super) target: Conninfo,
+    /// None once no chunk is owed.
+    pub(super) snapshot: Option<SharedSnapshot>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) receipts: Arc<Receipts>,
+    pub(super) copied: Arc<Meter>,
+    pub(super) verified: Arc<Meter>,
+}
+
+/// A worker's connections.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    target: RawConnection,
+    /// Connected when the first chunk comes, let go when the last is copied.
+    source: Option<RawConnection>,
+}
+
+impl Worker {
+    pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
+        let mut target = RawConnection::connect(&shared.target).await?;
+        Claim::join(&mut target).await?;
+        target.execute("making commits durable", DURABLE).await?;
+        Ok(Worker { shared, target, source: None })
+    }
+
+    /// Lets the source's snapshot go.
+    pub(super) fn release_source(&mut self) {
+        self.source = None;
+    }
+
+    /// How to stop what the target works on.
+    pub(super) fn cancel_handle(&self) -> wire::CancelHandle {
+        self.target.cancel_handle()
+    }
+
+    /// Does a step. On success its effect and its receipts are committed.
+    pub(super) async fn run(&mut self, step: &Step) -> Result<Tally> {
+        let started = Instant::now();
+        let done = match &step.action {
+            Action::Apply { statements } => self.apply(step, statements, started).await,
+            Action::Copy { chunks } => self.copy(step, chunks).await,
+            Action::Verify { chunks } => self.verify(step, chunks).await,
+            Action::SetSequences { sequences } => {
+                self.set_sequences(step, sequences, started).await
+            }
+            Action::Vacuum { relation } => self.vacuum(step, relation, started).await,
+            Action::Milestone | Action::DataComplete => Ok(Tally::default()),
+        };
+        done.map_err(|error| error.within(format_args!("{}: {}", step.phase, step.title)))
+    }
+
+    async fn apply(
+        &mut self,
+        step: &Step,
+        statements: &[Statement],
+        started: Instant,
+    ) -> Result<Tally> {
+        let mut all = vec![sent("beginning a transaction", "BEGIN")];
+        all.extend(statements.iter().map(|s| sent(&format!("creating {}", s.title), &s.sql)));
+        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
+        all.push(sent("committing", "COMMIT"));
+        self.target.execute_all(&all).await?;
+        Ok(Tally::default())
+    }
+
+    async fn copy(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Tally> {
+        let shared = Arc::clone(&self.shared);
+        let snapshot = shared.snapshot.as_ref().ok_or_else(|| {
+            Error::step("copying rows").because("no snapshot of the source is open")
+        })?;
+        let mut source = match self.source.take() {
+            Some(source) => source,
+            None => import(&shared.source, &snapshot.id).await?,
+        };
+        self.target.execute("beginning a transaction", "BEGIN").await?;
+        let mut receipts = Vec::new();
+        let mut sum = Tally::default();
+        for (part, chunk) in chunks.iter().enumerate() {
+            if shared.receipts.0.contains_key(&(step.id, part)) {
+                continue;
+            }
+            let started = Instant::now();
+            let table = shared.plan.table(chunk.table);
+            let tally = self.copy_chunk(&mut source, table, &chunk.range).await?;
+            sum += tally;
+            let receipt =
+                Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
+            receipts.push((part, receipt));
+        }
+        let commit = [
+            sent("writing the receipt", &insert(step.id, &receipts)),
+            sent("committing", "COMMIT"),
+        ];
+        self.target.execute_all(&commit).await?;
+        self.source = Some(source);
+        Ok(sum)
+    }
+
+    async fn copy_chunk(
+        &mut self,
+        source: &mut RawConnection,
+        table: &TableData,
+        range: &ChunkRange,
+    ) -> Result<Tally> {
+        let doing = format!("copying {}", table.relation);
+        let whole = *range == ChunkRange::Whole && table.condition.is_none();
+        // A whole table's rows arrive frozen, which a table emptied in the same transaction allows.
+        let freeze = if whole { Freeze::Yes } else { Freeze::No };
+        if whole {
+            let truncate = format!("TRUNCATE ONLY {}", table.relation.sql());
+            self.target.execute(&doing, &truncate).await?;
+        }
+        let out = copy_out(table, range);
+        let copy_in = copy_table(table).copy_in(freeze);
+        let spec = stream(table, &doing);
+        let meter = &self.shared.copied;
+        let progress = |rows, bytes| meter.add(rows, bytes);
+        copy::forward(source, &out, &mut self.target, &copy_in, &spec, &progress).await
+    }
+
+    async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Tally> {
+        let shared = Arc::clone(&self.shared);
+        let mut receipts = Vec::new();
+        let mut sum = Tally::default();
+        for (part, chunk) in chunks.iter().enumerate() {
+            let started = Instant::now();
+            let table = shared.plan.table(chunk.table);
+            let doing = format!("reading {} back", table.relation);
+            let out = copy_out(table, &chunk.range);
+            let progress = |rows, bytes| shared.verified.add(rows, bytes);
+            let spec = stream(table, &doing);
+            let tally = copy::fingerprint(&mut self.target, &out, &spec, &progress).await?;
+            sum += tally;
+            receipts.push((part, Receipt { tally, ..plain(started) }));
+        }
+        self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
+        Ok(sum)
+    }
+
+    async fn set_sequences(
+        &mut self,
+        step: &Step,
+        sequences: &[QualifiedName],
+        started: Instant,
+    ) -> Result<Tally> {
+        let doing = "setting sequences";
+        let mut source = RawConnection::connect(&self.shared.source).await?;
+        let mut all = vec![sent("beginning a transaction", "BEGIN")];
+        for some in sequences.chunks(SEQUENCES) {
+            let reads: Vec<String> = some
+                .iter()
+                .map(|name| {
+                    format!(
+                        "SELECT {}, last_value, is_called FROM {}",
+                        quote_literal(&name.sql()),
+                        name.sql()
+                    )
+                })
+                .collect();
+            let rows = source.query("reading sequences", &reads.join(" UNION ALL ")).await?;
+            for row in rows {
+                let [Some(name), Some(value), Some(called)] = row.as_slice() else {
+                    return Err(Error::step("reading sequences").because("a value is missing"));
+                };
+                let sql = format!(
+                    "SELECT pg_catalog.setval({}, {value}, {called:?})",
+                    quote_literal(name),
+                    called = called == "t"
+                );
+                all.push(sent(doing, &sql));
+            }
+        }
+        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
+        all.push(sent("committing", "COMMIT"));
+        self.target.execute_all(&all).await?;
+        Ok(Tally::default())
+    }
+
+    async fn vacuum(
+        &mut self,
+        step: &Step,
+        relation: &QualifiedName,
+        started: Instant,
+    ) -> Result<Tally> {
+        let all = [
+            sent("vacuuming", &format!("VACUUM (ANALYZE) {}", relation.sql())),
+            sent("writing the receipt", &insert(step.id, &[(0, plain(started))])),
+        ];
+        self.target.execute_all(&all).await?;
+        Ok(Tally::default())
+    }
+}
+
+/// A connection to the source that sees what the snapshot saw.
+pub(super) async fn import(source: &Conninfo, snapshot: &str) -> Result<RawConnection> {
+    let mut connection = RawConnection::connect(source).await?;
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        quote_literal(snapshot)
+    );
+    connection.execute("importing the source's snapshot", &sql).await?;
+    Ok(connection)
+}
+
+pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
+    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
+}
+
+/// The statement that reads a part of a table, on either side.
+pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
+    let range = range.condition();
+    let conditions: Vec<&str> =
+        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
+    copy_table(table).copy_out(&conditions)
+}
+
+pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> StreamSpec<'a> {
+    StreamSpec { format: table.format, columns: table.columns.len(), doing }
+}
+
+fn sent(doing: &str, sql: &str) -> wire::Statement {
+    wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
+}
+
+/// A receipt for what moves no rows.
+fn plain(started: Instant) -> Receipt {
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Receipt { milliseconds, ..Receipt::default() }
+}

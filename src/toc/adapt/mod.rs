@@ -1,0 +1,85 @@
+//! A table of contents made fit for its target: what the target user may not do is rewritten
+//! where an equal result can be had, or reported. `check` predicts with this what `migrate` does.
+
+mod entries;
+mod owners;
+mod roles;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::entry::{EntryId, Toc};
+use super::finding::{Finding, Severity};
+use super::target::TargetFacts;
+
+/// A table of contents as the target may hold it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Adapted {
+    /// The entries.
+    pub toc: Toc,
+    /// What was changed or left out, and what can't be done at all.
+    pub findings: Vec<Finding>,
+    /// Run once the roles are there: memberships of the target user's own.
+    pub join: Vec<String>,
+    /// Takes those back.
+    pub leave: Vec<String>,
+    /// Run once the entry, a schema, is there: its CREATE right for owners of objects in it.
+    pub lend: HashMap<EntryId, Vec<String>>,
+    /// Takes those back.
+    pub take_back: Vec<String>,
+    /// Roles of the source that stand for others on the target.
+    pub role_map: BTreeMap<String, String>,
+}
+
+impl Adapted {
+    /// Whether the job can't be done as it is.
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Refusal)
+    }
+}
+
+/// Makes `toc` fit for the target. `bootstrap` is the source's bootstrap superuser: it stands for
+/// the target user unless the target user can become it.
+pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
+    let mut findings = Vec::new();
+    let owners: BTreeSet<&str> =
+        toc.entries.iter().filter_map(|entry| entry.owner.as_deref()).collect();
+    let role_map = roles::mapped(toc, &owners, bootstrap, target, &mut findings);
+    let mut adapted_toc = keep(toc, |entry| {
+        let mapped = owners::remap(entry, &role_map);
+        entries::fit(mapped, &role_map, target, &mut findings)
+    });
+    roles::drop_existing(&mut adapted_toc, target);
+    let (join, leave) = owners::memberships(&adapted_toc, target);
+    let (lend, take_back) = owners::schema_rights(&adapted_toc, target);
+    findings.sort();
+    findings.dedup();
+    Adapted { toc: adapted_toc, findings, join, leave, lend, take_back, role_map }
+}
+
+/// The entries for which `fit` yields one, renumbered; what depended on one that is left out
+/// depends on what that depended on.
+fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
+    let mut kept = Toc::default();
+    let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
+    for entry in &toc.entries {
+        let mut needs: Vec<EntryId> = entry
+            .depends_on
+            .iter()
+            .flat_map(|id| stands_for.get(id.0 as usize).cloned().unwrap_or_default())
+            .collect();
+        needs.sort_unstable();
+        needs.dedup();
+        match fit(entry) {
+            Some(mut entry) => {
+                entry.depends_on = needs;
+                stands_for.push(vec![EntryId(kept.entries.len() as u32)]);
+                kept.entries.push(entry);
+            }
+            None => stands_for.push(needs),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Cancelling.
+
+/// What cancels a statement.
+#[derive(Debug, Clone)]
+pub struct CancelHandle {}
