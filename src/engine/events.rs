@@ -73,7 +73,10 @@ impl Meter {
 
     /// Rows and bytes moved so far.
     pub fn read(&self) -> (u64, u64) {
-        (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+        (
+            self.rows.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -92,7 +95,14 @@ impl Events {
     /// Both ends.
     pub fn new() -> (Events, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(256);
-        (Events { sender, copied: Arc::default(), verified: Arc::default() }, receiver)
+        (
+            Events {
+                sender,
+                copied: Arc::default(),
+                verified: Arc::default(),
+            },
+            receiver,
+        )
     }
 
     /// Says that something happened. A presenter that is gone misses it, and the work goes on.

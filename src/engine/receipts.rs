@@ -32,7 +32,9 @@ impl Receipts {
     /// Whether every chunk was copied under one and the same snapshot.
     pub fn data_is_complete(&self, plan: &Plan) -> bool {
         let mut marks = plan.copies().map(|(step, part, _)| {
-            self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
+            self.0
+                .get(&(step, part))
+                .map(|receipt| receipt.snapshot.as_str())
         });
         match marks.next() {
             None => true,
@@ -89,7 +91,11 @@ pub(super) fn insert(step: StepId, receipts: &[(usize, Receipt)]) -> String {
     let values: Vec<String> = receipts
         .iter()
         .map(|(part, receipt)| {
-            let Receipt { tally, snapshot, milliseconds } = receipt;
+            let Receipt {
+                tally,
+                snapshot,
+                milliseconds,
+            } = receipt;
             format!(
                 "({}, {part}, {}, {}, {}, {}, {}, {milliseconds})",
                 step.0,

@@ -35,12 +35,20 @@ pub async fn recheck(
     let stale: Vec<(StepId, usize)> = plan
         .copies()
         .map(|(step, part, _)| (step, part))
-        .filter(|key| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark))
+        .filter(|key| {
+            receipts
+                .0
+                .get(key)
+                .is_some_and(|r| r.snapshot != snapshot.mark)
+        })
         .collect();
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let note = format!("reading {} finished chunks again: the old snapshot is gone", stale.len());
+    let note = format!(
+        "reading {} finished chunks again: the old snapshot is gone",
+        stale.len()
+    );
     events.say(Event::Note(note)).await;
     let differing = reread(plan, &receipts, &stale, &snapshot.id, source, jobs, events).await?;
     for table in &differing {
@@ -49,8 +57,10 @@ pub async fn recheck(
         events.say(Event::Note(note)).await;
     }
     empty(plan, &mut receipts, &differing, target).await?;
-    let holding: Vec<(StepId, usize)> =
-        stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
+    let holding: Vec<(StepId, usize)> = stale
+        .into_iter()
+        .filter(|key| receipts.0.contains_key(key))
+        .collect();
     ledger.vouch(&holding, &snapshot.mark).await?;
     for key in holding {
         if let Some(receipt) = receipts.0.get_mut(&key) {
@@ -64,7 +74,11 @@ pub async fn recheck(
 /// counted.
 async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session) -> Result<()> {
     let mut emptied = BTreeSet::new();
-    let unlogged = plan.tables.iter().enumerate().filter(|(_, table)| table.unlogged);
+    let unlogged = plan
+        .tables
+        .iter()
+        .enumerate()
+        .filter(|(_, table)| table.unlogged);
     for (index, table) in unlogged {
         let id = TableId(index as u32);
         let expected: u64 = plan
@@ -74,7 +88,10 @@ async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session)
             .map(|receipt| receipt.tally.rows())
             .sum();
         let doing = format!("counting the rows of {}", table.relation);
-        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.relation.sql());
+        let sql = format!(
+            "SELECT pg_catalog.count(*) FROM ONLY {}",
+            table.relation.sql()
+        );
         if expected > 0 {
             let there: i64 = target.query_one(&doing, &sql, &[]).await?.get(0);
             if there as u64 != expected {
@@ -97,7 +114,9 @@ async fn empty(
     }
     let mut keys = Vec::new();
     for step in &plan.steps {
-        let (Action::Copy { chunks } | Action::Verify { chunks }) = &step.action else { continue };
+        let (Action::Copy { chunks } | Action::Verify { chunks }) = &step.action else {
+            continue;
+        };
         let parts = chunks.iter().enumerate();
         let theirs = parts.filter(|(_, chunk)| tables.contains(&chunk.table));
         keys.extend(theirs.map(|(part, _)| (step.id, part)));
@@ -107,7 +126,9 @@ async fn empty(
         .map(|id| format!("TRUNCATE ONLY {};\n", plan.table(*id).relation.sql()))
         .collect();
     let sql = format!("BEGIN;\n{truncates}{}COMMIT;\n", forget_sql(&keys));
-    target.execute("emptying tables that are to be copied anew", &sql).await?;
+    target
+        .execute("emptying tables that are to be copied anew", &sql)
+        .await?;
     for key in keys {
         receipts.0.remove(&key);
     }
@@ -135,8 +156,12 @@ async fn reread(
             let mut differing = BTreeSet::new();
             loop {
                 let next = queue.lock().await.recv().await;
-                let Some((step, part, expected)) = next else { return Ok(differing) };
-                let Action::Copy { chunks } = &plan.steps[step.0 as usize].action else { continue };
+                let Some((step, part, expected)) = next else {
+                    return Ok(differing);
+                };
+                let Action::Copy { chunks } = &plan.steps[step.0 as usize].action else {
+                    continue;
+                };
                 let chunk = &chunks[part];
                 let table = plan.table(chunk.table);
                 let doing = format!("reading {} again", table.relation);
@@ -160,8 +185,8 @@ async fn reread(
     drop(work);
     let mut differing = BTreeSet::new();
     while let Some(joined) = readers.join_next().await {
-        let found: Result<BTreeSet<TableId>> = joined
-            .map_err(|e| Error::step("reading chunks again").because(e.to_string()))?;
+        let found: Result<BTreeSet<TableId>> =
+            joined.map_err(|e| Error::step("reading chunks again").because(e.to_string()))?;
         differing.extend(found?);
     }
     Ok(differing)

@@ -49,10 +49,18 @@ pub struct Outcome {
 
 /// Runs all that is owed.
 pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
-    let Run { source, target, plan, receipts, mut snapshot, jobs } = job;
-    let shared_snapshot = snapshot
-        .as_ref()
-        .map(|snapshot| SharedSnapshot { id: snapshot.id.clone(), mark: snapshot.mark.clone() });
+    let Run {
+        source,
+        target,
+        plan,
+        receipts,
+        mut snapshot,
+        jobs,
+    } = job;
+    let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
+        id: snapshot.id.clone(),
+        mark: snapshot.mark.clone(),
+    });
     let receipts = Arc::new(receipts);
     let mut schedule = Schedule::new(&plan, |id| receipts.is_done(&plan.steps[id.0 as usize]));
     let shared = Arc::new(Shared {
@@ -163,7 +171,8 @@ impl Crew {
             let (sender, orders) = mpsc::channel(2);
             crew.orders.push(sender);
             let plan = Arc::clone(&shared.plan);
-            crew.tasks.spawn(work(number, worker, plan, orders, report.clone()));
+            crew.tasks
+                .spawn(work(number, worker, plan, orders, report.clone()));
         }
         Ok(crew)
     }
@@ -173,12 +182,19 @@ impl Crew {
     }
 
     async fn assign(&mut self, step: StepId, plan: &Plan, events: &Events, clock: &mut Clock) {
-        let Some(worker) = self.idle.pop() else { return };
+        let Some(worker) = self.idle.pop() else {
+            return;
+        };
         let step = &plan.steps[step.0 as usize];
         clock.started(step.phase);
         let title = step.title.clone();
         events
-            .say(Event::StepStarted { worker, step: step.id, phase: step.phase, title })
+            .say(Event::StepStarted {
+                worker,
+                step: step.id,
+                phase: step.phase,
+                title,
+            })
             .await;
         // A worker that is gone shows as the end of the reports.
         let _ = self.orders[worker].send(Order::Do(step.id)).await;
@@ -220,7 +236,12 @@ async fn work(
                 let started = Instant::now();
                 let result = worker.run(&plan.steps[step.0 as usize]).await;
                 let failed = result.is_err();
-                let report = Report { worker: number, step, took: started.elapsed(), result };
+                let report = Report {
+                    worker: number,
+                    step,
+                    took: started.elapsed(),
+                    result,
+                };
                 if reports.send(report).await.is_err() || failed {
                     return;
                 }
@@ -246,6 +267,9 @@ impl Clock {
     }
 
     fn spans(&self) -> BTreeMap<Phase, Duration> {
-        self.0.iter().map(|(phase, (start, end))| (*phase, end.duration_since(*start))).collect()
+        self.0
+            .iter()
+            .map(|(phase, (start, end))| (*phase, end.duration_since(*start)))
+            .collect()
     }
 }

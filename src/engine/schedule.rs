@@ -49,12 +49,19 @@ impl<'a> Schedule<'a> {
 
     /// Takes the next step that can start now, if there is one.
     pub(super) fn next(&mut self) -> Option<StepId> {
-        let entry = self.ready.iter().find(|(_, step)| self.is_free(*step)).copied()?;
+        let entry = self
+            .ready
+            .iter()
+            .find(|(_, step)| self.is_free(*step))
+            .copied()?;
         self.ready.remove(&entry);
         let step = entry.1;
         let plan = self.plan;
         for lock in &plan.steps[step.0 as usize].locks {
-            self.held.entry(&lock.relation).or_default().push((step, lock.mode));
+            self.held
+                .entry(&lock.relation)
+                .or_default()
+                .push((step, lock.mode));
         }
         Some(step)
     }
@@ -86,13 +93,16 @@ impl<'a> Schedule<'a> {
     }
 
     fn make_ready(&mut self, step: StepId) {
-        self.ready.insert((std::cmp::Reverse(self.ranks[step.0 as usize]), step));
+        self.ready
+            .insert((std::cmp::Reverse(self.ranks[step.0 as usize]), step));
     }
 
     fn is_free(&self, step: StepId) -> bool {
         self.plan.steps[step.0 as usize].locks.iter().all(|lock| {
             let holders = self.held.get(&lock.relation).into_iter().flatten();
-            holders.into_iter().all(|(_, mode)| !mode.conflicts_with(lock.mode))
+            holders
+                .into_iter()
+                .all(|(_, mode)| !mode.conflicts_with(lock.mode))
         })
     }
 }
@@ -121,7 +131,10 @@ mod tests {
     }
 
     fn plan(steps: Vec<Step>) -> Plan {
-        Plan { tables: Vec::new(), steps }
+        Plan {
+            tables: Vec::new(),
+            steps,
+        }
     }
 
     #[test]

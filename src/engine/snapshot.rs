@@ -45,7 +45,9 @@ impl SourceSnapshot {
 
     /// Lets the snapshot go: the source may vacuum what it held back.
     pub async fn release(self) -> Result<()> {
-        self.session.execute("releasing the source's snapshot", "COMMIT").await
+        self.session
+            .execute("releasing the source's snapshot", "COMMIT")
+            .await
     }
 }
 
@@ -59,7 +61,10 @@ pub(super) async fn system_identifier(session: &Session) -> Result<String> {
             &[],
         )
         .await?;
-    if !may.try_get::<_, bool>(0).map_err(|e| unreadable(doing, &e))? {
+    if !may
+        .try_get::<_, bool>(0)
+        .map_err(|e| unreadable(doing, &e))?
+    {
         return Ok("unknown".to_owned());
     }
     let row = session

@@ -55,7 +55,11 @@ impl Worker {
         let mut target = RawConnection::connect(&shared.target).await?;
         Claim::join(&mut target).await?;
         target.execute("making commits durable", DURABLE).await?;
-        Ok(Worker { shared, target, source: None })
+        Ok(Worker {
+            shared,
+            target,
+            source: None,
+        })
     }
 
     /// Lets the source's snapshot go.
@@ -91,8 +95,15 @@ impl Worker {
         started: Instant,
     ) -> Result<Tally> {
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        all.extend(statements.iter().map(|s| sent(&format!("creating {}", s.title), &s.sql)));
-        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
+        all.extend(
+            statements
+                .iter()
+                .map(|s| sent(&format!("creating {}", s.title), &s.sql)),
+        );
+        all.push(sent(
+            "writing the receipt",
+            &insert(step.id, &[(0, plain(started))]),
+        ));
         all.push(sent("committing", "COMMIT"));
         self.target.execute_all(&all).await?;
         Ok(Tally::default())
@@ -107,7 +118,9 @@ impl Worker {
             Some(source) => source,
             None => import(&shared.source, &snapshot.id).await?,
         };
-        self.target.execute("beginning a transaction", "BEGIN").await?;
+        self.target
+            .execute("beginning a transaction", "BEGIN")
+            .await?;
         let mut receipts = Vec::new();
         let mut sum = Tally::default();
         for (part, chunk) in chunks.iter().enumerate() {
@@ -118,8 +131,11 @@ impl Worker {
             let table = shared.plan.table(chunk.table);
             let tally = self.copy_chunk(&mut source, table, &chunk.range).await?;
             sum += tally;
-            let receipt =
-                Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
+            let receipt = Receipt {
+                tally,
+                snapshot: snapshot.mark.clone(),
+                ..plain(started)
+            };
             receipts.push((part, receipt));
         }
         let commit = [
@@ -166,9 +182,17 @@ impl Worker {
             let spec = stream(table, &doing);
             let tally = copy::fingerprint(&mut self.target, &out, &spec, &progress).await?;
             sum += tally;
-            receipts.push((part, Receipt { tally, ..plain(started) }));
+            receipts.push((
+                part,
+                Receipt {
+                    tally,
+                    ..plain(started)
+                },
+            ));
         }
-        self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
+        self.target
+            .execute("writing the receipt", &insert(step.id, &receipts))
+            .await?;
         Ok(sum)
     }
 
@@ -192,7 +216,9 @@ impl Worker {
                     )
                 })
                 .collect();
-            let rows = source.query("reading sequences", &reads.join(" UNION ALL ")).await?;
+            let rows = source
+                .query("reading sequences", &reads.join(" UNION ALL "))
+                .await?;
             for row in rows {
                 let [Some(name), Some(value), Some(called)] = row.as_slice() else {
                     return Err(Error::step("reading sequences").because("a value is missing"));
@@ -205,7 +231,10 @@ impl Worker {
                 all.push(sent(doing, &sql));
             }
         }
-        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
+        all.push(sent(
+            "writing the receipt",
+            &insert(step.id, &[(0, plain(started))]),
+        ));
         all.push(sent("committing", "COMMIT"));
         self.target.execute_all(&all).await?;
         Ok(Tally::default())
@@ -219,7 +248,10 @@ impl Worker {
     ) -> Result<Tally> {
         let all = [
             sent("vacuuming", &format!("VACUUM (ANALYZE) {}", relation.sql())),
-            sent("writing the receipt", &insert(step.id, &[(0, plain(started))])),
+            sent(
+                "writing the receipt",
+                &insert(step.id, &[(0, plain(started))]),
+            ),
         ];
         self.target.execute_all(&all).await?;
         Ok(Tally::default())
@@ -233,32 +265,51 @@ pub(super) async fn import(source: &Conninfo, snapshot: &str) -> Result<RawConne
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
         quote_literal(snapshot)
     );
-    connection.execute("importing the source's snapshot", &sql).await?;
+    connection
+        .execute("importing the source's snapshot", &sql)
+        .await?;
     Ok(connection)
 }
 
 pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
-    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
+    CopyTable {
+        relation: &table.relation,
+        columns: &table.columns,
+        format: table.format,
+    }
 }
 
 /// The statement that reads a part of a table, on either side.
 pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
     let range = range.condition();
-    let conditions: Vec<&str> =
-        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
+    let conditions: Vec<&str> = range
+        .as_deref()
+        .into_iter()
+        .chain(table.condition.as_deref())
+        .collect();
     copy_table(table).copy_out(&conditions)
 }
 
 pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> StreamSpec<'a> {
-    StreamSpec { format: table.format, columns: table.columns.len(), doing }
+    StreamSpec {
+        format: table.format,
+        columns: table.columns.len(),
+        doing,
+    }
 }
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {
-    wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
+    wire::Statement {
+        doing: doing.to_owned(),
+        sql: sql.to_owned(),
+    }
 }
 
 /// A receipt for what moves no rows.
 fn plain(started: Instant) -> Receipt {
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Receipt { milliseconds, ..Receipt::default() }
+    Receipt {
+        milliseconds,
+        ..Receipt::default()
+    }
 }

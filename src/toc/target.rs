@@ -15,6 +15,8 @@ pub struct TargetFacts {
     pub superuser: bool,
     /// Whether that may create roles.
     pub create_role: bool,
+    /// Who owns the database.
+    pub database_owner: String,
     /// The roles there are.
     pub roles: BTreeMap<String, TargetRole>,
     /// The extensions there are to be had.
@@ -54,7 +56,10 @@ impl TargetFacts {
     pub(crate) fn acts_as(&self, role: &str) -> bool {
         self.superuser
             || role == self.user
-            || self.roles.get(role).is_some_and(|role| role.can_set && role.inherits)
+            || self
+                .roles
+                .get(role)
+                .is_some_and(|role| role.can_set && role.inherits)
     }
 
     /// Whether the target user can make itself a member of this role, which exists or will have
@@ -76,6 +81,9 @@ impl TargetFacts {
             16.. => " WITH INHERIT TRUE, SET TRUE",
             _ => "",
         };
-        (format!("GRANT {role} TO {user}{options};\n"), format!("REVOKE {role} FROM {user};\n"))
+        (
+            format!("GRANT {role} TO {user}{options};\n"),
+            format!("REVOKE {role} FROM {user};\n"),
+        )
     }
 }

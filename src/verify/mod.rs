@@ -1,1 +1,8 @@
-//! (room verify)
+//! Whether the target holds what the source held: fingerprints compared, catalogs compared,
+//! differing rows located.
+
+mod catalogs;
+mod data;
+
+pub use catalogs::{CatalogDifference, compare_catalogs};
+pub use data::{TableVerdict, compare_tables};

@@ -15,7 +15,10 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
     if let Some(new) = entry.owner.as_ref().and_then(|owner| map.get(owner)) {
         entry.owner = Some(new.clone());
     }
-    if matches!(entry.kind, Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::RoleMembership) {
+    if matches!(
+        entry.kind,
+        Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::RoleMembership
+    ) {
         entry.create = remap_roles(&entry.create, map);
     }
     entry
@@ -62,7 +65,9 @@ pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<
 
 /// The role that an ALTER DEFAULT PRIVILEGES is for: it is its entry's owner, in name.
 fn default_acl_role(entry: &Entry) -> Option<&str> {
-    (entry.kind == Kind::DefaultAcl).then_some(entry.owner.as_deref()).flatten()
+    (entry.kind == Kind::DefaultAcl)
+        .then_some(entry.owner.as_deref())
+        .flatten()
 }
 
 /// The schemas' CREATE rights lent to owners of objects in them, and their undoing.
@@ -82,8 +87,13 @@ pub(super) fn schema_rights(
         }
     }
     for (id, schema) in toc.iter().filter(|(_, entry)| entry.kind == Kind::Schema) {
-        let Some(owners) = owners.get(schema.name.as_str()) else { continue };
-        for owner in owners.iter().filter(|owner| schema.owner.as_deref() != Some(**owner)) {
+        let Some(owners) = owners.get(schema.name.as_str()) else {
+            continue;
+        };
+        for owner in owners
+            .iter()
+            .filter(|owner| schema.owner.as_deref() != Some(**owner))
+        {
             let (name, owner) = (quote_ident(&schema.name), quote_ident(owner));
             lend.entry(id)
                 .or_default()

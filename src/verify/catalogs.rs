@@ -1,0 +1,180 @@
+//! Two tables of contents compared: every entry's definition, owner and grants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::toc::{Entry, Kind, Toc};
+
+/// How the target's catalog differs from what is expected of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "difference")]
+pub enum CatalogDifference {
+    /// The target hasn't got it.
+    Missing {
+        /// The entry's title.
+        entry: String,
+    },
+    /// The source hasn't got it.
+    Unexpected {
+        /// The entry's title.
+        entry: String,
+    },
+    /// Both have it, defined otherwise.
+    Differs {
+        /// The entry's title.
+        entry: String,
+        /// What is expected.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Both have it, under different owners.
+    Owner {
+        /// The entry's title.
+        entry: String,
+        /// The owner expected.
+        expected: String,
+        /// The owner found.
+        found: String,
+    },
+}
+
+impl fmt::Display for CatalogDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CatalogDifference::Missing { entry } => write!(f, "{entry} is missing on the target"),
+            CatalogDifference::Unexpected { entry } => {
+                write!(f, "{entry} is on the target only")
+            }
+            CatalogDifference::Differs { entry, expected, found } => write!(
+                f,
+                "{entry} differs:\n    expected: {}\n    found:    {}",
+                expected.trim_end().replace('\n', "\n              "),
+                found.trim_end().replace('\n', "\n              ")
+            ),
+            CatalogDifference::Owner { entry, expected, found } => {
+                write!(f, "{entry} belongs to {found} instead of {expected}")
+            }
+        }
+    }
+}
+
+/// Compares what is expected of the target with what is there. Where the two servers are of
+/// different majors, the texts they render of one and the same definition may differ: those kinds
+/// are then compared by presence and owner only.
+pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
+    let (expected, mut found) = (by_title(expected), by_title(found));
+    let mut differences = Vec::new();
+    for (title, ours) in expected {
+        match found.remove(&title) {
+            None => differences.push(CatalogDifference::Missing { entry: title }),
+            Some(theirs) => {
+                let text_counts = same_major || !rendered_by_server(ours[0].kind);
+                differences.extend(compare_entries(&title, &ours, &theirs, text_counts));
+            }
+        }
+    }
+    let more = found.into_keys().map(|entry| CatalogDifference::Unexpected { entry });
+    differences.extend(more);
+    differences
+}
+
+/// Entries that share a title (a column's default and its comment, say) are compared together.
+fn by_title(toc: &Toc) -> BTreeMap<String, Vec<&Entry>> {
+    let mut titles: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    for entry in toc.entries.iter().filter(|entry| counts(entry)) {
+        titles.entry(entry.title()).or_default().push(entry);
+    }
+    titles
+}
+
+/// Roles are the cluster's, not the database's; rows and sequence values have their own
+/// comparison.
+fn counts(entry: &Entry) -> bool {
+    !matches!(
+        entry.kind,
+        Kind::Role | Kind::RoleMembership | Kind::TableData | Kind::SequenceSet
+    )
+}
+
+fn rendered_by_server(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::View
+            | Kind::MaterializedView
+            | Kind::Rule
+            | Kind::Function
+            | Kind::Procedure
+            | Kind::Table
+            | Kind::Acl
+            | Kind::DefaultAcl
+    )
+}
+
+fn compare_entries(
+    title: &str,
+    ours: &[&Entry],
+    theirs: &[&Entry],
+    text_counts: bool,
+) -> Vec<CatalogDifference> {
+    let mut differences = Vec::new();
+    let (expected, found) = (texts(ours), texts(theirs));
+    if text_counts && expected != found {
+        let entry = title.to_owned();
+        differences.push(CatalogDifference::Differs {
+            entry,
+            expected: expected.concat(),
+            found: found.concat(),
+        });
+    }
+    let (owner, other) = (ours[0].owner.as_deref(), theirs[0].owner.as_deref());
+    if owner != other {
+        differences.push(CatalogDifference::Owner {
+            entry: title.to_owned(),
+            expected: owner.unwrap_or("nobody").to_owned(),
+            found: other.unwrap_or("nobody").to_owned(),
+        });
+    }
+    differences
+}
+
+fn texts<'a>(entries: &[&'a Entry]) -> Vec<&'a str> {
+    let mut texts: Vec<&str> = entries.iter().map(|entry| entry.create.as_str()).collect();
+    texts.sort_unstable();
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toc(entries: &[(Kind, &str, &str)]) -> Toc {
+        let entry = |(kind, name, create): &(Kind, &str, &str)| Entry {
+            create: (*create).to_owned(),
+            owner: Some("app".to_owned()),
+            ..Entry::new(*kind, Some("s"), *name)
+        };
+        Toc { entries: entries.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn a_missing_an_unexpected_and_a_changed_entry_are_each_named() {
+        let expected = toc(&[(Kind::Index, "a", "x"), (Kind::Index, "b", "y")]);
+        let found = toc(&[(Kind::Index, "b", "z"), (Kind::Index, "c", "y")]);
+        let titles: Vec<String> =
+            compare_catalogs(&expected, &found, true).iter().map(ToString::to_string).collect();
+        assert_eq!(titles.len(), 3, "{titles:?}");
+        assert!(titles[0].contains("INDEX s.a is missing"));
+        assert!(titles[1].contains("INDEX s.b differs"));
+        assert!(titles[2].contains("INDEX s.c is on the target only"));
+    }
+
+    #[test]
+    fn texts_the_servers_render_differently_count_only_within_a_major() {
+        let (a, b) = (toc(&[(Kind::View, "v", "x")]), toc(&[(Kind::View, "v", "y")]));
+        assert_eq!(compare_catalogs(&a, &b, true).len(), 1);
+        assert!(compare_catalogs(&a, &b, false).is_empty());
+    }
+}
