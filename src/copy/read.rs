@@ -5,11 +5,13 @@ use std::ops::ControlFlow;
 use crate::error::{Error, Result};
 use crate::pg::RowFormat;
 
+use super::fingerprint::Fingerprint;
 use super::incoming::{Incoming, Pause};
 use super::keyed_lines::{KeyedLines, KeyedRow};
-use super::stream::{CopyEnd, CopyStream, Progress, Tally};
+use super::stream::{CopyEnd, CopyStream, Progress};
 
-/// Reads the rows that `source`'s COPY TO STDOUT sends, and keeps nothing of them but their tally.
+/// Reads the rows that `source`'s COPY TO STDOUT sends, and keeps nothing of them but their
+/// fingerprint. There is no checksum: it would name an order of rows that means nothing.
 ///
 /// After an error that the server sent, the connection can be used again; after another, or if the
 /// future is dropped before its end, it can't.
@@ -17,7 +19,7 @@ pub async fn fingerprint(
     source: CopyEnd<'_>,
     stream: &CopyStream<'_>,
     progress: &Progress,
-) -> Result<Tally> {
+) -> Result<Fingerprint> {
     let CopyEnd {
         connection,
         statement,
@@ -26,24 +28,15 @@ pub async fn fingerprint(
         .start_copy_out(&Incoming::doing(stream), statement)
         .await?;
     let mut incoming = Incoming::new(connection, stream, progress);
-    let mut crc = crc32fast::Hasher::new();
     loop {
-        let pause = incoming.walk(|payload| {
-            crc.update(payload);
-            ControlFlow::<()>::Continue(())
-        })?;
+        let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
         if pause == Pause::Short {
             incoming.fill().await?;
         } else if !incoming.goes_on().await? {
             break;
         }
     }
-    let fingerprint = incoming.finish().await?;
-    Ok(Tally {
-        bytes: incoming.bytes(),
-        crc32: crc.finalize(),
-        fingerprint,
-    })
+    incoming.finish().await
 }
 
 /// Rows with their keys, one after the other: for finding which rows of a table differ. Memory is

@@ -5,7 +5,8 @@
 //! decoding. The protocol doesn't promise it, and something between us and the server may cut the
 //! stream anew; so each row's own marks are checked (its field count in binary, its newline in
 //! text), and the server's count of rows at the end, and a stream that doesn't fit is an error,
-//! never a wrong fingerprint.
+//! never a wrong fingerprint. Walking the fields of each row would find it out earlier, but costs as
+//! much as everything else that is done to a row (measured: 21 ns for 12 columns, 18 for the rest).
 
 use std::fmt;
 
