@@ -1,26 +1,18 @@
-//! Backend messages walked in place, CopyData above all (documentation: "Message Formats").
+//! CopyData messages found in place, in what a server sends (documentation: "Message Formats").
 //!
 //! A message arrives cut up by the socket at any byte, and a CopyData message is as big as the row
 //! it carries: up to 1 GB. So a big one that isn't all there yet is handed on in parts, and memory
 //! stays at one buffer whatever the row.
 
-use std::fmt;
+use std::io;
 
-/// The tag and the length in front of every message.
-pub(super) const HEADER: usize = 5;
-
-/// The longest length a server can send: its buffers end below 1 GiB (source: utils/memutils.h,
-/// MaxAllocSize), and the length counts its own four bytes. Anything above is not the protocol.
-const LONGEST_DATA: u32 = (1 << 30) + 4;
-
-/// Errors and notices are kept whole, so they must fit into memory.
-const LONGEST_MESSAGE: u32 = 16 << 20;
+use crate::wire::{Header, tag};
 
 /// A CopyData message of which this much is there goes on in parts; a smaller one is waited for.
 /// It bounds what stays in the buffer between two reads, and the number of rows hashed in parts.
 const SMALLEST_PART: usize = 16 << 10;
 
-/// What lies at the front of the bytes.
+/// A run of CopyData payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     /// The payload of a whole CopyData message.
@@ -31,16 +23,33 @@ pub(super) enum Piece<'a> {
     Middle(&'a [u8]),
     /// The rest of it.
     Last(&'a [u8]),
-    /// Another message, whole.
-    Message {
-        /// Its type.
-        tag: u8,
-        /// What follows its length.
-        body: &'a [u8],
-    },
 }
 
-/// Finds messages in a stream of bytes.
+impl<'a> Piece<'a> {
+    /// The bytes, wherever in their message they stand.
+    #[inline]
+    pub(super) fn payload(self) -> &'a [u8] {
+        match self {
+            Piece::Whole(payload)
+            | Piece::First(payload)
+            | Piece::Middle(payload)
+            | Piece::Last(payload) => payload,
+        }
+    }
+}
+
+/// What lies at the front of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Front<'a> {
+    /// CopyData; the caller moves on by so many bytes, header included.
+    Data(Piece<'a>, usize),
+    /// Another message, in part at least: the connection's own business.
+    Message,
+    /// Too little to say; more bytes must arrive first.
+    Short,
+}
+
+/// Finds CopyData in a stream of bytes.
 #[derive(Debug)]
 pub(super) struct FrameWalker {
     smallest_part: usize,
@@ -60,72 +69,40 @@ impl FrameWalker {
         }
     }
 
-    /// The piece at the front of `bytes` and how many bytes it takes, header included; none where
-    /// more bytes must arrive first. The caller moves on by that many bytes.
+    /// What the front of `bytes` is. A length that no message has is an error.
     #[inline]
-    pub(super) fn next<'a>(
-        &mut self,
-        bytes: &'a [u8],
-    ) -> Result<Option<(Piece<'a>, usize)>, BadFrame> {
+    pub(super) fn next<'a>(&mut self, bytes: &'a [u8]) -> io::Result<Front<'a>> {
         if self.owed > 0 {
             return Ok(self.more(bytes));
         }
-        let Some((&[tag, a, b, c, d], rest)) = bytes.split_first_chunk::<HEADER>() else {
-            return Ok(None);
+        let Some(header) = Header::read(bytes)? else {
+            return Ok(Front::Short);
         };
-        let length = u32::from_be_bytes([a, b, c, d]);
-        let longest = if tag == b'd' {
-            LONGEST_DATA
-        } else {
-            LONGEST_MESSAGE
-        };
-        if !(4..=longest).contains(&length) {
-            return Err(BadFrame { tag, length });
+        if header.tag != tag::COPY_DATA {
+            return Ok(Front::Message);
         }
-        let size = length as usize - 4;
-        if let Some(payload) = rest.get(..size) {
-            let piece = match tag {
-                b'd' => Piece::Whole(payload),
-                _ => Piece::Message { tag, body: payload },
-            };
-            return Ok(Some((piece, HEADER + size)));
+        let there = &bytes[Header::SIZE..];
+        if let Some(payload) = there.get(..header.body) {
+            return Ok(Front::Data(Piece::Whole(payload), header.total()));
         }
-        if tag == b'd' && rest.len() >= self.smallest_part {
-            self.owed = size - rest.len();
-            return Ok(Some((Piece::First(rest), bytes.len())));
+        if there.len() < self.smallest_part {
+            return Ok(Front::Short);
         }
-        Ok(None)
+        self.owed = header.body - there.len();
+        Ok(Front::Data(Piece::First(there), bytes.len()))
     }
 
     /// More of the message that is under way.
-    fn more<'a>(&mut self, bytes: &'a [u8]) -> Option<(Piece<'a>, usize)> {
+    fn more<'a>(&mut self, bytes: &'a [u8]) -> Front<'a> {
         if bytes.is_empty() {
-            return None;
+            return Front::Short;
         }
         let (piece, taken) = match bytes.get(..self.owed) {
             Some(rest) => (Piece::Last(rest), self.owed),
             None => (Piece::Middle(bytes), bytes.len()),
         };
         self.owed -= taken;
-        Some((piece, taken))
-    }
-}
-
-/// A length that no message of the protocol has: the stream is not what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadFrame {
-    tag: u8,
-    length: u32,
-}
-
-impl fmt::Display for BadFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the server sent a message of type '{}' with an impossible length, {}",
-            self.tag.escape_ascii(),
-            self.length
-        )
+        Front::Data(piece, taken)
     }
 }
 
@@ -143,44 +120,52 @@ mod tests {
     }
 
     /// Feeds the stream in the given chunks and puts the parts of each message together again.
-    fn walk(chunks: &[&[u8]], smallest_part: usize) -> Result<Vec<(u8, Vec<u8>)>, BadFrame> {
+    fn walk(chunks: &[&[u8]], smallest_part: usize) -> Vec<(u8, Vec<u8>)> {
         let mut walker = FrameWalker::with_smallest_part(smallest_part);
         let mut buffer = Vec::new();
         let mut messages: Vec<(u8, Vec<u8>)> = Vec::new();
         let mut open = false;
         for chunk in chunks {
             buffer.extend_from_slice(chunk);
-            let mut at = 0;
-            while let Some((piece, taken)) = walker.next(&buffer[at..])? {
-                at += taken;
-                match piece {
-                    Piece::Whole(payload) => messages.push((b'd', payload.to_vec())),
-                    Piece::Message { tag, body } => messages.push((tag, body.to_vec())),
-                    Piece::First(payload) => {
-                        assert!(payload.len() >= smallest_part);
-                        messages.push((b'd', payload.to_vec()));
+            loop {
+                let taken = match walker.next(&buffer).unwrap() {
+                    Front::Short => break,
+                    Front::Message => {
+                        let header = Header::read(&buffer).unwrap().unwrap();
+                        let Some(body) = buffer.get(Header::SIZE..header.total()) else {
+                            break;
+                        };
+                        assert!(!open, "a message inside another");
+                        messages.push((header.tag, body.to_vec()));
+                        header.total()
                     }
-                    Piece::Middle(payload) | Piece::Last(payload) => {
-                        assert!(open, "a part without its beginning");
-                        assert!(!payload.is_empty());
-                        messages.last_mut().unwrap().1.extend(payload);
+                    Front::Data(piece, taken) => {
+                        let payload = piece.payload().to_vec();
+                        match piece {
+                            Piece::Whole(_) | Piece::First(_) => {
+                                assert!(!open, "a message inside another");
+                                messages.push((b'd', payload));
+                            }
+                            Piece::Middle(_) | Piece::Last(_) => {
+                                assert!(open, "a part without its beginning");
+                                assert!(!payload.is_empty());
+                                messages.last_mut().unwrap().1.extend(payload);
+                            }
+                        }
+                        if let Piece::First(first) = piece {
+                            assert!(first.len() >= smallest_part);
+                        }
+                        open = matches!(piece, Piece::First(_) | Piece::Middle(_));
+                        taken
                     }
-                }
-                match piece {
-                    Piece::First(_) => open = true,
-                    Piece::Middle(_) => {}
-                    _ => open = false,
-                }
+                };
+                buffer.drain(..taken);
             }
-            buffer.drain(..at);
-            assert!(
-                buffer.len() < HEADER + smallest_part.max(64),
-                "{} bytes stay in the buffer",
-                buffer.len()
-            );
+            let bound = Header::SIZE + smallest_part.max(64);
+            assert!(buffer.len() < bound, "{} bytes are kept", buffer.len());
         }
         assert!(!open && buffer.is_empty(), "something is left over");
-        Ok(messages)
+        messages
     }
 
     fn sample() -> (Vec<u8>, Vec<(u8, Vec<u8>)>) {
@@ -204,9 +189,8 @@ mod tests {
             for i in 0..=bytes.len() {
                 for j in i..=bytes.len() {
                     let chunks = [&bytes[..i], &bytes[i..j], &bytes[j..]];
-                    let buffer_bound = smallest_part.max(64);
                     let found = walk(&chunks, smallest_part);
-                    assert_eq!(found.as_ref(), Ok(&messages), "{i} {j} {buffer_bound}");
+                    assert_eq!(found, messages, "{i} {j} {smallest_part}");
                 }
             }
         }
@@ -216,16 +200,16 @@ mod tests {
     fn messages_are_found_when_the_stream_arrives_byte_by_byte() {
         let (bytes, messages) = sample();
         let chunks: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(walk(&chunks, 1), Ok(messages.clone()));
-        assert_eq!(walk(&chunks, 1000), Ok(messages));
+        assert_eq!(walk(&chunks, 1), messages);
+        assert_eq!(walk(&chunks, 1000), messages);
     }
 
     #[test]
     fn a_truncated_message_is_never_taken_for_a_whole_one() {
         let bytes = frame(b'd', b"0123456789");
         for length in 0..bytes.len() {
-            let mut walker = FrameWalker::new();
-            assert_eq!(walker.next(&bytes[..length]), Ok(None), "{length} bytes");
+            let front = FrameWalker::new().next(&bytes[..length]).unwrap();
+            assert_eq!(front, Front::Short, "{length} bytes");
         }
     }
 
@@ -237,48 +221,31 @@ mod tests {
         start.extend((size + 4).to_be_bytes());
         start.extend(&part);
         let mut walker = FrameWalker::new();
-        assert_eq!(
-            walker.next(&start),
-            Ok(Some((Piece::First(&part), start.len())))
-        );
+        let first = Front::Data(Piece::First(&part), start.len());
+        assert_eq!(walker.next(&start).unwrap(), first);
         let mut seen = part.len();
         while seen + part.len() < size as usize {
-            assert_eq!(
-                walker.next(&part),
-                Ok(Some((Piece::Middle(&part), part.len())))
-            );
+            let middle = Front::Data(Piece::Middle(&part), part.len());
+            assert_eq!(walker.next(&part).unwrap(), middle);
             seen += part.len();
         }
-        assert_eq!(
-            walker.next(&part),
-            Ok(Some((Piece::Last(&part), part.len())))
-        );
-        assert_eq!(walker.next(&[]), Ok(None));
-        assert!(matches!(
-            walker.next(&frame(b'c', b"")),
-            Ok(Some((Piece::Message { tag: b'c', .. }, HEADER)))
-        ));
+        let last = Front::Data(Piece::Last(&part), part.len());
+        assert_eq!(walker.next(&part).unwrap(), last);
+        assert_eq!(walker.next(&[]).unwrap(), Front::Short);
+        assert_eq!(walker.next(&frame(b'c', b"")).unwrap(), Front::Message);
     }
 
     #[test]
     fn lengths_outside_the_protocol_are_refused() {
-        for (tag, length) in [
-            (b'd', 0),
-            (b'd', 3),
-            (b'd', LONGEST_DATA + 1),
-            (b'd', u32::MAX),
-            (b'E', 2),
-            (b'N', LONGEST_MESSAGE + 1),
-        ] {
-            let mut bytes = vec![tag];
+        for length in [0, 3, (1 << 30) + 1, u32::MAX] {
+            let mut bytes = vec![b'd'];
             bytes.extend(u32::to_be_bytes(length));
+            bytes.extend([0; 100]);
             let refused = FrameWalker::new().next(&bytes).unwrap_err();
-            assert_eq!(refused, BadFrame { tag, length });
             assert!(refused.to_string().contains(&length.to_string()));
         }
-        let mut longest = vec![b'd'];
-        longest.extend(LONGEST_DATA.to_be_bytes());
-        assert_eq!(FrameWalker::new().next(&longest), Ok(None));
+        let longest = [&b"d"[..], &(1_u32 << 30).to_be_bytes()].concat();
+        assert_eq!(FrameWalker::new().next(&longest).unwrap(), Front::Short);
     }
 
     proptest! {
@@ -296,7 +263,7 @@ mod tests {
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let chunks: Vec<_> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            prop_assert_eq!(walk(&chunks, smallest_part), Ok(messages));
+            prop_assert_eq!(walk(&chunks, smallest_part), messages);
         }
     }
 }

@@ -7,8 +7,18 @@
 
 mod fingerprint;
 mod frames;
+mod incoming;
+mod keyed_lines;
+mod outgoing;
+mod pump;
+mod read;
 mod rows;
 mod statements;
+mod stream;
 
 pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use keyed_lines::KeyedRow;
+pub use pump::forward;
+pub use read::{KeyedRows, fingerprint};
 pub use statements::{CopyTable, Freeze};
+pub use stream::{CopyEnd, CopyStream, Progress, Tally};

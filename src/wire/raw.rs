@@ -216,9 +216,11 @@ impl RawConnection {
         }
     }
 
-    /// The next message's header; its body may still be on its way. Nothing is taken.
+    /// The header of the next message that answers something; its body may still be on its way.
+    /// Notices and the like in front of it are taken in, it isn't. Dropping the future loses
+    /// nothing.
     pub(crate) async fn read_message_header(&mut self) -> Result<Header> {
-        match self.channel.header().await {
+        match self.channel.header_of_answer().await {
             Ok(header) => Ok(header),
             Err(error) => Err(self.lost("reading from the server", error)),
         }

@@ -1,0 +1,75 @@
+//! What a copy is told, and what it tells.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::pg::RowFormat;
+use crate::wire::RawConnection;
+
+use super::fingerprint::Fingerprint;
+
+/// One end of a copy: a connection and the COPY statement to run on it.
+pub struct CopyEnd<'a> {
+    /// The connection, which owes no answer.
+    pub connection: &'a mut RawConnection,
+    /// The statement; see [`super::CopyTable`].
+    pub statement: &'a str,
+}
+
+/// What is known of the stream before it flows.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyStream<'a> {
+    /// The purpose, as in an error: "copying public.orders, chunk 3 of 9".
+    pub doing: &'a str,
+    /// The format of the rows, as both statements name it.
+    pub format: RowFormat,
+    /// The number of columns that travel.
+    pub columns: usize,
+}
+
+/// What went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Bytes of COPY data, without the protocol's framing.
+    pub bytes: u64,
+    /// The CRC-32 of those bytes, in the order they came.
+    pub crc32: u32,
+    /// The rows, their order left out.
+    pub fingerprint: Fingerprint,
+}
+
+impl Tally {
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.fingerprint.rows
+    }
+}
+
+/// How far a copy is, for whoever watches it. It is no result: rows counted here may be rolled
+/// back.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Rows that have passed.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have passed.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The number of rows that a server says it has copied, from the tags of what it did.
+pub(super) fn copied_rows(tags: &[String]) -> Option<u64> {
+    tags.last()?.strip_prefix("COPY ")?.parse().ok()
+}
