@@ -46,12 +46,7 @@ enum Cause {
 impl Error {
     /// A failure of `kind` while `doing` something: a phrase such as "copying public.orders".
     pub fn new(kind: Kind, doing: impl Into<String>) -> Self {
-        Error(Box::new(Story {
-            kind,
-            doing: doing.into(),
-            cause: None,
-            hint: None,
-        }))
+        Error(Box::new(Story { kind, doing: doing.into(), cause: None, hint: None }))
     }
 
     /// A malformed request.

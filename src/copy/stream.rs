@@ -27,7 +27,7 @@ pub struct CopyStream<'a> {
 }
 
 /// What went through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Bytes of COPY data, without the protocol's framing.
     pub bytes: u64,

@@ -37,11 +37,9 @@ impl Claim {
         if !lock_within(leader, WORKERS, WORKERS_PATIENCE).await? {
             end_workers(leader).await?;
             if !lock_within(leader, WORKERS, ENDING_PATIENCE).await? {
-                return Err(
-                    Error::new(Kind::Refused, "waiting for a dead run's sessions")
-                        .because("they are still at work on the target")
-                        .hint("end them with pg_terminate_backend, then run again"),
-                );
+                return Err(Error::new(Kind::Refused, "waiting for a dead run's sessions")
+                    .because("they are still at work on the target")
+                    .hint("end them with pg_terminate_backend, then run again"));
             }
         }
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
@@ -86,9 +84,7 @@ async fn busy(leader: &Session) -> Result<Error> {
         "SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') {HOLDERS} \
          AND l.classid = {CLASS} AND l.objid = {LEADER}"
     );
-    let who = leader
-        .query("asking who works on the target", &sql, &[])
-        .await?;
+    let who = leader.query("asking who works on the target", &sql, &[]).await?;
     let who = who.first().map_or_else(
         || "another run has just let go of it".to_owned(),
         |row| {
@@ -106,8 +102,5 @@ async fn end_workers(leader: &Session) -> Result<()> {
         "SELECT pg_catalog.pg_terminate_backend(l.pid) {HOLDERS} \
          AND l.classid = {CLASS} AND l.objid = {WORKERS}"
     );
-    leader
-        .query("ending a dead run's sessions", &sql, &[])
-        .await
-        .map(drop)
+    leader.query("ending a dead run's sessions", &sql, &[]).await.map(drop)
 }

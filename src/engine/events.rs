@@ -1,11 +1,11 @@
 //! What the engine says while it works. Presenting it is somebody else's job.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::copy::Progress;
 use crate::plan::{Phase, StepId};
 
 /// Something that happened.
@@ -57,52 +57,22 @@ pub enum Event {
     Note(String),
 }
 
-/// Rows and bytes as they move, for a rate: read by whoever presents.
-#[derive(Debug, Default)]
-pub struct Meter {
-    rows: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Meter {
-    /// Adds what has moved.
-    pub fn add(&self, rows: u64, bytes: u64) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Rows and bytes moved so far.
-    pub fn read(&self) -> (u64, u64) {
-        (
-            self.rows.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
-    }
-}
-
 /// Where events go. The channel is bounded: a presenter that doesn't keep up slows the work down
 /// rather than filling memory.
 #[derive(Debug, Clone)]
 pub struct Events {
     sender: mpsc::Sender<Event>,
     /// What moves on the way from source to target.
-    pub copied: Arc<Meter>,
+    pub copied: Arc<Progress>,
     /// What is read back for verification.
-    pub verified: Arc<Meter>,
+    pub verified: Arc<Progress>,
 }
 
 impl Events {
     /// Both ends.
     pub fn new() -> (Events, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(256);
-        (
-            Events {
-                sender,
-                copied: Arc::default(),
-                verified: Arc::default(),
-            },
-            receiver,
-        )
+        (Events { sender, copied: Arc::default(), verified: Arc::default() }, receiver)
     }
 
     /// Says that something happened. A presenter that is gone misses it, and the work goes on.

@@ -86,6 +86,8 @@ pub struct Job {
     pub catalog: BTreeMap<String, u64>,
     /// What was changed or left out for this target when the job began.
     pub changes: Vec<Finding>,
+    /// The login roles it creates: they have no passwords yet.
+    pub login_roles: Vec<String>,
     /// The plan's tables.
     pub tables: Vec<TableData>,
 }
@@ -132,12 +134,7 @@ impl<'a> Ledger<'a> {
     pub async fn read(&self) -> Result<Option<StoredJob>> {
         let doing = "reading the ledger";
         let there = "SELECT pg_catalog.to_regclass('pgconvoy.job') IS NOT NULL";
-        if !self
-            .target
-            .query_one(doing, there, &[])
-            .await?
-            .get::<_, bool>(0)
-        {
+        if !self.target.query_one(doing, there, &[]).await?.get::<_, bool>(0) {
             return Ok(None);
         }
         let sql = "SELECT format, tool, body, sealed_at::text, report FROM pgconvoy.job";
@@ -147,39 +144,19 @@ impl<'a> Ledger<'a> {
         };
         let (format, tool): (i32, String) = (row.get(0), row.get(1));
         if format != FORMAT {
-            return Err(foreign(&format!(
-                "it has format {format}, written by pgconvoy {tool}"
-            )));
+            return Err(foreign(&format!("it has format {format}, written by pgconvoy {tool}")));
         }
         let job: Job = parse(row.get::<_, &str>(2))?;
-        let state = match (
-            row.get::<_, Option<String>>(3),
-            row.get::<_, Option<String>>(4),
-        ) {
-            (Some(at), report) => JobState::Sealed {
-                at,
-                report: report.unwrap_or_default(),
-            },
+        let state = match (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4)) {
+            (Some(at), report) => JobState::Sealed { at, report: report.unwrap_or_default() },
             (None, _) => JobState::Open,
         };
-        let rows = self
-            .target
-            .query(doing, "SELECT body FROM pgconvoy.step ORDER BY id", &[])
-            .await?;
-        let steps = rows
-            .iter()
-            .map(|row| parse(row.get::<_, &str>(0)))
-            .collect::<Result<Vec<Step>>>()?;
-        let plan = Plan {
-            tables: job.tables.clone(),
-            steps,
-        };
-        Ok(Some(StoredJob {
-            job,
-            plan,
-            receipts: self.receipts().await?,
-            state,
-        }))
+        let rows =
+            self.target.query(doing, "SELECT body FROM pgconvoy.step ORDER BY id", &[]).await?;
+        let steps =
+            rows.iter().map(|row| parse(row.get::<_, &str>(0))).collect::<Result<Vec<Step>>>()?;
+        let plan = Plan { tables: job.tables.clone(), steps };
+        Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
     }
 
     /// Begins a job: the ledger is made with the whole plan in one transaction.
@@ -215,21 +192,12 @@ impl<'a> Ledger<'a> {
     pub async fn receipts(&self) -> Result<Receipts> {
         let sql = "SELECT step, part, bytes, crc32, fingerprint, snapshot, milliseconds \
                    FROM pgconvoy.receipt";
-        let rows = self
-            .target
-            .query("reading the ledger's receipts", sql, &[])
-            .await?;
+        let rows = self.target.query("reading the ledger's receipts", sql, &[]).await?;
         let mut receipts = BTreeMap::new();
         for row in rows {
-            let key = (
-                StepId(row.get::<_, i32>(0) as u32),
-                row.get::<_, i32>(1) as usize,
-            );
+            let key = (StepId(row.get::<_, i32>(0) as u32), row.get::<_, i32>(1) as usize);
             let fingerprint = row.get::<_, &str>(4).parse().map_err(|e| {
-                foreign(&format!(
-                    "the receipt of step {} can't be read: {e}",
-                    key.0.0
-                ))
+                foreign(&format!("the receipt of step {} can't be read: {e}", key.0.0))
             })?;
             let tally = Tally {
                 bytes: row.get::<_, i64>(2) as u64,
@@ -237,14 +205,7 @@ impl<'a> Ledger<'a> {
                 fingerprint,
             };
             let milliseconds = row.get::<_, i64>(6) as u64;
-            receipts.insert(
-                key,
-                Receipt {
-                    tally,
-                    snapshot: row.get(5),
-                    milliseconds,
-                },
-            );
+            receipts.insert(key, Receipt { tally, snapshot: row.get(5), milliseconds });
         }
         Ok(Receipts(receipts))
     }
@@ -254,9 +215,7 @@ impl<'a> Ledger<'a> {
         if parts.is_empty() {
             return Ok(());
         }
-        self.target
-            .execute("taking receipts back", &forget_sql(parts))
-            .await
+        self.target.execute("taking receipts back", &forget_sql(parts)).await
     }
 
     /// Says that receipts hold under another snapshot as well.
@@ -285,19 +244,14 @@ impl<'a> Ledger<'a> {
 /// The statement that takes receipts back.
 pub(super) fn forget_sql(parts: &[(StepId, usize)]) -> String {
     let deletes = parts.chunks(1000).map(|some| {
-        format!(
-            "DELETE FROM pgconvoy.receipt WHERE (step, part) IN ({});\n",
-            keys(some)
-        )
+        format!("DELETE FROM pgconvoy.receipt WHERE (step, part) IN ({});\n", keys(some))
     });
     deletes.collect()
 }
 
 fn keys(parts: &[(StepId, usize)]) -> String {
-    let keys: Vec<String> = parts
-        .iter()
-        .map(|(step, part)| format!("({}, {part})", step.0))
-        .collect();
+    let keys: Vec<String> =
+        parts.iter().map(|(step, part)| format!("({}, {part})", step.0)).collect();
     keys.join(", ")
 }
 
@@ -311,13 +265,10 @@ fn parse<T: for<'d> Deserialize<'d>>(text: &str) -> Result<T> {
 }
 
 fn foreign(why: &str) -> Error {
-    Error::new(
-        Kind::Refused,
-        "reading the ledger (schema pgconvoy on the target)",
-    )
-    .because(why)
-    .hint(
-        "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
+    Error::new(Kind::Refused, "reading the ledger (schema pgconvoy on the target)")
+        .because(why)
+        .hint(
+            "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
              database and run again",
-    )
+        )
 }

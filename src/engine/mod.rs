@@ -4,6 +4,7 @@
 mod claim;
 mod events;
 mod ledger;
+mod reading;
 mod receipts;
 mod recheck;
 mod run;
@@ -13,10 +14,12 @@ mod stop;
 mod worker;
 
 pub use claim::Claim;
-pub use events::{Event, Events, Meter};
+pub use events::{Event, Events};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
+pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
 pub use recheck::recheck;
 pub use run::{Outcome, Run, run};
 pub use snapshot::SourceSnapshot;
 pub use stop::{Stop, Stopper};
+pub use worker::Moved;

@@ -32,9 +32,7 @@ impl Receipts {
     /// Whether every chunk was copied under one and the same snapshot.
     pub fn data_is_complete(&self, plan: &Plan) -> bool {
         let mut marks = plan.copies().map(|(step, part, _)| {
-            self.0
-                .get(&(step, part))
-                .map(|receipt| receipt.snapshot.as_str())
+            self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
         });
         match marks.next() {
             None => true,
@@ -48,6 +46,18 @@ impl Receipts {
             Action::Copy { chunks } => Some(chunks.as_slice()),
             _ => None,
         })
+    }
+
+    /// How many rows were counted on the target, by table; none where that is owed.
+    pub fn counted(&self, plan: &Plan) -> Vec<Option<u64>> {
+        let mut counts = vec![None; plan.tables.len()];
+        for step in &plan.steps {
+            if let Action::Count { table } = step.action {
+                let receipt = self.0.get(&(step.id, 0));
+                counts[table.0 as usize] = receipt.map(|receipt| receipt.tally.rows());
+            }
+        }
+        counts
     }
 
     /// What was read back from the target, by table; none where that is owed.
@@ -91,11 +101,7 @@ pub(super) fn insert(step: StepId, receipts: &[(usize, Receipt)]) -> String {
     let values: Vec<String> = receipts
         .iter()
         .map(|(part, receipt)| {
-            let Receipt {
-                tally,
-                snapshot,
-                milliseconds,
-            } = receipt;
+            let Receipt { tally, snapshot, milliseconds } = receipt;
             format!(
                 "({}, {part}, {}, {}, {}, {}, {}, {milliseconds})",
                 step.0,

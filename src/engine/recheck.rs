@@ -5,19 +5,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
-
-use crate::copy::{self, Fingerprint};
-use crate::error::{Error, Result};
-use crate::plan::{Action, Plan, StepId, TableId};
+use crate::error::Result;
+use crate::plan::{Action, Chunk, Plan, StepId, TableId};
 use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
 use super::ledger::{Ledger, forget_sql};
+use super::reading::{ReadFrom, read_chunks};
 use super::receipts::Receipts;
 use super::snapshot::SourceSnapshot;
-use super::worker::{copy_out, import, stream};
 
 /// Brings the receipts under `snapshot`: those that still hold are renewed, the tables of those
 /// that don't are emptied and their receipts taken back. Returns what is left.
@@ -35,32 +31,35 @@ pub async fn recheck(
     let stale: Vec<(StepId, usize)> = plan
         .copies()
         .map(|(step, part, _)| (step, part))
-        .filter(|key| {
-            receipts
-                .0
-                .get(key)
-                .is_some_and(|r| r.snapshot != snapshot.mark)
-        })
+        .filter(|key| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark))
         .collect();
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let note = format!(
-        "reading {} finished chunks again: the old snapshot is gone",
-        stale.len()
-    );
+    let note = format!("reading {} finished chunks again: the old snapshot is gone", stale.len());
     events.say(Event::Note(note)).await;
-    let differing = reread(plan, &receipts, &stale, &snapshot.id, source, jobs, events).await?;
+    let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
+        Action::Copy { chunks } => Some(chunks[*part].clone()),
+        _ => None,
+    };
+    let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
+    let from = ReadFrom { conninfo: source.clone(), snapshot: Some(snapshot.id.clone()) };
+    let found = read_chunks(plan, chunks.clone(), &from, jobs, &events.verified).await?;
+    let differing: BTreeSet<TableId> = stale
+        .iter()
+        .zip(chunks)
+        .zip(found)
+        .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
+        .map(|((_, chunk), _)| chunk.table)
+        .collect();
     for table in &differing {
         let name = &plan.table(*table).relation;
         let note = format!("{name} changed on the source since it was copied: copying it anew");
         events.say(Event::Note(note)).await;
     }
     empty(plan, &mut receipts, &differing, target).await?;
-    let holding: Vec<(StepId, usize)> = stale
-        .into_iter()
-        .filter(|key| receipts.0.contains_key(key))
-        .collect();
+    let holding: Vec<(StepId, usize)> =
+        stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
     ledger.vouch(&holding, &snapshot.mark).await?;
     for key in holding {
         if let Some(receipt) = receipts.0.get_mut(&key) {
@@ -74,11 +73,7 @@ pub async fn recheck(
 /// counted.
 async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session) -> Result<()> {
     let mut emptied = BTreeSet::new();
-    let unlogged = plan
-        .tables
-        .iter()
-        .enumerate()
-        .filter(|(_, table)| table.unlogged);
+    let unlogged = plan.tables.iter().enumerate().filter(|(_, table)| table.unlogged);
     for (index, table) in unlogged {
         let id = TableId(index as u32);
         let expected: u64 = plan
@@ -88,10 +83,7 @@ async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session)
             .map(|receipt| receipt.tally.rows())
             .sum();
         let doing = format!("counting the rows of {}", table.relation);
-        let sql = format!(
-            "SELECT pg_catalog.count(*) FROM ONLY {}",
-            table.relation.sql()
-        );
+        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.relation.sql());
         if expected > 0 {
             let there: i64 = target.query_one(&doing, &sql, &[]).await?.get(0);
             if there as u64 != expected {
@@ -114,80 +106,24 @@ async fn empty(
     }
     let mut keys = Vec::new();
     for step in &plan.steps {
-        let (Action::Copy { chunks } | Action::Verify { chunks }) = &step.action else {
-            continue;
-        };
-        let parts = chunks.iter().enumerate();
-        let theirs = parts.filter(|(_, chunk)| tables.contains(&chunk.table));
-        keys.extend(theirs.map(|(part, _)| (step.id, part)));
+        match &step.action {
+            Action::Copy { chunks } | Action::Verify { chunks } => {
+                let parts = chunks.iter().enumerate();
+                let theirs = parts.filter(|(_, chunk)| tables.contains(&chunk.table));
+                keys.extend(theirs.map(|(part, _)| (step.id, part)));
+            }
+            Action::Count { table } if tables.contains(table) => keys.push((step.id, 0)),
+            _ => {}
+        }
     }
     let truncates: String = tables
         .iter()
         .map(|id| format!("TRUNCATE ONLY {};\n", plan.table(*id).relation.sql()))
         .collect();
     let sql = format!("BEGIN;\n{truncates}{}COMMIT;\n", forget_sql(&keys));
-    target
-        .execute("emptying tables that are to be copied anew", &sql)
-        .await?;
+    target.execute("emptying tables that are to be copied anew", &sql).await?;
     for key in keys {
         receipts.0.remove(&key);
     }
     Ok(())
-}
-
-/// Reads chunks of the source again, several at a time; the tables of those that differ.
-async fn reread(
-    plan: &Arc<Plan>,
-    receipts: &Receipts,
-    stale: &[(StepId, usize)],
-    snapshot: &str,
-    source: &Conninfo,
-    jobs: usize,
-    events: &Events,
-) -> Result<BTreeSet<TableId>> {
-    let (work, queue) = mpsc::channel::<(StepId, usize, Fingerprint)>(jobs.max(1));
-    let queue = Arc::new(Mutex::new(queue));
-    let mut readers = JoinSet::new();
-    for _ in 0..jobs.clamp(1, stale.len()) {
-        let (plan, queue) = (Arc::clone(plan), Arc::clone(&queue));
-        let meter = Arc::clone(&events.verified);
-        let mut connection = import(source, snapshot).await?;
-        readers.spawn(async move {
-            let mut differing = BTreeSet::new();
-            loop {
-                let next = queue.lock().await.recv().await;
-                let Some((step, part, expected)) = next else {
-                    return Ok(differing);
-                };
-                let Action::Copy { chunks } = &plan.steps[step.0 as usize].action else {
-                    continue;
-                };
-                let chunk = &chunks[part];
-                let table = plan.table(chunk.table);
-                let doing = format!("reading {} again", table.relation);
-                let progress = |rows, bytes| meter.add(rows, bytes);
-                let spec = stream(table, &doing);
-                let out = copy_out(table, &chunk.range);
-                let tally = copy::fingerprint(&mut connection, &out, &spec, &progress).await?;
-                if tally.fingerprint != expected {
-                    differing.insert(chunk.table);
-                }
-            }
-        });
-    }
-    drop(queue);
-    for (step, part) in stale {
-        let expected = receipts.0[&(*step, *part)].tally.fingerprint;
-        if work.send((*step, *part, expected)).await.is_err() {
-            break;
-        }
-    }
-    drop(work);
-    let mut differing = BTreeSet::new();
-    while let Some(joined) = readers.join_next().await {
-        let found: Result<BTreeSet<TableId>> =
-            joined.map_err(|e| Error::step("reading chunks again").because(e.to_string()))?;
-        differing.extend(found?);
-    }
-    Ok(differing)
 }

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Phase, Plan, StepId};
 use crate::wire::{CancelHandle, Conninfo};
 
 use super::events::{Event, Events};
+use super::reading::ReadFrom;
 use super::receipts::Receipts;
 use super::schedule::Schedule;
 use super::snapshot::SourceSnapshot;
 use super::stop::Stop;
-use super::worker::{Shared, SharedSnapshot, Worker};
+use super::worker::{Moved, Shared, SharedSnapshot, Worker};
 
 /// What is to be run.
 pub struct Run {
@@ -41,7 +41,7 @@ pub struct Outcome {
     /// Steps done in this run.
     pub steps: usize,
     /// Rows and bytes copied in this run.
-    pub copied: Tally,
+    pub copied: Moved,
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
@@ -49,16 +49,9 @@ pub struct Outcome {
 
 /// Runs all that is owed.
 pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
-    let Run {
-        source,
-        target,
-        plan,
-        receipts,
-        mut snapshot,
-        jobs,
-    } = job;
+    let Run { source, target, plan, receipts, mut snapshot, jobs } = job;
     let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
-        id: snapshot.id.clone(),
+        source: ReadFrom { conninfo: source.clone(), snapshot: Some(snapshot.id.clone()) },
         mark: snapshot.mark.clone(),
     });
     let receipts = Arc::new(receipts);
@@ -105,11 +98,11 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
         crew.idle.push(report.worker);
         match report.result {
             Err(error) => break Err(error),
-            Ok(tally) => {
+            Ok(moved) => {
                 let step = &plan.steps[report.step.0 as usize];
                 outcome.steps += 1;
                 if matches!(step.action, Action::Copy { .. }) {
-                    outcome.copied += tally;
+                    outcome.copied.add(moved);
                 }
                 clock.ended(step.phase);
                 events
@@ -118,8 +111,8 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
                         step: step.id,
                         phase: step.phase,
                         title: step.title.clone(),
-                        rows: tally.rows(),
-                        bytes: tally.bytes,
+                        rows: moved.rows,
+                        bytes: moved.bytes,
                         took: report.took,
                     })
                     .await;
@@ -141,7 +134,7 @@ struct Report {
     worker: usize,
     step: StepId,
     took: Duration,
-    result: Result<Tally>,
+    result: Result<Moved>,
 }
 
 /// The workers, each a task of its own.
@@ -171,8 +164,7 @@ impl Crew {
             let (sender, orders) = mpsc::channel(2);
             crew.orders.push(sender);
             let plan = Arc::clone(&shared.plan);
-            crew.tasks
-                .spawn(work(number, worker, plan, orders, report.clone()));
+            crew.tasks.spawn(work(number, worker, plan, orders, report.clone()));
         }
         Ok(crew)
     }
@@ -188,14 +180,7 @@ impl Crew {
         let step = &plan.steps[step.0 as usize];
         clock.started(step.phase);
         let title = step.title.clone();
-        events
-            .say(Event::StepStarted {
-                worker,
-                step: step.id,
-                phase: step.phase,
-                title,
-            })
-            .await;
+        events.say(Event::StepStarted { worker, step: step.id, phase: step.phase, title }).await;
         // A worker that is gone shows as the end of the reports.
         let _ = self.orders[worker].send(Order::Do(step.id)).await;
     }
@@ -236,12 +221,7 @@ async fn work(
                 let started = Instant::now();
                 let result = worker.run(&plan.steps[step.0 as usize]).await;
                 let failed = result.is_err();
-                let report = Report {
-                    worker: number,
-                    step,
-                    took: started.elapsed(),
-                    result,
-                };
+                let report = Report { worker: number, step, took: started.elapsed(), result };
                 if reports.send(report).await.is_err() || failed {
                     return;
                 }
@@ -267,9 +247,6 @@ impl Clock {
     }
 
     fn spans(&self) -> BTreeMap<Phase, Duration> {
-        self.0
-            .iter()
-            .map(|(phase, (start, end))| (*phase, end.duration_since(*start)))
-            .collect()
+        self.0.iter().map(|(phase, (start, end))| (*phase, end.duration_since(*start))).collect()
     }
 }

@@ -49,19 +49,12 @@ impl<'a> Schedule<'a> {
 
     /// Takes the next step that can start now, if there is one.
     pub(super) fn next(&mut self) -> Option<StepId> {
-        let entry = self
-            .ready
-            .iter()
-            .find(|(_, step)| self.is_free(*step))
-            .copied()?;
+        let entry = self.ready.iter().find(|(_, step)| self.is_free(*step)).copied()?;
         self.ready.remove(&entry);
         let step = entry.1;
         let plan = self.plan;
         for lock in &plan.steps[step.0 as usize].locks {
-            self.held
-                .entry(&lock.relation)
-                .or_default()
-                .push((step, lock.mode));
+            self.held.entry(&lock.relation).or_default().push((step, lock.mode));
         }
         Some(step)
     }
@@ -93,16 +86,13 @@ impl<'a> Schedule<'a> {
     }
 
     fn make_ready(&mut self, step: StepId) {
-        self.ready
-            .insert((std::cmp::Reverse(self.ranks[step.0 as usize]), step));
+        self.ready.insert((std::cmp::Reverse(self.ranks[step.0 as usize]), step));
     }
 
     fn is_free(&self, step: StepId) -> bool {
         self.plan.steps[step.0 as usize].locks.iter().all(|lock| {
             let holders = self.held.get(&lock.relation).into_iter().flatten();
-            holders
-                .into_iter()
-                .all(|(_, mode)| !mode.conflicts_with(lock.mode))
+            holders.into_iter().all(|(_, mode)| !mode.conflicts_with(lock.mode))
         })
     }
 }
@@ -122,28 +112,19 @@ mod tests {
             cost,
             locks: locks
                 .iter()
-                .map(|(name, mode)| Lock {
-                    relation: QualifiedName::new("s", *name),
-                    mode: *mode,
-                })
+                .map(|(name, mode)| Lock { relation: QualifiedName::new("s", *name), mode: *mode })
                 .collect(),
         }
     }
 
     fn plan(steps: Vec<Step>) -> Plan {
-        Plan {
-            tables: Vec::new(),
-            steps,
-        }
+        Plan { tables: Vec::new(), steps }
     }
 
     #[test]
     fn the_step_with_the_dearest_path_to_the_end_goes_first() {
-        let plan = plan(vec![
-            step(0, &[], 50, &[]),
-            step(1, &[], 10, &[]),
-            step(2, &[1], 100, &[]),
-        ]);
+        let plan =
+            plan(vec![step(0, &[], 50, &[]), step(1, &[], 10, &[]), step(2, &[1], 100, &[])]);
         let mut schedule = Schedule::new(&plan, |_| false);
         assert_eq!(schedule.next(), Some(StepId(1)));
         assert_eq!(schedule.next(), Some(StepId(0)));

@@ -45,9 +45,7 @@ impl SourceSnapshot {
 
     /// Lets the snapshot go: the source may vacuum what it held back.
     pub async fn release(self) -> Result<()> {
-        self.session
-            .execute("releasing the source's snapshot", "COMMIT")
-            .await
+        self.session.execute("releasing the source's snapshot", "COMMIT").await
     }
 }
 
@@ -61,18 +59,11 @@ pub(super) async fn system_identifier(session: &Session) -> Result<String> {
             &[],
         )
         .await?;
-    if !may
-        .try_get::<_, bool>(0)
-        .map_err(|e| unreadable(doing, &e))?
-    {
+    if !may.try_get::<_, bool>(0).map_err(|e| unreadable(doing, &e))? {
         return Ok("unknown".to_owned());
     }
     let row = session
-        .query_one(
-            doing,
-            "SELECT system_identifier::text FROM pg_catalog.pg_control_system()",
-            &[],
-        )
+        .query_one(doing, "SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[])
         .await?;
     row.try_get(0).map_err(|e| unreadable(doing, &e))
 }

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::copy::{self, CopyTable, Freeze, StreamSpec, Tally};
+use crate::copy::{self, CopyEnd, CopyStream, CopyTable, Fingerprint, Freeze, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
-use crate::plan::{Action, Chunk, Plan, Statement, Step};
+use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
 use crate::toc::{ChunkRange, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::claim::Claim;
-use super::events::Meter;
+use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
 
 /// What makes a commit durable before its receipt counts, whatever the target's default is.
@@ -23,9 +23,9 @@ const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', 
 const SEQUENCES: usize = 200;
 
 /// The snapshot that a run copies under.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct SharedSnapshot {
-    pub(super) id: String,
+    pub(super) source: ReadFrom,
     pub(super) mark: String,
 }
 
@@ -38,8 +38,24 @@ pub(super) struct Shared {
     pub(super) snapshot: Option<SharedSnapshot>,
     pub(super) plan: Arc<Plan>,
     pub(super) receipts: Arc<Receipts>,
-    pub(super) copied: Arc<Meter>,
-    pub(super) verified: Arc<Meter>,
+    pub(super) copied: Arc<Progress>,
+    pub(super) verified: Arc<Progress>,
+}
+
+/// What went through a worker's hands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Rows copied or read.
+    pub rows: u64,
+    /// Bytes of COPY data; 0 where none were copied.
+    pub bytes: u64,
+}
+
+impl Moved {
+    pub(super) fn add(&mut self, more: Moved) {
+        self.rows += more.rows;
+        self.bytes += more.bytes;
+    }
 }
 
 /// A worker's connections.
@@ -55,11 +71,7 @@ impl Worker {
         let mut target = RawConnection::connect(&shared.target).await?;
         Claim::join(&mut target).await?;
         target.execute("making commits durable", DURABLE).await?;
-        Ok(Worker {
-            shared,
-            target,
-            source: None,
-        })
+        Ok(Worker { shared, target, source: None })
     }
 
     /// Lets the source's snapshot go.
@@ -73,17 +85,18 @@ impl Worker {
     }
 
     /// Does a step. On success its effect and its receipts are committed.
-    pub(super) async fn run(&mut self, step: &Step) -> Result<Tally> {
+    pub(super) async fn run(&mut self, step: &Step) -> Result<Moved> {
         let started = Instant::now();
         let done = match &step.action {
             Action::Apply { statements } => self.apply(step, statements, started).await,
             Action::Copy { chunks } => self.copy(step, chunks).await,
             Action::Verify { chunks } => self.verify(step, chunks).await,
+            Action::Count { table } => self.count(step, *table, started).await,
             Action::SetSequences { sequences } => {
                 self.set_sequences(step, sequences, started).await
             }
             Action::Vacuum { relation } => self.vacuum(step, relation, started).await,
-            Action::Milestone | Action::DataComplete => Ok(Tally::default()),
+            Action::Milestone | Action::DataComplete => Ok(Moved::default()),
         };
         done.map_err(|error| error.within(format_args!("{}: {}", step.phase, step.title)))
     }
@@ -93,36 +106,27 @@ impl Worker {
         step: &Step,
         statements: &[Statement],
         started: Instant,
-    ) -> Result<Tally> {
+    ) -> Result<Moved> {
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        all.extend(
-            statements
-                .iter()
-                .map(|s| sent(&format!("creating {}", s.title), &s.sql)),
-        );
-        all.push(sent(
-            "writing the receipt",
-            &insert(step.id, &[(0, plain(started))]),
-        ));
+        all.extend(statements.iter().map(|s| sent(&format!("creating {}", s.title), &s.sql)));
+        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));
         self.target.execute_all(&all).await?;
-        Ok(Tally::default())
+        Ok(Moved::default())
     }
 
-    async fn copy(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Tally> {
+    async fn copy(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
         let shared = Arc::clone(&self.shared);
         let snapshot = shared.snapshot.as_ref().ok_or_else(|| {
             Error::step("copying rows").because("no snapshot of the source is open")
         })?;
         let mut source = match self.source.take() {
             Some(source) => source,
-            None => import(&shared.source, &snapshot.id).await?,
+            None => snapshot.source.connect().await?,
         };
-        self.target
-            .execute("beginning a transaction", "BEGIN")
-            .await?;
+        self.target.execute("beginning a transaction", "BEGIN").await?;
         let mut receipts = Vec::new();
-        let mut sum = Tally::default();
+        let mut sum = Moved::default();
         for (part, chunk) in chunks.iter().enumerate() {
             if shared.receipts.0.contains_key(&(step.id, part)) {
                 continue;
@@ -130,12 +134,8 @@ impl Worker {
             let started = Instant::now();
             let table = shared.plan.table(chunk.table);
             let tally = self.copy_chunk(&mut source, table, &chunk.range).await?;
-            sum += tally;
-            let receipt = Receipt {
-                tally,
-                snapshot: snapshot.mark.clone(),
-                ..plain(started)
-            };
+            sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
+            let receipt = Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
             receipts.push((part, receipt));
         }
         let commit = [
@@ -163,37 +163,43 @@ impl Worker {
         }
         let out = copy_out(table, range);
         let copy_in = copy_table(table).copy_in(freeze);
-        let spec = stream(table, &doing);
-        let meter = &self.shared.copied;
-        let progress = |rows, bytes| meter.add(rows, bytes);
-        copy::forward(source, &out, &mut self.target, &copy_in, &spec, &progress).await
+        let source = CopyEnd { connection: source, statement: &out };
+        let target = CopyEnd { connection: &mut self.target, statement: &copy_in };
+        copy::forward(source, target, &stream(table, &doing), &self.shared.copied).await
     }
 
-    async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Tally> {
+    async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
         let shared = Arc::clone(&self.shared);
         let mut receipts = Vec::new();
-        let mut sum = Tally::default();
+        let mut sum = Moved::default();
         for (part, chunk) in chunks.iter().enumerate() {
             let started = Instant::now();
             let table = shared.plan.table(chunk.table);
             let doing = format!("reading {} back", table.relation);
             let out = copy_out(table, &chunk.range);
-            let progress = |rows, bytes| shared.verified.add(rows, bytes);
-            let spec = stream(table, &doing);
-            let tally = copy::fingerprint(&mut self.target, &out, &spec, &progress).await?;
-            sum += tally;
-            receipts.push((
-                part,
-                Receipt {
-                    tally,
-                    ..plain(started)
-                },
-            ));
+            let target = CopyEnd { connection: &mut self.target, statement: &out };
+            let stream = stream(table, &doing);
+            let fingerprint = copy::fingerprint(target, &stream, &shared.verified).await?;
+            sum.add(Moved { rows: fingerprint.rows, bytes: 0 });
+            let tally = Tally { fingerprint, ..Tally::default() };
+            receipts.push((part, Receipt { tally, ..plain(started) }));
         }
-        self.target
-            .execute("writing the receipt", &insert(step.id, &receipts))
-            .await?;
+        self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
         Ok(sum)
+    }
+
+    async fn count(&mut self, step: &Step, table: TableId, started: Instant) -> Result<Moved> {
+        let shared = Arc::clone(&self.shared);
+        let table = shared.plan.table(table);
+        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.relation.sql());
+        let counted = self.target.query("counting rows", &sql).await?;
+        let rows = counted.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
+        let rows = rows.ok_or_else(|| Error::step("counting rows").because("no count came"))?;
+        let fingerprint = Fingerprint { rows, ..Fingerprint::default() };
+        let tally = Tally { fingerprint, ..Tally::default() };
+        let receipt = Receipt { tally, ..plain(started) };
+        self.target.execute("writing the receipt", &insert(step.id, &[(0, receipt)])).await?;
+        Ok(Moved { rows, bytes: 0 })
     }
 
     async fn set_sequences(
@@ -201,7 +207,7 @@ impl Worker {
         step: &Step,
         sequences: &[QualifiedName],
         started: Instant,
-    ) -> Result<Tally> {
+    ) -> Result<Moved> {
         let doing = "setting sequences";
         let mut source = RawConnection::connect(&self.shared.source).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
@@ -216,9 +222,7 @@ impl Worker {
                     )
                 })
                 .collect();
-            let rows = source
-                .query("reading sequences", &reads.join(" UNION ALL "))
-                .await?;
+            let rows = source.query("reading sequences", &reads.join(" UNION ALL ")).await?;
             for row in rows {
                 let [Some(name), Some(value), Some(called)] = row.as_slice() else {
                     return Err(Error::step("reading sequences").because("a value is missing"));
@@ -231,13 +235,10 @@ impl Worker {
                 all.push(sent(doing, &sql));
             }
         }
-        all.push(sent(
-            "writing the receipt",
-            &insert(step.id, &[(0, plain(started))]),
-        ));
+        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));
         self.target.execute_all(&all).await?;
-        Ok(Tally::default())
+        Ok(Moved::default())
     }
 
     async fn vacuum(
@@ -245,71 +246,38 @@ impl Worker {
         step: &Step,
         relation: &QualifiedName,
         started: Instant,
-    ) -> Result<Tally> {
+    ) -> Result<Moved> {
         let all = [
             sent("vacuuming", &format!("VACUUM (ANALYZE) {}", relation.sql())),
-            sent(
-                "writing the receipt",
-                &insert(step.id, &[(0, plain(started))]),
-            ),
+            sent("writing the receipt", &insert(step.id, &[(0, plain(started))])),
         ];
         self.target.execute_all(&all).await?;
-        Ok(Tally::default())
+        Ok(Moved::default())
     }
-}
-
-/// A connection to the source that sees what the snapshot saw.
-pub(super) async fn import(source: &Conninfo, snapshot: &str) -> Result<RawConnection> {
-    let mut connection = RawConnection::connect(source).await?;
-    let sql = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-        quote_literal(snapshot)
-    );
-    connection
-        .execute("importing the source's snapshot", &sql)
-        .await?;
-    Ok(connection)
 }
 
 pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
-    CopyTable {
-        relation: &table.relation,
-        columns: &table.columns,
-        format: table.format,
-    }
+    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
 }
 
 /// The statement that reads a part of a table, on either side.
 pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
     let range = range.condition();
-    let conditions: Vec<&str> = range
-        .as_deref()
-        .into_iter()
-        .chain(table.condition.as_deref())
-        .collect();
+    let conditions: Vec<&str> =
+        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
     copy_table(table).copy_out(&conditions)
 }
 
-pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> StreamSpec<'a> {
-    StreamSpec {
-        format: table.format,
-        columns: table.columns.len(),
-        doing,
-    }
+pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
+    CopyStream { format: table.format, columns: table.columns.len(), doing }
 }
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {
-    wire::Statement {
-        doing: doing.to_owned(),
-        sql: sql.to_owned(),
-    }
+    wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
 }
 
 /// A receipt for what moves no rows.
 fn plain(started: Instant) -> Receipt {
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Receipt {
-        milliseconds,
-        ..Receipt::default()
-    }
+    Receipt { milliseconds, ..Receipt::default() }
 }

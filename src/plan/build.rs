@@ -30,12 +30,23 @@ pub struct PlanInput<'a> {
     pub splitting: Splitting,
     /// How many workers there will be.
     pub jobs: usize,
-    /// Whether the target's rows are to be read back.
-    pub verify: bool,
+    /// How far the target's rows are to be read back.
+    pub verify: VerifyMode,
     /// Who creates the objects: what it keeps needs no change of owner.
     pub target_user: Option<&'a str>,
     /// What is granted to ourselves and others for the time of the job.
     pub preparations: &'a Preparations,
+}
+
+/// How far the target's rows are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyMode {
+    /// Every row, compared by fingerprint.
+    Full,
+    /// Rows are counted.
+    Counts,
+    /// Not at all.
+    None,
 }
 
 /// What is granted for the time of the job, and what takes it back.
@@ -69,8 +80,10 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     definitions(input, &stages, &mut builder);
     let tables = data(input, &mut builder);
     let complete = builder.wait_for(Phase::Data, "all rows copied", Action::DataComplete, 0);
-    if input.verify {
-        verification(&tables, &mut builder);
+    match input.verify {
+        VerifyMode::Full => verification(&tables, &mut builder),
+        VerifyMode::Counts => counts(&tables, &mut builder),
+        VerifyMode::None => {}
     }
     post_data(input, &stages, &tables, complete, &mut builder);
     builder.wait_for(
@@ -106,24 +119,14 @@ pub(super) struct Steps {
 impl Steps {
     pub(super) fn push(&mut self, phase: Phase, title: String, action: Action) -> StepId {
         let id = StepId(self.plan.steps.len() as u32);
-        let step = Step {
-            id,
-            phase,
-            title,
-            action,
-            needs: Vec::new(),
-            cost: 0,
-            locks: Vec::new(),
-        };
+        let step = Step { id, phase, title, action, needs: Vec::new(), cost: 0, locks: Vec::new() };
         self.plan.steps.push(step);
         id
     }
 
     /// A step that waits for all steps from `first` on.
     fn wait_for(&mut self, phase: Phase, title: &str, action: Action, first: usize) -> StepId {
-        let all = (first..self.plan.steps.len())
-            .map(|index| StepId(index as u32))
-            .collect();
+        let all = (first..self.plan.steps.len()).map(|index| StepId(index as u32)).collect();
         let id = self.push(phase, title.to_owned(), action);
         let defined = self.defined;
         let step = self.step(id);
@@ -159,9 +162,7 @@ impl Steps {
             let (id, count) = match open {
                 Some((id, count)) if count < BATCH_ENTRIES => (id, count),
                 _ => {
-                    let action = Action::Apply {
-                        statements: Vec::new(),
-                    };
+                    let action = Action::Apply { statements: Vec::new() };
                     let id = self.push(phase, title.to_owned(), action);
                     self.needs(id, previous.into_iter().collect());
                     previous = Some(id);
@@ -186,11 +187,7 @@ impl Steps {
 fn stages(toc: &Toc) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::with_capacity(toc.entries.len());
     for entry in &toc.entries {
-        let latest = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| stages.get(id.0 as usize))
-            .max();
+        let latest = entry.depends_on.iter().filter_map(|id| stages.get(id.0 as usize)).max();
         let latest = latest.copied().unwrap_or(Stage::Definitions);
         stages.push(match entry.kind {
             Kind::Comment if latest == Stage::Definitions => Stage::Definitions,
@@ -217,17 +214,9 @@ fn own_stage(kind: Kind) -> Stage {
 
 /// The statement that creates an entry and gives it to its owner.
 pub(super) fn statement(input: &PlanInput<'_>, entry: &Entry) -> Statement {
-    let owner = entry
-        .owner
-        .as_deref()
-        .filter(|owner| Some(*owner) != input.target_user);
-    let owner_sql = owner
-        .and_then(|owner| entry.owner_sql(owner))
-        .unwrap_or_default();
-    Statement {
-        title: entry.title(),
-        sql: format!("{}{owner_sql}", entry.create),
-    }
+    let owner = entry.owner.as_deref().filter(|owner| Some(*owner) != input.target_user);
+    let owner_sql = owner.and_then(|owner| entry.owner_sql(owner)).unwrap_or_default();
+    Statement { title: entry.title(), sql: format!("{}{owner_sql}", entry.create) }
 }
 
 fn definitions(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {
@@ -241,13 +230,11 @@ fn definitions(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {
         .map(|(id, entry)| (Some(id), statement(input, entry)));
     let granted = input.preparations.first.iter().map(|s| (None, s.clone()));
     let roles_there = steps.batches(Phase::Definitions, "roles", roles.chain(granted), None);
-    let rest = of_stage()
-        .filter(|(_, entry)| !globals(entry.kind))
-        .flat_map(|(id, entry)| {
-            let then = input.preparations.after.get(&id).into_iter().flatten();
-            let created = (Some(id), statement(input, entry));
-            std::iter::once(created).chain(then.map(|s| (None, s.clone())))
-        });
+    let rest = of_stage().filter(|(_, entry)| !globals(entry.kind)).flat_map(|(id, entry)| {
+        let then = input.preparations.after.get(&id).into_iter().flatten();
+        let created = (Some(id), statement(input, entry));
+        std::iter::once(created).chain(then.map(|s| (None, s.clone())))
+    });
     steps.defined = steps.batches(Phase::Definitions, "definitions", rest, roles_there);
 }
 
@@ -258,10 +245,8 @@ fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
         let number = TableId(steps.plan.tables.len() as u32);
         steps.plan.tables.push(table.clone());
         by_entry.insert(id, number);
-        let creators = entry
-            .depends_on
-            .iter()
-            .filter(|id| input.toc.entry(**id).kind == Kind::Table);
+        let creators =
+            entry.depends_on.iter().filter(|id| input.toc.entry(**id).kind == Kind::Table);
         by_entry.extend(creators.map(|creator| (*creator, number)));
     }
     let mut complete = vec![StepId(0); steps.plan.tables.len()];
@@ -269,17 +254,9 @@ fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
     let mut groups = Vec::new();
     for group in divide(&steps.plan.tables, input.splitting, input.jobs) {
         let title = group_title(&steps.plan, &group);
-        let id = steps.push(
-            Phase::Data,
-            title,
-            Action::Copy {
-                chunks: group.clone(),
-            },
-        );
+        let id = steps.push(Phase::Data, title, Action::Copy { chunks: group.clone() });
         let defined = steps.defined;
-        let locks = group
-            .iter()
-            .map(|chunk| lock(steps.plan.table(chunk.table), copy_lock(chunk)));
+        let locks = group.iter().map(|chunk| lock(steps.plan.table(chunk.table), copy_lock(chunk)));
         let locks = locks.collect();
         let step = steps.step(id);
         step.needs.extend(defined);
@@ -301,11 +278,7 @@ fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
             }
         };
     }
-    Tables {
-        by_entry,
-        complete,
-        groups,
-    }
+    Tables { by_entry, complete, groups }
 }
 
 fn copy_lock(chunk: &Chunk) -> LockMode {
@@ -316,10 +289,7 @@ fn copy_lock(chunk: &Chunk) -> LockMode {
 }
 
 pub(super) fn lock(table: &crate::toc::TableData, mode: LockMode) -> Lock {
-    Lock {
-        relation: table.relation.clone(),
-        mode,
-    }
+    Lock { relation: table.relation.clone(), mode }
 }
 
 fn group_title(plan: &Plan, group: &[Chunk]) -> String {
@@ -344,24 +314,29 @@ fn group_title(plan: &Plan, group: &[Chunk]) -> String {
 fn verification(tables: &Tables, steps: &mut Steps) {
     for (group, _) in &tables.groups {
         let title = group_title(&steps.plan, group);
-        let needs = group
-            .iter()
-            .map(|chunk| tables.complete[chunk.table.0 as usize])
-            .collect();
+        let needs = group.iter().map(|chunk| tables.complete[chunk.table.0 as usize]).collect();
         let locks = group
             .iter()
             .map(|chunk| lock(steps.plan.table(chunk.table), LockMode::AccessShare))
             .collect();
-        let id = steps.push(
-            Phase::Verification,
-            title,
-            Action::Verify {
-                chunks: group.clone(),
-            },
-        );
+        let id = steps.push(Phase::Verification, title, Action::Verify { chunks: group.clone() });
         steps.needs(id, needs);
         let step = steps.step(id);
         step.cost = group.iter().map(|chunk| chunk.bytes / 2).sum();
+        step.locks = locks;
+    }
+}
+
+fn counts(tables: &Tables, steps: &mut Steps) {
+    for (index, complete) in tables.complete.iter().enumerate() {
+        let table = TableId(index as u32);
+        let title = format!("count {}", steps.plan.table(table).relation);
+        let locks = vec![lock(steps.plan.table(table), LockMode::AccessShare)];
+        let cost = steps.plan.table(table).size.bytes / 8;
+        let id = steps.push(Phase::Verification, title, Action::Count { table });
+        steps.needs(id, vec![*complete]);
+        let step = steps.step(id);
+        step.cost = cost;
         step.locks = locks;
     }
 }
@@ -390,11 +365,7 @@ fn settling(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {
     let settled = Some(StepId(steps.plan.steps.len() as u32 - 1));
     sequences(input, settled, steps);
 
-    let back = input
-        .preparations
-        .take_back_rights
-        .iter()
-        .map(|s| (None, s.clone()));
+    let back = input.preparations.take_back_rights.iter().map(|s| (None, s.clone()));
     let grants = of(Stage::Settling).map(|(id, entry)| (Some(id), statement(input, entry)));
     let granted = steps.batches(Phase::Settling, "grants", back.chain(grants), settled);
 
@@ -402,15 +373,9 @@ fn settling(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {
         let step = steps.push(
             Phase::Settling,
             entry.title(),
-            Action::Apply {
-                statements: vec![statement(input, entry)],
-            },
+            Action::Apply { statements: vec![statement(input, entry)] },
         );
-        let upstream = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| steps.placed.get(id))
-            .copied();
+        let upstream = entry.depends_on.iter().filter_map(|id| steps.placed.get(id)).copied();
         let needs: Vec<StepId> = upstream.chain(granted).collect();
         steps.needs(step, needs);
         steps.placed.insert(id, step);
@@ -457,21 +422,15 @@ fn maintenance(input: &PlanInput<'_>, settled: Option<StepId>, steps: &mut Steps
             continue;
         }
         let title = format!("vacuum {}", table.relation);
-        let action = Action::Vacuum {
-            relation: table.relation.clone(),
-        };
+        let action = Action::Vacuum { relation: table.relation.clone() };
         let id = steps.push(Phase::Maintenance, title, action);
         steps.needs(id, settled.into_iter().collect());
         let step = steps.step(id);
         step.cost = table.size.bytes / 2;
         step.locks = vec![lock(&table, LockMode::ShareUpdateExclusive)];
     }
-    let with_rows: std::collections::HashSet<&QualifiedName> = steps
-        .plan
-        .tables
-        .iter()
-        .map(|table| &table.relation)
-        .collect();
+    let with_rows: std::collections::HashSet<&QualifiedName> =
+        steps.plan.tables.iter().map(|table| &table.relation).collect();
     let parents = input
         .toc
         .entries
@@ -481,13 +440,7 @@ fn maintenance(input: &PlanInput<'_>, settled: Option<StepId>, steps: &mut Steps
         .filter(|name| !with_rows.contains(name));
     small.extend(parents.collect::<Vec<_>>());
     let statements = small.iter().map(|name| {
-        (
-            None,
-            Statement {
-                title: format!("statistics of {name}"),
-                sql: analyze(name),
-            },
-        )
+        (None, Statement { title: format!("statistics of {name}"), sql: analyze(name) })
     });
     steps.batches(Phase::Maintenance, "statistics", statements, settled);
     let refreshed: Vec<_> = input
@@ -495,25 +448,14 @@ fn maintenance(input: &PlanInput<'_>, settled: Option<StepId>, steps: &mut Steps
         .iter()
         .filter(|(_, entry)| entry.kind == Kind::MaterializedViewData)
         .map(|(id, entry)| {
-            (
-                id,
-                QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name),
-            )
+            (id, QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name))
         })
         .collect();
     for (id, name) in refreshed {
-        let statement = Statement {
-            title: format!("statistics of {name}"),
-            sql: analyze(&name),
-        };
+        let statement = Statement { title: format!("statistics of {name}"), sql: analyze(&name) };
         let title = statement.title.clone();
-        let step = steps.push(
-            Phase::Maintenance,
-            title,
-            Action::Apply {
-                statements: vec![statement],
-            },
-        );
+        let step =
+            steps.push(Phase::Maintenance, title, Action::Apply { statements: vec![statement] });
         let needs = steps.placed.get(&id).copied().into_iter().collect();
         steps.needs(step, needs);
     }

@@ -40,11 +40,7 @@ pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) ->
         if bytes >= SMALL {
             let ranges = split(table, splitting, wanted);
             let each = bytes / ranges.len() as u64;
-            let chunks = ranges.into_iter().map(|range| Chunk {
-                table: id,
-                range,
-                bytes: each,
-            });
+            let chunks = ranges.into_iter().map(|range| Chunk { table: id, range, bytes: each });
             groups.extend(chunks.map(|chunk| vec![chunk]));
             continue;
         }
@@ -53,11 +49,7 @@ pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) ->
             gathered_bytes = 0;
         }
         gathered_bytes += bytes;
-        gathered.push(Chunk {
-            table: id,
-            range: ChunkRange::Whole,
-            bytes,
-        });
+        gathered.push(Chunk { table: id, range: ChunkRange::Whole, bytes });
     }
     if !gathered.is_empty() {
         groups.push(gathered);
@@ -102,10 +94,8 @@ fn by_keys(table: &TableData, parts: u64) -> Vec<ChunkRange> {
         .map(|cut| &inner[((inner.len() as u64 * cut / (cuts + 1)) as usize).min(inner.len() - 1)])
         .collect();
     picked.dedup();
-    let edges: Vec<Option<&String>> = std::iter::once(None)
-        .chain(picked.into_iter().map(Some))
-        .chain([None])
-        .collect();
+    let edges: Vec<Option<&String>> =
+        std::iter::once(None).chain(picked.into_iter().map(Some)).chain([None]).collect();
     edges
         .windows(2)
         .map(|edge| ChunkRange::Keys {
@@ -133,9 +123,7 @@ mod tests {
         let ranges = by_pages(1001, 4);
         let mut next = 0;
         for (index, range) in ranges.iter().enumerate() {
-            let ChunkRange::Pages { from, to } = range else {
-                panic!("{range:?}")
-            };
+            let ChunkRange::Pages { from, to } = range else { panic!("{range:?}") };
             assert_eq!(*from, next);
             assert_eq!(to.is_none(), index == 3);
             next = to.unwrap_or(0);
@@ -150,9 +138,7 @@ mod tests {
         assert_eq!(ranges.len(), 4);
         let mut edge = None;
         for range in &ranges {
-            let ChunkRange::Keys { from, to, .. } = range else {
-                panic!("{range:?}")
-            };
+            let ChunkRange::Keys { from, to, .. } = range else { panic!("{range:?}") };
             assert_eq!(*from, edge);
             edge = to.clone();
         }

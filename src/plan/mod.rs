@@ -6,7 +6,7 @@ mod post_data;
 mod rank;
 mod step;
 
-pub use build::{PlanInput, Preparations, build};
+pub use build::{PlanInput, Preparations, VerifyMode, build};
 pub use chunks::Splitting;
 pub use rank::ranks;
 pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId};

@@ -27,13 +27,7 @@ pub(super) struct PostData<'a, 'b> {
 
 impl<'a, 'b> PostData<'a, 'b> {
     pub(super) fn new(input: &'a PlanInput<'b>, tables: &'a Tables, steps: &'a mut Steps) -> Self {
-        PostData {
-            input,
-            tables,
-            steps,
-            gathering: HashMap::new(),
-            spanning: None,
-        }
+        PostData { input, tables, steps, gathering: HashMap::new(), spanning: None }
     }
 
     /// Places what starts when its table's rows are complete.
@@ -62,21 +56,15 @@ impl<'a, 'b> PostData<'a, 'b> {
         for (id, entry) in entries {
             let needs = self.placed_needs(entry);
             let bytes = self.biggest_table(entry);
-            let later = (bytes >= BIG_TABLE)
-                .then(|| unvalidated(&entry.create))
-                .flatten();
+            let later = (bytes >= BIG_TABLE).then(|| unvalidated(&entry.create)).flatten();
             let (step, count) = match previous {
                 Some((step, count)) if count < BATCH_ENTRIES => (step, count),
                 _ => {
-                    let action = Action::Apply {
-                        statements: Vec::new(),
-                    };
+                    let action = Action::Apply { statements: Vec::new() };
                     let step =
-                        self.steps
-                            .push(Phase::ForeignKeys, "foreign keys".to_owned(), action);
+                        self.steps.push(Phase::ForeignKeys, "foreign keys".to_owned(), action);
                     let after = previous.map(|(step, _)| step);
-                    self.steps
-                        .needs(step, after.into_iter().chain([complete]).collect());
+                    self.steps.needs(step, after.into_iter().chain([complete]).collect());
                     (step, 0)
                 }
             };
@@ -86,12 +74,7 @@ impl<'a, 'b> PostData<'a, 'b> {
                 added.sql = added.sql.replacen(&entry.create, &add, 1);
                 self.validate(entry, validate, bytes, step);
             }
-            self.append(
-                step,
-                added,
-                self.locks(entry, LockMode::ShareRowExclusive),
-                bytes / 4,
-            );
+            self.append(step, added, self.locks(entry, LockMode::ShareRowExclusive), bytes / 4);
             self.steps.needs(step, needs);
             self.steps.placed.insert(id, step);
         }
@@ -99,13 +82,8 @@ impl<'a, 'b> PostData<'a, 'b> {
 
     fn validate(&mut self, entry: &Entry, sql: String, bytes: u64, added: StepId) {
         let title = format!("validate {}", entry.title());
-        let statements = vec![Statement {
-            title: title.clone(),
-            sql,
-        }];
-        let step = self
-            .steps
-            .push(Phase::ForeignKeys, title, Action::Apply { statements });
+        let statements = vec![Statement { title: title.clone(), sql }];
+        let step = self.steps.push(Phase::ForeignKeys, title, Action::Apply { statements });
         self.steps.needs(step, vec![added]);
         let own = self.referencing_table(entry);
         let mut locks = self.locks(entry, LockMode::RowShare);
@@ -122,11 +100,7 @@ impl<'a, 'b> PostData<'a, 'b> {
     /// The table an entry belongs to alone: the step that completes its rows, and its size.
     fn own_table(&self, entry: &Entry) -> Option<(StepId, u64)> {
         let mut found = None;
-        for table in entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.tables.by_entry.get(id))
-        {
+        for table in entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id)) {
             match found {
                 Some(other) if other != table => return None,
                 _ => found = Some(table),
@@ -138,40 +112,23 @@ impl<'a, 'b> PostData<'a, 'b> {
     }
 
     fn biggest_table(&self, entry: &Entry) -> u64 {
-        let tables = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.tables.by_entry.get(id));
-        tables
-            .map(|table| self.steps.plan.table(*table).size.bytes)
-            .max()
-            .unwrap_or(0)
+        let tables = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
+        tables.map(|table| self.steps.plan.table(*table).size.bytes).max().unwrap_or(0)
     }
 
     /// The name of the table a foreign key is on: the tag is "table constraint".
     fn referencing_table(&self, entry: &Entry) -> Option<String> {
-        let tables = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.tables.by_entry.get(id));
+        let tables = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
         let names = tables.map(|table| &self.steps.plan.table(*table).relation);
         let own = names.filter(|name| Some(&name.schema) == entry.schema.as_ref());
         own.map(|name| name.name.clone()).find(|name| {
-            entry
-                .name
-                .strip_prefix(name.as_str())
-                .is_some_and(|rest| rest.starts_with(' '))
+            entry.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' '))
         })
     }
 
     /// The steps of what the entry depends on.
     fn placed_needs(&self, entry: &Entry) -> Vec<StepId> {
-        entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.steps.placed.get(id))
-            .copied()
-            .collect()
+        entry.depends_on.iter().filter_map(|id| self.steps.placed.get(id)).copied().collect()
     }
 
     /// The step that gathers for this table, if the entry needs nothing that only other steps of
@@ -194,12 +151,8 @@ impl<'a, 'b> PostData<'a, 'b> {
                     title if title.starts_with("all rows") => title.replacen("all rows of ", "", 1),
                     title => title.clone(),
                 };
-                let action = Action::Apply {
-                    statements: Vec::new(),
-                };
-                let step = self
-                    .steps
-                    .push(Phase::Indexes, format!("indexes of {title}"), action);
+                let action = Action::Apply { statements: Vec::new() };
+                let step = self.steps.push(Phase::Indexes, format!("indexes of {title}"), action);
                 self.steps.needs(step, vec![complete]);
                 self.gathering.insert(complete, step);
                 Some(step)
@@ -210,12 +163,7 @@ impl<'a, 'b> PostData<'a, 'b> {
     fn gather(&mut self, step: StepId, entry: &Entry) -> StepId {
         let created = statement(self.input, entry);
         let cost = self.biggest_table(entry);
-        self.append(
-            step,
-            created,
-            self.locks(entry, lock_mode(entry.kind)),
-            cost,
-        );
+        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
         step
     }
 
@@ -227,48 +175,26 @@ impl<'a, 'b> PostData<'a, 'b> {
         needs: Vec<StepId>,
         complete: StepId,
     ) -> StepId {
-        let action = Action::Apply {
-            statements: Vec::new(),
-        };
+        let action = Action::Apply { statements: Vec::new() };
         let step = self.steps.push(phase, entry.title(), action);
-        self.steps
-            .needs(step, needs.into_iter().chain([complete]).collect());
+        self.steps.needs(step, needs.into_iter().chain([complete]).collect());
         let created = statement(self.input, entry);
-        self.append(
-            step,
-            created,
-            self.locks(entry, lock_mode(entry.kind)),
-            cost,
-        );
+        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
         step
     }
 
     /// An entry that spans tables, or belongs to none: these run one after another.
     fn span(&mut self, entry: &Entry, needs: Vec<StepId>) -> StepId {
-        let own = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.tables.by_entry.get(id));
-        let complete: Vec<StepId> = own
-            .map(|table| self.tables.complete[table.0 as usize])
-            .collect();
-        let action = Action::Apply {
-            statements: Vec::new(),
-        };
+        let own = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
+        let complete: Vec<StepId> =
+            own.map(|table| self.tables.complete[table.0 as usize]).collect();
+        let action = Action::Apply { statements: Vec::new() };
         let step = self.steps.push(Phase::Indexes, entry.title(), action);
         let before = self.spanning.or(self.steps.defined);
-        self.steps.needs(
-            step,
-            needs.into_iter().chain(complete).chain(before).collect(),
-        );
+        self.steps.needs(step, needs.into_iter().chain(complete).chain(before).collect());
         let created = statement(self.input, entry);
         let cost = self.biggest_table(entry);
-        self.append(
-            step,
-            created,
-            self.locks(entry, lock_mode(entry.kind)),
-            cost,
-        );
+        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
         self.spanning = Some(step);
         step
     }
@@ -285,10 +211,7 @@ impl<'a, 'b> PostData<'a, 'b> {
     }
 
     fn locks(&self, entry: &Entry, mode: LockMode) -> Vec<Lock> {
-        let tables = entry
-            .depends_on
-            .iter()
-            .filter_map(|id| self.tables.by_entry.get(id));
+        let tables = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
         let names = tables.map(|table| self.steps.plan.table(*table).relation.clone());
         names.map(|relation| Lock { relation, mode }).collect()
     }
@@ -334,10 +257,7 @@ mod tests {
                       s.u(b) ON DELETE CASCADE;\n";
         let (add, validate) = unvalidated(create).unwrap();
         assert!(add.ends_with("ON DELETE CASCADE NOT VALID;\n"), "{add}");
-        assert_eq!(
-            validate,
-            "ALTER TABLE ONLY \"s\".\"t\" VALIDATE CONSTRAINT \"k\";\n"
-        );
+        assert_eq!(validate, "ALTER TABLE ONLY \"s\".\"t\" VALIDATE CONSTRAINT \"k\";\n");
     }
 
     #[test]

@@ -106,6 +106,11 @@ pub enum Action {
         /// The chunks. Only a table's whole sum says anything: rows lie elsewhere on the target.
         chunks: Vec<Chunk>,
     },
+    /// Counts a table's rows on the target.
+    Count {
+        /// The table.
+        table: TableId,
+    },
     /// A point that others wait for: it keeps the graph's edges few. Leaves no receipt.
     Milestone,
     /// Reads the sequences' values from the source as they are now, and sets them.
@@ -155,7 +160,10 @@ impl Step {
         match &self.action {
             Action::Copy { chunks } | Action::Verify { chunks } => chunks.len(),
             Action::DataComplete | Action::Milestone => 0,
-            Action::Apply { .. } | Action::SetSequences { .. } | Action::Vacuum { .. } => 1,
+            Action::Apply { .. }
+            | Action::Count { .. }
+            | Action::SetSequences { .. }
+            | Action::Vacuum { .. } => 1,
         }
     }
 }
@@ -185,10 +193,7 @@ impl Plan {
                 Action::Copy { chunks } => chunks.as_slice(),
                 _ => &[],
             };
-            chunks
-                .iter()
-                .enumerate()
-                .map(|(part, chunk)| (step.id, part, chunk))
+            chunks.iter().enumerate().map(|(part, chunk)| (step.id, part, chunk))
         })
     }
 }

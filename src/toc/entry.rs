@@ -63,16 +63,9 @@ impl Entry {
     /// The statement that gives it to `owner`, or none where the kind has no owner
     /// (source: pg_backup_archiver.c, _getObjectDescription).
     pub fn owner_sql(&self, owner: &str) -> Option<String> {
-        let object = self
-            .drop
-            .strip_prefix("DROP ")?
-            .trim_end()
-            .strip_suffix(';')?;
+        let object = self.drop.strip_prefix("DROP ")?.trim_end().strip_suffix(';')?;
         self.owner.as_ref()?;
-        Some(format!(
-            "ALTER {object} OWNER TO {};\n",
-            crate::pg::quote_ident(owner)
-        ))
+        Some(format!("ALTER {object} OWNER TO {};\n", crate::pg::quote_ident(owner)))
     }
 }
 
@@ -86,10 +79,7 @@ pub struct Toc {
 impl Toc {
     /// The entries with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .map(|(i, entry)| (EntryId(i as u32), entry))
+        self.entries.iter().enumerate().map(|(i, entry)| (EntryId(i as u32), entry))
     }
 
     /// The entry with this id.

@@ -47,12 +47,7 @@ impl Finding {
     }
 
     fn new(severity: Severity, object: impl Into<String>, what: impl Into<String>) -> Self {
-        Finding {
-            severity,
-            object: object.into(),
-            what: what.into(),
-            remedy: None,
-        }
+        Finding { severity, object: object.into(), what: what.into(), remedy: None }
     }
 
     /// Says what mends it.

@@ -99,9 +99,7 @@ fn scan(rest: &str, first: char) -> (usize, Token<'_>) {
         '$' if dollar_tag(rest).is_some() => {
             let tag = dollar_tag(rest).unwrap_or("$$");
             let body = tag.len();
-            let end = rest[body..]
-                .find(tag)
-                .map_or(rest.len(), |found| found + 2 * body);
+            let end = rest[body..].find(tag).map_or(rest.len(), |found| found + 2 * body);
             let (end, text) = up_to(end);
             (end, Token::String(text))
         }

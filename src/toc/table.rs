@@ -61,10 +61,7 @@ pub(crate) fn test_table(name: &str) -> TableData {
         format: RowFormat::Binary,
         text_because: None,
         size: TableSize::default(),
-        key: vec![KeyColumn {
-            name: "id".into(),
-            type_name: "integer".into(),
-        }],
+        key: vec![KeyColumn { name: "id".into(), type_name: "integer".into() }],
         unlogged: false,
         heap: true,
         key_bounds: Vec::new(),

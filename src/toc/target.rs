@@ -56,10 +56,7 @@ impl TargetFacts {
     pub(crate) fn acts_as(&self, role: &str) -> bool {
         self.superuser
             || role == self.user
-            || self
-                .roles
-                .get(role)
-                .is_some_and(|role| role.can_set && role.inherits)
+            || self.roles.get(role).is_some_and(|role| role.can_set && role.inherits)
     }
 
     /// Whether the target user can make itself a member of this role, which exists or will have
@@ -81,9 +78,6 @@ impl TargetFacts {
             16.. => " WITH INHERIT TRUE, SET TRUE",
             _ => "",
         };
-        (
-            format!("GRANT {role} TO {user}{options};\n"),
-            format!("REVOKE {role} FROM {user};\n"),
-        )
+        (format!("GRANT {role} TO {user}{options};\n"), format!("REVOKE {role} FROM {user};\n"))
     }
 }

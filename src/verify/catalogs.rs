@@ -93,10 +93,7 @@ fn by_title(toc: &Toc) -> BTreeMap<String, Vec<&Entry>> {
 /// Roles are the cluster's, not the database's; rows and sequence values have their own
 /// comparison.
 fn counts(entry: &Entry) -> bool {
-    !matches!(
-        entry.kind,
-        Kind::Role | Kind::RoleMembership | Kind::TableData | Kind::SequenceSet
-    )
+    !matches!(entry.kind, Kind::Role | Kind::RoleMembership | Kind::TableData | Kind::SequenceSet)
 }
 
 fn rendered_by_server(kind: Kind) -> bool {

@@ -3,6 +3,8 @@
 
 mod catalogs;
 mod data;
+mod locate;
 
 pub use catalogs::{CatalogDifference, compare_catalogs};
-pub use data::{TableVerdict, compare_tables};
+pub use locate::{Differing, Located, locate};
+pub use data::{TableVerdict, compare_counts, compare_tables};

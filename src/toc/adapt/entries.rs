@@ -97,10 +97,7 @@ fn role_statement(statement: &str, target: &TargetFacts) -> Option<String> {
         _ => None,
     });
     let mut words = words.peekable();
-    if !words
-        .peek()
-        .is_some_and(|word| word.eq_ignore_ascii_case("ALTER"))
-    {
+    if !words.peek().is_some_and(|word| word.eq_ignore_ascii_case("ALTER")) {
         return None;
     }
     match words.find(|word| privileged.iter().any(|p| word.eq_ignore_ascii_case(p))) {
@@ -111,9 +108,7 @@ fn role_statement(statement: &str, target: &TargetFacts) -> Option<String> {
 
 /// Settings that only a superuser may set, or that the server doesn't know.
 fn setting_statement(statement: &str, target: &TargetFacts) -> Option<String> {
-    let mut after_set = tokens(statement)
-        .skip_while(|(_, token)| !token.is_word("SET"))
-        .skip(1);
+    let mut after_set = tokens(statement).skip_while(|(_, token)| !token.is_word("SET")).skip(1);
     let name = match after_set.next()?.1 {
         Token::Quoted(quoted) => quoted.trim_matches('"').to_ascii_lowercase(),
         Token::Word(word) => word.to_ascii_lowercase(),
@@ -122,9 +117,7 @@ fn setting_statement(statement: &str, target: &TargetFacts) -> Option<String> {
     if target.superuser_settings.contains(&name) {
         Some(format!("{name} takes a superuser"))
     } else if name.contains('.') && !target.known_settings.contains(&name) {
-        Some(format!(
-            "the target doesn't know {name}, which then takes a superuser"
-        ))
+        Some(format!("the target doesn't know {name}, which then takes a superuser"))
     } else {
         None
     }

@@ -7,6 +7,8 @@ mod roles;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use owners::memberships;
+
 use super::entry::{EntryId, Toc};
 use super::finding::{Finding, Severity};
 use super::target::TargetFacts;

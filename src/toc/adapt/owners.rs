@@ -15,10 +15,7 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
     if let Some(new) = entry.owner.as_ref().and_then(|owner| map.get(owner)) {
         entry.owner = Some(new.clone());
     }
-    if matches!(
-        entry.kind,
-        Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::RoleMembership
-    ) {
+    if matches!(entry.kind, Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::RoleMembership) {
         entry.create = remap_roles(&entry.create, map);
     }
     entry
@@ -52,7 +49,7 @@ fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
 }
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
-pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
+pub fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
     let needed: BTreeSet<&str> = toc
         .entries
         .iter()
@@ -65,9 +62,7 @@ pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<
 
 /// The role that an ALTER DEFAULT PRIVILEGES is for: it is its entry's owner, in name.
 fn default_acl_role(entry: &Entry) -> Option<&str> {
-    (entry.kind == Kind::DefaultAcl)
-        .then_some(entry.owner.as_deref())
-        .flatten()
+    (entry.kind == Kind::DefaultAcl).then_some(entry.owner.as_deref()).flatten()
 }
 
 /// The schemas' CREATE rights lent to owners of objects in them, and their undoing.
@@ -90,10 +85,7 @@ pub(super) fn schema_rights(
         let Some(owners) = owners.get(schema.name.as_str()) else {
             continue;
         };
-        for owner in owners
-            .iter()
-            .filter(|owner| schema.owner.as_deref() != Some(**owner))
-        {
+        for owner in owners.iter().filter(|owner| schema.owner.as_deref() != Some(**owner)) {
             let (name, owner) = (quote_ident(&schema.name), quote_ident(owner));
             lend.entry(id)
                 .or_default()

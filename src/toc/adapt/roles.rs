@@ -22,14 +22,8 @@ pub(super) fn mapped(
         .map(|entry| entry.name.as_str())
         .collect();
     if !target.superuser && !target.create_role {
-        for missing in brought
-            .iter()
-            .filter(|name| !target.roles.contains_key(**name))
-        {
-            let what = format!(
-                "isn't on the target, and {} may not create roles",
-                target.user
-            );
+        for missing in brought.iter().filter(|name| !target.roles.contains_key(**name)) {
+            let what = format!("isn't on the target, and {} may not create roles", target.user);
             findings.push(Finding::refusal(format!("role {missing}"), what).mend(format!(
                 "as an administrator of the target: CREATE ROLE {}; or ALTER ROLE {} CREATEROLE;",
                 quote_ident(missing),
@@ -41,12 +35,7 @@ pub(super) fn mapped(
     if bootstrap != target.user && !can_be(bootstrap, false, target) {
         map.insert(bootstrap.to_owned(), target.user.clone());
         if owners.contains(bootstrap) {
-            findings.push(stands_in(
-                toc,
-                bootstrap,
-                "is the source's own superuser",
-                target,
-            ));
+            findings.push(stands_in(toc, bootstrap, "is the source's own superuser", target));
         }
     }
     for owner in owners {
@@ -73,10 +62,7 @@ fn can_be(role: &str, brought: bool, target: &TargetFacts) -> bool {
 }
 
 fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding {
-    let owned = toc
-        .entries
-        .iter()
-        .filter(|entry| entry.owner.as_deref() == Some(role));
+    let owned = toc.entries.iter().filter(|entry| entry.owner.as_deref() == Some(role));
     let count = owned.count();
     let what = format!("{why}: its {count} objects are given to {}", target.user);
     Finding::change(format!("owner {role}"), what)

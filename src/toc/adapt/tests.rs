@@ -13,28 +13,12 @@ fn target() -> TargetFacts {
         create_role: true,
         database_owner: "master".into(),
         roles: BTreeMap::from([
-            (
-                "master".into(),
-                TargetRole {
-                    can_set: true,
-                    inherits: true,
-                    ..Default::default()
-                },
-            ),
-            (
-                "rdsadmin".into(),
-                TargetRole {
-                    superuser: true,
-                    ..Default::default()
-                },
-            ),
+            ("master".into(), TargetRole { can_set: true, inherits: true, ..Default::default() }),
+            ("rdsadmin".into(), TargetRole { superuser: true, ..Default::default() }),
         ]),
         extensions: BTreeMap::from([(
             "citext".into(),
-            TargetExtension {
-                trusted: true,
-                ..Default::default()
-            },
+            TargetExtension { trusted: true, ..Default::default() },
         )]),
         superuser_settings: BTreeSet::from(["log_statement".to_owned()]),
         known_settings: BTreeSet::new(),
@@ -54,11 +38,7 @@ fn toc(entries: Vec<Entry>) -> Toc {
 
 #[test]
 fn the_sources_superuser_stands_for_the_target_user_and_is_reported() {
-    let adapted = adapt(
-        &toc(vec![owned(Kind::Table, "t", "postgres")]),
-        "postgres",
-        &target(),
-    );
+    let adapted = adapt(&toc(vec![owned(Kind::Table, "t", "postgres")]), "postgres", &target());
     assert_eq!(adapted.toc.entries[0].owner.as_deref(), Some("master"));
     assert_eq!(adapted.findings.len(), 1, "{:?}", adapted.findings);
     assert!(adapted.join.is_empty());
@@ -66,30 +46,17 @@ fn the_sources_superuser_stands_for_the_target_user_and_is_reported() {
 
 #[test]
 fn an_owner_brought_along_is_joined_and_left_again() {
-    let role = Entry {
-        create: "CREATE ROLE \"app\";\n".into(),
-        ..Entry::new(Kind::Role, None, "app")
-    };
-    let adapted = adapt(
-        &toc(vec![role, owned(Kind::Table, "t", "app")]),
-        "postgres",
-        &target(),
-    );
-    assert_eq!(
-        adapted.join,
-        ["GRANT \"app\" TO \"master\" WITH INHERIT TRUE, SET TRUE;\n"]
-    );
+    let role =
+        Entry { create: "CREATE ROLE \"app\";\n".into(), ..Entry::new(Kind::Role, None, "app") };
+    let adapted = adapt(&toc(vec![role, owned(Kind::Table, "t", "app")]), "postgres", &target());
+    assert_eq!(adapted.join, ["GRANT \"app\" TO \"master\" WITH INHERIT TRUE, SET TRUE;\n"]);
     assert_eq!(adapted.leave, ["REVOKE \"app\" FROM \"master\";\n"]);
     assert!(adapted.findings.is_empty(), "{:?}", adapted.findings);
 }
 
 #[test]
 fn an_owner_the_target_user_cannot_become_is_replaced_and_reported() {
-    let adapted = adapt(
-        &toc(vec![owned(Kind::Table, "t", "rdsadmin")]),
-        "postgres",
-        &target(),
-    );
+    let adapted = adapt(&toc(vec![owned(Kind::Table, "t", "rdsadmin")]), "postgres", &target());
     assert_eq!(adapted.toc.entries[0].owner.as_deref(), Some("master"));
     assert_eq!(adapted.findings[0].severity, Severity::Change);
 }
@@ -104,10 +71,7 @@ fn settings_and_role_attributes_for_superusers_are_left_out_and_reported() {
     role.create = "CREATE ROLE \"app\" WITH LOGIN;\nALTER ROLE \"app\" WITH BYPASSRLS;\n".into();
     let adapted = adapt(&toc(vec![role, database]), "postgres", &target());
     assert_eq!(adapted.findings.len(), 2, "{:?}", adapted.findings);
-    assert_eq!(
-        adapted.toc.entries[0].create,
-        "CREATE ROLE \"app\" WITH LOGIN;\n"
-    );
+    assert_eq!(adapted.toc.entries[0].create, "CREATE ROLE \"app\" WITH LOGIN;\n");
     assert!(adapted.toc.entries[1].create.contains("work_mem"));
     assert!(!adapted.toc.entries[1].create.contains("log_statement"));
 }
@@ -130,11 +94,8 @@ fn an_extension_the_target_has_not_got_is_refused() {
 fn a_role_that_is_there_is_left_alone_and_its_dependents_keep_their_needs() {
     let mut table = owned(Kind::Table, "t", "master");
     table.depends_on = vec![EntryId(0)];
-    let adapted = adapt(
-        &toc(vec![Entry::new(Kind::Role, None, "master"), table]),
-        "postgres",
-        &target(),
-    );
+    let adapted =
+        adapt(&toc(vec![Entry::new(Kind::Role, None, "master"), table]), "postgres", &target());
     assert_eq!(adapted.toc.entries.len(), 1);
     assert!(adapted.toc.entries[0].depends_on.is_empty());
 }

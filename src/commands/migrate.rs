@@ -1,0 +1,296 @@
+//! `pgconvoy migrate`: databases move from server to server, or go on moving where an earlier run
+//! was cut off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::catalog;
+use crate::engine::{
+    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Receipts, Run, SourceSnapshot,
+    Stop, StoredJob,
+};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{self, Action, Plan, VerifyMode};
+use crate::toc::adapt::{Adapted, adapt};
+use crate::verify::{compare_catalogs, compare_counts, compare_tables};
+use crate::wire::Session;
+
+use super::check::check;
+use super::databases::{self, Pair, TargetDatabase};
+use super::passwords;
+use super::plan::{count_objects, plan_for};
+use super::report::{DatabaseReport, Verification};
+use super::request::Request;
+use super::survey::{self, Source, digests};
+use super::verify::locate;
+
+/// Moves every database of the request. The reports of those that are done come back even when a
+/// later one fails.
+pub async fn migrate(
+    request: &Request,
+    events: &Events,
+    stop: &mut Stop,
+) -> (Vec<DatabaseReport>, Result<()>) {
+    let mut reports = Vec::new();
+    let ended = migrate_all(request, events, stop, &mut reports).await;
+    (reports, ended)
+}
+
+async fn migrate_all(
+    request: &Request,
+    events: &Events,
+    stop: &mut Stop,
+    reports: &mut Vec<DatabaseReport>,
+) -> Result<()> {
+    refuse_findings(request).await?;
+    for pair in databases::pairs(request).await? {
+        let name = pair.target.database().to_owned();
+        events.say(Event::Database { name: name.clone() }).await;
+        let moved = migrate_one(request, &pair, events, stop).await;
+        reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
+    }
+    Ok(())
+}
+
+/// Everything that would stop the job is said at once, before anything is touched.
+async fn refuse_findings(request: &Request) -> Result<()> {
+    let checked = check(request).await?;
+    let refusing = checked.iter().filter(|checked| checked.is_refused(request.strict));
+    let all: Vec<String> = refusing
+        .flat_map(|checked| {
+            let name = &checked.database;
+            let stops = checked.stopping(request.strict);
+            stops.map(move |finding| format!("\n  database {name}: {finding}"))
+        })
+        .collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, "checking before the start")
+        .because(format!("{} findings stop the job:{}", all.len(), all.concat()))
+        .hint("mend these and run again; `pgconvoy check` shows everything it finds"))
+}
+
+async fn migrate_one(
+    request: &Request,
+    pair: &Pair,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    let started = Instant::now();
+    let source = survey::source(&pair.source).await?;
+    let target = connect_or_create(pair, &source).await?;
+    Claim::take(&target).await?;
+
+    let facts = catalog::target_facts(&target).await?;
+    let same_major = facts.version.major() == source.identity.version.major();
+    let adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    let (stored, was_resumed) = match Ledger::of(&target).read().await? {
+        Some(stored) => (stored, true),
+        None => (begin(request, &source, &adapted, &target).await?, false),
+    };
+    let StoredJob { job, plan, receipts, state } = stored;
+    if let JobState::Sealed { report, .. } = state {
+        return finished_before(&report);
+    }
+    refuse_another_source(&job, &source)?;
+
+    let plan = Arc::new(plan);
+    let snapshot = SourceSnapshot::export(source.session).await?;
+    let (receipts, snapshot) =
+        prepare_data(request, pair, &plan, receipts, snapshot, &target, events).await?;
+    announce(&plan, &receipts, events).await;
+    let run = Run {
+        source: pair.source.clone(),
+        target: pair.target.clone(),
+        plan: Arc::clone(&plan),
+        receipts,
+        snapshot,
+        jobs: request.jobs(),
+    };
+    let outcome = engine::run(run, events, stop).await?;
+    if request.carry_passwords {
+        passwords::carry(&pair.source, &target, &job.login_roles).await?;
+    }
+
+    let receipts = Ledger::of(&target).receipts().await?;
+    let mut verification =
+        verify_job(request, &plan, &receipts, &adapted, same_major, &target).await?;
+    locate(pair, &plan, &mut verification).await?;
+    let report = DatabaseReport {
+        database: pair.target.database().to_owned(),
+        was_resumed,
+        objects: count_objects(&adapted.toc),
+        tables: plan.tables.len(),
+        seconds: started.elapsed().as_secs_f64(),
+        passwords_to_set: if request.carry_passwords { Vec::new() } else { job.login_roles },
+        changes: job.changes,
+        verification,
+        ..totals(&plan, &receipts, &outcome)
+    };
+    if report.verification.is_clean() {
+        Ledger::of(&target).seal(&render(&report)?).await?;
+    }
+    Ok(report)
+}
+
+async fn connect_or_create(pair: &Pair, source: &Source) -> Result<Session> {
+    match databases::target_database(&pair.target).await? {
+        TargetDatabase::There(session) => Ok(session),
+        TargetDatabase::Missing(server) => {
+            databases::create(&pair.target, &server, &source.database).await
+        }
+    }
+}
+
+/// A new job: planned, and written to the ledger before anything is done.
+async fn begin(
+    request: &Request,
+    source: &Source,
+    adapted: &Adapted,
+    target: &Session,
+) -> Result<StoredJob> {
+    let facts = catalog::target_facts(target).await?;
+    let plan = plan_for(request, source, adapted, Some(&facts.user));
+    let job = Job {
+        source: source.identity.clone(),
+        catalog: digests(&source.toc),
+        changes: adapted.findings.clone(),
+        login_roles: passwords::login_roles(&adapted.toc),
+        tables: plan.tables.clone(),
+    };
+    Ledger::of(target).begin(&job, &plan).await?;
+    Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
+}
+
+fn finished_before(report: &str) -> Result<DatabaseReport> {
+    let mut report: DatabaseReport = serde_json::from_str(report).map_err(|e| {
+        Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
+    })?;
+    report.was_finished = true;
+    Ok(report)
+}
+
+fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
+    let refused = |because: String| {
+        Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
+            .because(because)
+            .hint("drop and recreate the target database to begin anew, then run again"))
+    };
+    let known = |identity: &engine::SourceIdentity| {
+        (identity.system.clone(), identity.database.clone())
+    };
+    if known(&job.source) != known(&source.identity) {
+        return refused(format!(
+            "it copies database {} of another server",
+            job.source.database
+        ));
+    }
+    let now = digests(&source.toc);
+    let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
+        a.iter().filter(|(title, digest)| b.get(*title) != Some(digest)).map(|(t, _)| t.clone())
+            .collect()
+    };
+    let mut changed = names(&job.catalog, &now);
+    changed.extend(names(&now, &job.catalog));
+    changed.sort();
+    changed.dedup();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let more = changed.len().saturating_sub(10);
+    changed.truncate(10);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    refused(format!("the source's definitions changed since: {}{more}", changed.join(", ")))
+}
+
+/// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
+async fn prepare_data(
+    request: &Request,
+    pair: &Pair,
+    plan: &Arc<Plan>,
+    mut receipts: Receipts,
+    snapshot: SourceSnapshot,
+    target: &Session,
+    events: &Events,
+) -> Result<(Receipts, Option<SourceSnapshot>)> {
+    let ledger = Ledger::of(target);
+    // The source's sequences may have moved on since.
+    let sequences = plan.steps.iter().filter(|s| matches!(s.action, Action::SetSequences { .. }));
+    let sequences: Vec<_> = sequences.map(|step| (step.id, 0)).collect();
+    ledger.forget(&sequences).await?;
+    receipts.0.retain(|key, _| !sequences.contains(key));
+    if receipts.data_is_complete(plan) {
+        snapshot.release().await?;
+        return Ok((receipts, None));
+    }
+    let receipts = engine::recheck(
+        plan,
+        receipts,
+        &snapshot,
+        &pair.source,
+        target,
+        request.jobs(),
+        events,
+    )
+    .await?;
+    Ok((receipts, Some(snapshot)))
+}
+
+async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
+    let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
+    let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
+    let (mut all, mut there) = (0, 0);
+    for (step, part, chunk) in plan.copies() {
+        all += chunk.bytes;
+        if receipts.0.contains_key(&(step, part)) {
+            there += chunk.bytes;
+        }
+    }
+    let event =
+        Event::Planned { steps: (owed, done), tables: plan.tables.len(), bytes: (all, there) };
+    events.say(event).await;
+}
+
+async fn verify_job(
+    request: &Request,
+    plan: &Plan,
+    receipts: &Receipts,
+    adapted: &Adapted,
+    same_major: bool,
+    target: &Session,
+) -> Result<Verification> {
+    let copied = receipts.copied(plan);
+    let (mode, tables) = match request.verify {
+        VerifyMode::Full => {
+            ("full", compare_tables(&plan.tables, &copied, &receipts.verified(plan)))
+        }
+        VerifyMode::Counts => {
+            ("counts", compare_counts(&plan.tables, &copied, &receipts.counted(plan)))
+        }
+        VerifyMode::None => ("none", Vec::new()),
+    };
+    let mut verification =
+        Verification { mode: mode.to_owned(), tables, ..Verification::default() };
+    if request.verify != VerifyMode::None {
+        let facts = catalog::target_facts(target).await?;
+        let found = survey::target(target, &adapted.toc, &facts).await?;
+        verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
+    }
+    Ok(verification)
+}
+
+fn totals(plan: &Plan, receipts: &Receipts, outcome: &Outcome) -> DatabaseReport {
+    let copies = plan.copies().filter_map(|(step, part, _)| receipts.0.get(&(step, part)));
+    let (rows, bytes) =
+        copies.fold((0, 0), |(r, b), receipt| (r + receipt.tally.rows(), b + receipt.tally.bytes));
+    let seconds = outcome.phases.iter().map(|(phase, time)| (*phase, time.as_secs_f64()));
+    DatabaseReport { rows, bytes, phases: seconds.collect(), ..DatabaseReport::default() }
+}
+
+fn render(report: &DatabaseReport) -> Result<String> {
+    serde_json::to_string(report)
+        .map_err(|e| Error::step("writing the report").because(e.to_string()))
+}
+

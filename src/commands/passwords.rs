@@ -1,0 +1,29 @@
+//! Passwords of roles that the job creates: they are never in the plan, the ledger or a log.
+
+use crate::catalog;
+use crate::error::Result;
+use crate::pg::{quote_ident, quote_literal};
+use crate::toc::{Kind, Toc};
+use crate::wire::{Conninfo, Session};
+
+/// The login roles that these entries create.
+pub(super) fn login_roles(toc: &Toc) -> Vec<String> {
+    let roles = toc.entries.iter().filter(|entry| entry.kind == Kind::Role);
+    let login = roles.filter(|entry| entry.create.split_whitespace().any(|word| word == "LOGIN"));
+    login.map(|entry| entry.name.clone()).collect()
+}
+
+/// Gives roles the verifiers that the source keeps of their passwords.
+pub(super) async fn carry(source: &Conninfo, target: &Session, roles: &[String]) -> Result<()> {
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let session = Session::connect(source).await?;
+    for (role, verifier) in catalog::passwords(&session, roles).await? {
+        let doing = format!("setting the password of role {role}");
+        let sql =
+            format!("ALTER ROLE {} PASSWORD {}", quote_ident(&role), quote_literal(&verifier));
+        target.execute(&doing, &sql).await?;
+    }
+    Ok(())
+}

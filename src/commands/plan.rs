@@ -1,0 +1,92 @@
+//! `pgconvoy plan`: the steps and chunks, without running them.
+
+use std::collections::BTreeMap;
+
+use crate::catalog;
+use crate::error::Result;
+use crate::plan::{self, Plan, PlanInput, Preparations, Splitting, Statement};
+use crate::toc::adapt::{Adapted, adapt};
+use crate::toc::{Finding, Toc};
+use crate::wire::Conninfo;
+
+use super::databases;
+use super::request::Request;
+use super::survey::{self, Source};
+
+/// A plan, and what it would change.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Planned {
+    /// The database.
+    pub database: String,
+    /// What would be changed or left out; empty without a target.
+    pub findings: Vec<Finding>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// Plans every database of the request: for its target, or for one that allows everything.
+pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Planned>> {
+    let mut all = Vec::new();
+    for pair in databases::pairs(request).await? {
+        let source = survey::source(&pair.source).await?;
+        let (adapted, user) = match target {
+            Some(_) => {
+                let there = databases::target_database(&pair.target).await?;
+                let facts = catalog::target_facts(there.session()).await?;
+                (adapt(&source.toc, &source.bootstrap, &facts), Some(facts.user))
+            }
+            None => (Adapted { toc: source.toc.clone(), ..Adapted::default() }, None),
+        };
+        let plan = plan_for(request, &source, &adapted, user.as_deref());
+        let database = pair.source.database().to_owned();
+        all.push(Planned { database, findings: adapted.findings, plan });
+    }
+    Ok(all)
+}
+
+/// The plan of a request for what a source holds and a target allows.
+pub(super) fn plan_for(
+    request: &Request,
+    source: &Source,
+    adapted: &Adapted,
+    user: Option<&str>,
+) -> Plan {
+    let splitting = match source.identity.version.major() {
+        ..=13 => Splitting::Keys,
+        _ => Splitting::Pages,
+    };
+    plan::build(&PlanInput {
+        toc: &adapted.toc,
+        splitting,
+        jobs: request.jobs(),
+        verify: request.verify,
+        target_user: user,
+        preparations: &preparations(adapted),
+    })
+}
+
+fn preparations(adapted: &Adapted) -> Preparations {
+    let statement = |title: &str, sql: &String| Statement { title: title.into(), sql: sql.clone() };
+    let join = "a membership of our own, for the time of the job";
+    let lend = "a right for an owner, for the time of the job";
+    Preparations {
+        first: adapted.join.iter().map(|sql| statement(join, sql)).collect(),
+        after: adapted
+            .lend
+            .iter()
+            .map(|(id, all)| (*id, all.iter().map(|sql| statement(lend, sql)).collect()))
+            .collect(),
+        take_back_rights: adapted.take_back.iter().map(|sql| statement(lend, sql)).collect(),
+        take_back_roles: adapted.leave.iter().map(|sql| statement(join, sql)).collect(),
+    }
+}
+
+/// How many entries of each kind there are.
+pub(super) fn count_objects(toc: &Toc) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for entry in &toc.entries {
+        *counts.entry(entry.kind.tag().to_owned()).or_default() += 1;
+    }
+    counts
+}
+

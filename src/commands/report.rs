@@ -1,0 +1,60 @@
+//! What a job came to.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::plan::Phase;
+use crate::toc::Finding;
+use crate::verify::{CatalogDifference, TableVerdict};
+
+/// The report on one database.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct DatabaseReport {
+    /// The database.
+    pub database: String,
+    /// Whether an earlier run had finished it already: then nothing was done.
+    pub was_finished: bool,
+    /// Whether the job went on from an earlier run.
+    pub was_resumed: bool,
+    /// How many objects of each kind moved.
+    pub objects: BTreeMap<String, usize>,
+    /// How many tables' rows moved.
+    pub tables: usize,
+    /// Rows on the target that came from the source, earlier runs included.
+    pub rows: u64,
+    /// Bytes of COPY data, earlier runs included.
+    pub bytes: u64,
+    /// Seconds from start to end of this run.
+    pub seconds: f64,
+    /// Seconds per part of the job, in this run; the parts overlap.
+    pub phases: BTreeMap<Phase, f64>,
+    /// What was changed or left out, and why.
+    pub changes: Vec<Finding>,
+    /// Login roles that were created without a password.
+    pub passwords_to_set: Vec<String>,
+    /// What verification found.
+    pub verification: Verification,
+}
+
+/// What verification found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Verification {
+    /// How far the rows were read back: "full", "counts" or "none".
+    pub mode: String,
+    /// Each table's verdict.
+    pub tables: Vec<TableVerdict>,
+    /// Where the rows of tables that differ do so.
+    pub located: Vec<String>,
+    /// How the catalogs differ.
+    pub catalog: Vec<CatalogDifference>,
+    /// What couldn't be compared, and why.
+    pub notes: Vec<String>,
+}
+
+impl Verification {
+    /// Whether everything that was compared is equal.
+    pub fn is_clean(&self) -> bool {
+        self.catalog.is_empty() && self.tables.iter().all(TableVerdict::is_equal)
+    }
+}

@@ -1,0 +1,44 @@
+//! What is asked of a command, validated.
+
+pub use crate::plan::VerifyMode;
+use crate::wire::Conninfo;
+
+/// Which databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Databases {
+    /// The one that each connection string names.
+    AsGiven,
+    /// These, under the same names on both sides.
+    Named(Vec<String>),
+    /// Every database of the source that isn't a template, under the same names; `postgres` only
+    /// where it holds something.
+    All,
+}
+
+/// A job between two servers.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where the databases are.
+    pub source: Conninfo,
+    /// Where they go.
+    pub target: Conninfo,
+    /// Which of them.
+    pub databases: Databases,
+    /// How many workers; none for as many as this machine has cores.
+    pub jobs: Option<usize>,
+    /// How far the target is read back.
+    pub verify: VerifyMode,
+    /// Whether anything that would differ on the target is refused rather than reported.
+    pub strict: bool,
+    /// Whether new roles get the source's password verifiers.
+    pub carry_passwords: bool,
+}
+
+impl Request {
+    /// How many workers.
+    pub fn jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Both sides read: what the source holds at one snapshot, and what the target allows.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::catalog::{self, DatabaseFacts, Scope, Unsupported};
+use crate::engine::{SourceIdentity, SourceSnapshot};
+use crate::error::Result;
+use crate::toc::adapt::memberships;
+use crate::toc::{Kind, TargetFacts, Toc};
+use crate::wire::{Conninfo, Session};
+
+/// What the source holds, under a snapshot that is still open.
+pub(super) struct Source {
+    /// In the transaction whose snapshot everything was read under.
+    pub(super) session: Session,
+    pub(super) identity: SourceIdentity,
+    pub(super) database: DatabaseFacts,
+    pub(super) toc: Toc,
+    pub(super) unsupported: Vec<Unsupported>,
+    /// The superuser that initdb made.
+    pub(super) bootstrap: String,
+}
+
+/// Reads the source. Its tables are locked against changes of their definitions first, as the
+/// functions that render definitions see the present catalog rather than the snapshot's.
+pub(super) async fn source(conninfo: &Conninfo) -> Result<Source> {
+    let session = Session::connect(conninfo).await?;
+    SourceSnapshot::begin(&session).await?;
+    let scope = Scope::default();
+    catalog::lock_tables(&session, &scope).await?;
+    let reading = catalog::read(&session, &scope).await?;
+    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
+    let bootstrap = session.query_one("reading the source's superuser", sql, &[]).await?.get(0);
+    Ok(Source {
+        identity: SourceIdentity::read(&session, conninfo.database()).await?,
+        database: catalog::database_facts(&session).await?,
+        toc: reading.toc,
+        unsupported: reading.unsupported,
+        bootstrap,
+        session,
+    })
+}
+
+/// What the target holds, read in a transaction in which we are members of the owners: it is
+/// rolled back, so nothing is left of that.
+pub(super) async fn target(session: &Session, toc: &Toc, facts: &TargetFacts) -> Result<Toc> {
+    session.execute("reading the target's catalog", "BEGIN").await?;
+    let read = async {
+        let joins = memberships(toc, facts).0.concat();
+        session.execute("joining the owners on the target", &joins).await?;
+        catalog::read(session, &Scope::default()).await
+    };
+    let reading = read.await;
+    session.execute("reading the target's catalog", "ROLLBACK").await?;
+    Ok(reading?.toc)
+}
+
+/// A digest of every entry of a table of contents, by title: what tells a changed catalog. What
+/// rows there are, and where a sequence stands, is no part of it.
+pub(super) fn digests(toc: &Toc) -> BTreeMap<String, u64> {
+    let mut digests: BTreeMap<String, u64> = BTreeMap::new();
+    let counted =
+        toc.entries.iter().filter(|e| !matches!(e.kind, Kind::SequenceSet | Kind::TableData));
+    for entry in counted {
+        let owner = entry.owner.as_deref().unwrap_or_default();
+        let digest = xxh3_64(format!("{}\0{owner}\0{}", entry.create, entry.drop).as_bytes());
+        let sum = digests.entry(entry.title()).or_default();
+        *sum = sum.wrapping_add(digest);
+    }
+    digests
+}

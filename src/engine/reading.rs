@@ -1,0 +1,85 @@
+//! Chunks read for their fingerprints only, several at a time: on a resume, and for `verify`.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use crate::copy::{self, CopyEnd, Fingerprint, Progress};
+use crate::error::{Error, Result};
+use crate::pg::quote_literal;
+use crate::plan::{Chunk, Plan};
+use crate::wire::{Conninfo, RawConnection};
+
+use super::worker::{copy_out, stream};
+
+/// Where chunks are read.
+#[derive(Debug, Clone)]
+pub struct ReadFrom {
+    /// The server and database.
+    pub conninfo: Conninfo,
+    /// The exported snapshot to read under; none for what is there now.
+    pub snapshot: Option<String>,
+}
+
+impl ReadFrom {
+    /// A connection in a transaction that sees what is to be read.
+    pub(crate) async fn connect(&self) -> Result<RawConnection> {
+        let mut connection = RawConnection::connect(&self.conninfo).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let sql = match &self.snapshot {
+            Some(id) => format!("{begin}; SET TRANSACTION SNAPSHOT {}", quote_literal(id)),
+            None => begin.to_owned(),
+        };
+        connection.execute("opening a snapshot to read under", &sql).await?;
+        Ok(connection)
+    }
+}
+
+/// The fingerprints of `chunks`, in their order.
+pub async fn read_chunks(
+    plan: &Arc<Plan>,
+    chunks: Vec<Chunk>,
+    from: &ReadFrom,
+    jobs: usize,
+    progress: &Arc<Progress>,
+) -> Result<Vec<Fingerprint>> {
+    let mut found = vec![Fingerprint::default(); chunks.len()];
+    let readers = jobs.clamp(1, chunks.len().max(1));
+    let (work, queue) = mpsc::channel::<(usize, Chunk)>(readers);
+    let queue = Arc::new(Mutex::new(queue));
+    let mut tasks = JoinSet::new();
+    for _ in 0..readers {
+        let (plan, queue) = (Arc::clone(plan), Arc::clone(&queue));
+        let progress = Arc::clone(progress);
+        let mut connection = from.connect().await?;
+        tasks.spawn(async move {
+            let mut read = Vec::new();
+            loop {
+                let next = queue.lock().await.recv().await;
+                let Some((index, chunk)) = next else { return Ok(read) };
+                let table = plan.table(chunk.table);
+                let doing = format!("reading {}", table.relation);
+                let statement = copy_out(table, &chunk.range);
+                let end = CopyEnd { connection: &mut connection, statement: &statement };
+                read.push((index, copy::fingerprint(end, &stream(table, &doing), &progress).await?));
+            }
+        });
+    }
+    drop(queue);
+    for numbered in chunks.into_iter().enumerate() {
+        // Once every reader has failed there is nobody to send to; their errors come below.
+        if work.send(numbered).await.is_err() {
+            break;
+        }
+    }
+    drop(work);
+    while let Some(joined) = tasks.join_next().await {
+        let read: Result<Vec<(usize, Fingerprint)>> =
+            joined.map_err(|e| Error::step("reading chunks").because(e.to_string()))?;
+        for (index, fingerprint) in read? {
+            found[index] = fingerprint;
+        }
+    }
+    Ok(found)
+}
