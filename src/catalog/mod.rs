@@ -5,8 +5,17 @@
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
 mod builder;
+mod dependencies;
+mod scope;
 
-use crate::toc::Toc;
+use crate::error::Result;
+use crate::toc::{self, Toc};
+use crate::wire::Session;
+
+use builder::Builder;
+use dependencies::Dependencies;
+
+pub use scope::Scope;
 
 /// What a live catalog holds.
 #[derive(Debug)]
@@ -15,6 +24,8 @@ pub struct Reading {
     pub toc: Toc,
     /// What is there but can't be moved yet, by name: nothing is left out silently.
     pub unsupported: Vec<Unsupported>,
+    /// What isn't moved on purpose, by name: the target does well without it.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// An object of a kind, or with a property, that isn't handled.
@@ -24,4 +35,48 @@ pub struct Unsupported {
     pub object: String,
     /// What about it isn't handled.
     pub why: String,
+}
+
+/// An object, or a property of one, that is left behind on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The object as people name it: `index public.orders_idx`.
+    pub object: String,
+    /// Why it stays behind.
+    pub why: String,
+}
+
+/// Reads the database that `session` is connected to. The session's search_path is empty, and it
+/// holds the snapshot and the locks under which the reading shall be consistent.
+pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
+    let dependencies = Dependencies::read(session).await?;
+    let mut out = Builder::new(dependencies.extension_members());
+    read_families(session, scope, &dependencies, &mut out).await?;
+    dependencies.resolve(&mut out);
+    Ok(finish(out))
+}
+
+/// Every family of objects adds its entries; none needs another's to be there already.
+async fn read_families(
+    _session: &Session,
+    _scope: &Scope,
+    _dependencies: &Dependencies,
+    _out: &mut Builder,
+) -> Result<()> {
+    Ok(())
+}
+
+/// Brings the entries into restoring order; a loop that no family knows how to break is reported.
+fn finish(out: Builder) -> Reading {
+    let mut unsupported = out.unsupported;
+    let sorted = toc::in_restoring_order(out.entries);
+    unsupported.extend(sorted.loops.into_iter().map(|titles| Unsupported {
+        object: titles.join(", "),
+        why: "they depend on each other in a circle".to_owned(),
+    }));
+    Reading {
+        toc: sorted.toc,
+        unsupported,
+        left_out: out.left_out,
+    }
 }
