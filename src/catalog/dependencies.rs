@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
-use crate::pg::{Oid, class};
+use crate::pg::{Oid, class, quote_ident};
 use crate::toc::{EntryId, Kind};
 use crate::wire::Session;
 
@@ -55,6 +55,7 @@ impl Nature {
 pub(super) struct Dependencies {
     edges: Vec<Edge>,
     by_object: HashMap<ObjectId, std::ops::Range<usize>>,
+    extensions: HashMap<Oid, String>,
 }
 
 impl Dependencies {
@@ -73,7 +74,14 @@ impl Dependencies {
             to_column: row.get(4),
             nature: Nature::from_code(row.get(5)),
         });
-        Ok(Dependencies::new(edges))
+        let mut dependencies = Dependencies::new(edges);
+        let sql = "SELECT oid, extname FROM pg_catalog.pg_extension";
+        let rows = session.query("reading extensions", sql, &[]).await?;
+        dependencies.extensions = rows
+            .iter()
+            .map(|row| (Oid(row.get(0)), row.get(1)))
+            .collect();
+        Ok(dependencies)
     }
 
     pub(super) fn new(edges: impl IntoIterator<Item = Edge>) -> Self {
@@ -83,7 +91,11 @@ impl Dependencies {
         for (i, edge) in edges.iter().enumerate() {
             by_object.entry(edge.from).or_insert(i..i).end = i + 1;
         }
-        Dependencies { edges, by_object }
+        Dependencies {
+            edges,
+            by_object,
+            extensions: HashMap::new(),
+        }
     }
 
     /// What `object` needs.
@@ -102,12 +114,18 @@ impl Dependencies {
             .collect()
     }
 
-    /// The extensions, by oid, with which `object` is to be dropped (`DEPENDS ON EXTENSION`).
-    pub(super) fn dropped_with(&self, object: ObjectId) -> impl Iterator<Item = u32> {
+    /// The statements by which the object that SQL calls `name` goes with an extension when that is
+    /// dropped: `ALTER INDEX … DEPENDS ON EXTENSION …`.
+    pub(super) fn extension_ties(&self, object: ObjectId, name: &str) -> String {
         self.of(object)
             .iter()
             .filter(|edge| edge.nature == Nature::AutoExtension)
-            .map(|edge| edge.to.oid.0)
+            .filter_map(|edge| self.extensions.get(&edge.to.oid))
+            .map(|extension| {
+                let extension = quote_ident(extension);
+                format!("ALTER {name} DEPENDS ON EXTENSION {extension};\n")
+            })
+            .collect()
     }
 
     /// Turns needs of objects into dependencies of entries. An object without an entry (an array

@@ -5,15 +5,41 @@
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
 mod builder;
+mod checks;
+mod columns;
+mod constraints;
+mod defaults;
 mod dependencies;
+mod extension_config;
+mod foreign_keys;
+mod indexes;
+mod inheritance;
+mod policies;
+mod relations;
+mod reloptions;
+mod row_format;
+mod rules;
 mod scope;
+mod sequences;
+mod statistics;
+mod table_data;
+mod tables;
+mod triggers;
+mod unsupported;
+mod views;
 
 use crate::error::Result;
 use crate::toc::{self, Toc};
 use crate::wire::Session;
 
 use builder::Builder;
+use checks::Checks;
+use columns::Columns;
 use dependencies::Dependencies;
+use extension_config::ExtensionConfig;
+use indexes::Indexes;
+use relations::Relations;
+use sequences::Sequences;
 
 pub use scope::Scope;
 
@@ -58,12 +84,50 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
 
 /// Every family of objects adds its entries; none needs another's to be there already.
 async fn read_families(
-    _session: &Session,
-    _scope: &Scope,
-    _dependencies: &Dependencies,
-    _out: &mut Builder,
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
 ) -> Result<()> {
-    Ok(())
+    read_relations(session, scope, dependencies, out).await?;
+    unsupported::read(session, scope, out).await
+}
+
+/// Tables, views, sequences and all that belongs to them.
+async fn read_relations(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
+    let relations = Relations::read(session, scope, out).await?;
+    let columns = Columns::read(session, scope).await?;
+    let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
+    let sequences = Sequences::read(session).await?;
+    let indexes = Indexes::read(session, scope).await?;
+    let config = ExtensionConfig::read(session).await?;
+
+    let parts = tables::Parts {
+        dependencies,
+        relations: &relations,
+        columns: &columns,
+        checks: &checks,
+        sequences: &sequences,
+    };
+    let attached = tables::add(parts, out);
+    defaults::add(dependencies, &relations, &columns, out);
+    checks.add(&relations, &columns, out);
+    sequences::read(session, parts, &config.relations(), out).await?;
+    views::read(session, scope, &relations, &columns, dependencies, out).await?;
+
+    table_data::read(session, scope, parts, &indexes, &config, out).await?;
+
+    let attached = indexes::add(&indexes, parts, &attached, out);
+    foreign_keys::read(session, scope, &relations, &attached, out).await?;
+    statistics::read(session, scope, &relations, out).await?;
+    rules::read(session, scope, &relations, out).await?;
+    triggers::read(session, scope, &relations, dependencies, out).await?;
+    policies::read(session, scope, &relations, out).await
 }
 
 /// Brings the entries into restoring order; a loop that no family knows how to break is reported.
