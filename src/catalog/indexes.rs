@@ -22,12 +22,12 @@ pub(super) struct Index {
     pub(super) table: u32,
     pub(super) name: QualifiedName,
     /// `CREATE INDEX …`, complete.
-    definition: String,
-    partitioned: bool,
+    pub(super) definition: String,
+    pub(super) partitioned: bool,
     /// Built, and complete: invalid ones are left by a failed CREATE INDEX CONCURRENTLY.
-    usable: bool,
-    clustered: bool,
-    replica_identity: bool,
+    pub(super) usable: bool,
+    pub(super) clustered: bool,
+    pub(super) replica_identity: bool,
     pub(super) unique: bool,
     /// Neither partial nor over expressions.
     pub(super) plain: bool,
@@ -37,21 +37,16 @@ pub(super) struct Index {
     pub(super) key_columns: usize,
     pub(super) options: Vec<String>,
     /// The index of the parent table that it is a part of.
-    parent: Option<u32>,
+    pub(super) parent: Option<u32>,
     pub(super) constraint: Option<Constraint>,
-    tablespace: Option<String>,
+    pub(super) tablespace: Option<String>,
     /// Statistics targets of its columns, by number.
-    statistics: Vec<(i16, i32)>,
+    pub(super) statistics: Vec<(i16, i32)>,
 }
 
 impl Index {
     fn object(&self) -> ObjectId {
         ObjectId::new(class::PG_CLASS, self.oid)
-    }
-
-    /// Whether queries may use it, so that it holds what it says.
-    pub(super) fn is_usable(&self) -> bool {
-        self.usable
     }
 
     /// The columns of its key.

@@ -123,7 +123,7 @@ fn is_key(index: &Index, columns: &Columns) -> bool {
             .numbered(index.table, *number)
             .is_some_and(|column| column.not_null && column.generated.is_none())
     };
-    index.is_usable() && index.unique && index.plain && index.key().iter().all(not_null)
+    index.usable && index.unique && index.plain && index.key().iter().all(not_null)
 }
 
 fn key_columns(index: &Index, columns: &Columns) -> Vec<KeyColumn> {
