@@ -4,7 +4,28 @@
 //! What the text of a definition can't be asked from the server for is put together here, as
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
+mod acls;
+mod aggregates;
 mod builder;
+mod collations;
+mod comments;
+mod database;
+mod default_acls;
+mod domains;
+mod extensions;
+mod fragments;
+mod functions;
+mod grants;
+mod roles;
+mod schemas;
+mod scope;
+mod settings;
+mod types;
+
+pub use database::{DatabaseFacts, database_facts};
+pub use extensions::ExtensionFacts;
+pub use roles::passwords;
+pub use scope::Scope;
 
 use crate::toc::Toc;
 
