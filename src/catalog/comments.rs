@@ -307,7 +307,7 @@ impl Commented {
             ),
             ("DOMAIN CONSTRAINT", Some(domain), _) => (
                 format!("CONSTRAINT {name} ON DOMAIN {}", within(domain)),
-                format!("CONSTRAINT {} ON {domain}", self.name),
+                format!("CONSTRAINT {} ON DOMAIN {domain}", self.name),
             ),
             (word, Some(relation), _) => (
                 format!("{word} {name} ON {}", within(relation)),

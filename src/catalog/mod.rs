@@ -21,6 +21,7 @@ mod schemas;
 mod scope;
 mod settings;
 mod types;
+mod unhandled;
 
 pub use database::{DatabaseFacts, database_facts};
 pub use extensions::ExtensionFacts;
