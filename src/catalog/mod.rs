@@ -4,28 +4,43 @@
 //! What the text of a definition can't be asked from the server for is put together here, as
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
+mod acls;
+mod aggregates;
 mod builder;
 mod checks;
+mod collations;
 mod columns;
+mod comments;
 mod constraints;
+mod database;
+mod default_acls;
 mod defaults;
 mod dependencies;
+mod domains;
 mod extension_config;
+mod extensions;
 mod foreign_keys;
+mod fragments;
+mod functions;
+mod grants;
 mod indexes;
 mod inheritance;
 mod policies;
 mod relations;
 mod reloptions;
+mod roles;
 mod row_format;
 mod rules;
+mod schemas;
 mod scope;
 mod sequences;
+mod settings;
 mod statistics;
 mod table_data;
 mod tables;
 mod triggers;
-mod unsupported;
+mod types;
+mod unhandled;
 mod views;
 
 use crate::error::Result;
@@ -41,6 +56,9 @@ use indexes::Indexes;
 use relations::Relations;
 use sequences::Sequences;
 
+pub use database::{DatabaseFacts, database_facts};
+pub use extensions::ExtensionFacts;
+pub use roles::passwords;
 pub use scope::Scope;
 
 /// What a live catalog holds.
@@ -48,6 +66,12 @@ pub use scope::Scope;
 pub struct Reading {
     /// Everything that can be moved, in restoring order.
     pub toc: Toc,
+    /// The database itself.
+    pub database: DatabaseFacts,
+    /// The extensions installed, those that initdb brings included.
+    pub extensions: Vec<ExtensionFacts>,
+    /// The names of the roles that the database's objects name.
+    pub roles: Vec<String>,
     /// What is there but can't be moved yet, by name: nothing is left out silently.
     pub unsupported: Vec<Unsupported>,
     /// What isn't moved on purpose, by name: the target does well without it.
@@ -77,20 +101,48 @@ pub struct LeftOut {
 pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let dependencies = Dependencies::read(session).await?;
     let mut out = Builder::new(dependencies.extension_members());
-    read_families(session, scope, &dependencies, &mut out).await?;
+    let database = database_facts(session).await?;
+    database::read(session, &database, &mut out).await?;
+    let roles = roles::read(session, &mut out).await?;
+    let extensions = extensions::read(session, scope, &mut out).await?;
+    read_code(session, scope, &mut out).await?;
+    read_relations(session, scope, &dependencies, &mut out).await?;
+    unhandled::read(session, scope, &mut out).await?;
+    // These two are about other entries.
+    comments::read(session, &mut out).await?;
+    acls::read(session, &mut out).await?;
+    default_acls::read(session, scope, &mut out).await?;
+
     dependencies.resolve(&mut out);
-    Ok(finish(out))
+    let sorted = toc::in_restoring_order(out.entries);
+    let mut unsupported = out.unsupported;
+    unsupported.extend(sorted.loops.into_iter().map(circle));
+    Ok(Reading {
+        toc: sorted.toc,
+        database,
+        extensions,
+        roles,
+        unsupported,
+        left_out: out.left_out,
+    })
 }
 
-/// Every family of objects adds its entries; none needs another's to be there already.
-async fn read_families(
-    session: &Session,
-    scope: &Scope,
-    dependencies: &Dependencies,
-    out: &mut Builder,
-) -> Result<()> {
-    read_relations(session, scope, dependencies, out).await?;
-    unsupported::read(session, scope, out).await
+/// Entries that need each other in a circle that no family knows how to break.
+fn circle(titles: Vec<String>) -> Unsupported {
+    Unsupported {
+        object: titles.join(", "),
+        why: "they depend on each other in a circle".to_owned(),
+    }
+}
+
+/// Schemas, and the types and routines in them.
+async fn read_code(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    schemas::read(session, scope, out).await?;
+    collations::read(session, scope, out).await?;
+    types::read(session, scope, out).await?;
+    domains::read(session, scope, out).await?;
+    functions::read(session, scope, out).await?;
+    aggregates::read(session, scope, out).await
 }
 
 /// Tables, views, sequences and all that belongs to them.
@@ -128,19 +180,4 @@ async fn read_relations(
     rules::read(session, scope, &relations, out).await?;
     triggers::read(session, scope, &relations, dependencies, out).await?;
     policies::read(session, scope, &relations, out).await
-}
-
-/// Brings the entries into restoring order; a loop that no family knows how to break is reported.
-fn finish(out: Builder) -> Reading {
-    let mut unsupported = out.unsupported;
-    let sorted = toc::in_restoring_order(out.entries);
-    unsupported.extend(sorted.loops.into_iter().map(|titles| Unsupported {
-        object: titles.join(", "),
-        why: "they depend on each other in a circle".to_owned(),
-    }));
-    Reading {
-        toc: sorted.toc,
-        unsupported,
-        left_out: out.left_out,
-    }
 }

@@ -39,6 +39,14 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
             );
         }
     }
+    for table in parts.relations.iter() {
+        if table.kind == RelationKind::Foreign {
+            out.unsupported(
+                format!("foreign table {}", table.name),
+                "foreign tables are not handled yet",
+            );
+        }
+    }
     let mut attached = Attached::new();
     for child in parts.relations.iter().filter(|r| r.is_table()) {
         if let Some(bound) = &child.bound
