@@ -26,6 +26,7 @@ pub mod class {
     #![allow(missing_docs, reason = "each constant is the catalog's own name")]
     use super::Oid;
 
+    pub const PG_DEFAULT_ACL: Oid = Oid(826);
     pub const PG_TYPE: Oid = Oid(1247);
     pub const PG_PROC: Oid = Oid(1255);
     pub const PG_CLASS: Oid = Oid(1259);
@@ -33,10 +34,12 @@ pub mod class {
     pub const PG_DATABASE: Oid = Oid(1262);
     pub const PG_ATTRDEF: Oid = Oid(2604);
     pub const PG_CONSTRAINT: Oid = Oid(2606);
+    pub const PG_LANGUAGE: Oid = Oid(2612);
     pub const PG_NAMESPACE: Oid = Oid(2615);
     pub const PG_REWRITE: Oid = Oid(2618);
     pub const PG_TRIGGER: Oid = Oid(2620);
     pub const PG_EXTENSION: Oid = Oid(3079);
     pub const PG_POLICY: Oid = Oid(3256);
+    pub const PG_STATISTIC_EXT: Oid = Oid(3381);
     pub const PG_COLLATION: Oid = Oid(3456);
 }

@@ -10,6 +10,7 @@ mod entry;
 mod finding;
 mod kind;
 mod sql;
+mod sort;
 mod table;
 mod target;
 
@@ -19,5 +20,6 @@ pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
 #[cfg(test)]
 pub(crate) use table::test_table;
+pub use sort::{Sorted, in_restoring_order};
 pub use table::{KeyColumn, TableData, TableSize};
 pub use target::{TargetExtension, TargetFacts, TargetRole};

@@ -1,0 +1,396 @@
+//! Comments, on whatever has an entry (documentation: SQL command COMMENT).
+
+use crate::error::Result;
+use crate::pg::{Oid, QualifiedName, quote_ident, quote_literal};
+use crate::toc::{Entry, EntryId, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+
+/// The comment that initdb gives the schema `public`.
+const PUBLICS_OWN: &str = "standard public schema";
+
+/// Adds an entry for each comment. Everything commented on has to be there before.
+pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
+    for row in session.query("reading comments", &query(), &[]).await? {
+        let object = ObjectId::new(Oid(row.get("class")), row.get("oid"));
+        let parent = ObjectId::new(Oid(row.get("parent_class")), row.get("parent"));
+        let word: String = row.get("word");
+        // What its parent's entry creates has that entry; so has a constraint's index.
+        let mut creators: Vec<EntryId> = [object, parent]
+            .into_iter()
+            .filter_map(|object| out.creator(object))
+            .collect();
+        creators.dedup();
+        if creators.is_empty() && word != "DATABASE" {
+            continue;
+        }
+        let commented = Commented {
+            word,
+            schema: row.get("schema"),
+            name: row.get("name"),
+            arguments: row.get("arguments"),
+            relation: row.get("relation"),
+            owner: row.get("owner"),
+        };
+        let comment: &str = row.get("comment");
+        if commented.stands(comment) {
+            continue;
+        }
+        let mut entry = commented.entry(comment);
+        entry.depends_on = creators;
+        out.add_part(entry);
+    }
+    Ok(())
+}
+
+/// A branch for each catalog, all with the same columns.
+fn query() -> String {
+    let mut branches = vec![relations(), columns(), routines()];
+    branches.extend([
+        branch(
+            "pg_namespace",
+            "SCHEMA",
+            "null",
+            "o.nspname",
+            "",
+            "o.nspowner",
+        ),
+        branch(
+            "pg_collation",
+            "COLLATION",
+            "n.nspname",
+            "o.collname",
+            "join pg_catalog.pg_namespace n on n.oid = o.collnamespace",
+            "o.collowner",
+        ),
+        branch(
+            "pg_statistic_ext",
+            "STATISTICS",
+            "n.nspname",
+            "o.stxname",
+            "join pg_catalog.pg_namespace n on n.oid = o.stxnamespace",
+            "o.stxowner",
+        ),
+        branch(
+            "pg_extension",
+            "EXTENSION",
+            "null",
+            "o.extname",
+            "join pg_catalog.pg_available_extensions() a \
+             on a.name = o.extname and a.comment is distinct from c.description",
+            "0",
+        ),
+        types(),
+        on_relation("pg_rewrite", "RULE", "o.rulename", "o.ev_class"),
+        on_relation("pg_trigger", "TRIGGER", "o.tgname", "o.tgrelid"),
+        on_relation("pg_policy", "POLICY", "o.polname", "o.polrelid"),
+        on_relation("pg_constraint", "CONSTRAINT", "o.conname", "o.conrelid"),
+        on_domain(),
+        shared(),
+        silenced_public(),
+    ]);
+    format!(
+        "select * from ({}) comments order by word, schema, relation, name, arguments, place",
+        branches.join(" union all ")
+    )
+}
+
+/// The columns of a branch. `parent` is the object whose entry creates this one, if it has no
+/// entry of its own.
+fn select(class: &str, parent: (&str, &str), rest: &str) -> String {
+    format!(
+        "select 'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid as class, \
+         o.oid, 'pg_catalog.{}'::pg_catalog.regclass::pg_catalog.oid as parent_class, \
+         {}::pg_catalog.oid as parent, {rest} \
+         from pg_catalog.{class} o ",
+        parent.0, parent.1
+    )
+}
+
+/// The columns that name the object, and the comment.
+fn naming(
+    word: &str,
+    schema: &str,
+    name: &str,
+    arguments: &str,
+    relation: &str,
+    owner: &str,
+) -> String {
+    format!(
+        "{word}::text as word, {schema}::text as schema, {name}::text as name, \
+         {arguments}::text as arguments, {relation}::text as relation, \
+         case when {owner} <> 0 then pg_catalog.pg_get_userbyid({owner})::text end as owner, \
+         c.objsubid as place, c.description as comment"
+    )
+}
+
+fn described(class: &str, columns: &str) -> String {
+    format!(
+        "join pg_catalog.pg_description c on c.objoid = o.oid \
+         and c.classoid = 'pg_catalog.{class}'::pg_catalog.regclass and c.objsubid {columns} "
+    )
+}
+
+/// Of a catalog whose objects are named by a schema and a name.
+fn branch(class: &str, word: &str, schema: &str, name: &str, joins: &str, owner: &str) -> String {
+    let rest = naming(&format!("'{word}'"), schema, name, "null", "null", owner);
+    select(class, (class, "0"), &rest) + &described(class, "= 0") + joins
+}
+
+const RELATION_WORD: &str = "case o.relkind when 'v' then 'VIEW' when 'm' then 'MATERIALIZED VIEW' \
+     when 'S' then 'SEQUENCE' when 'f' then 'FOREIGN TABLE' when 'i' then 'INDEX' \
+     when 'I' then 'INDEX' else 'TABLE' end";
+
+const RELATION_SCHEMA: &str = "join pg_catalog.pg_namespace n on n.oid = o.relnamespace ";
+
+/// A constraint's index has the constraint's entry.
+fn relations() -> String {
+    let rest = naming(
+        RELATION_WORD,
+        "n.nspname",
+        "o.relname",
+        "null",
+        "null",
+        "o.relowner",
+    );
+    select("pg_class", ("pg_constraint", "coalesce(i.oid, 0)"), &rest)
+        + RELATION_SCHEMA
+        + &described("pg_class", "= 0")
+        + "left join pg_catalog.pg_constraint i on i.conindid = o.oid \
+           and i.conrelid <> 0 and i.contype in ('p', 'u', 'x')"
+}
+
+fn columns() -> String {
+    let rest = naming(
+        "'COLUMN'",
+        "n.nspname",
+        "a.attname",
+        "null",
+        "o.relname",
+        "o.relowner",
+    );
+    select("pg_class", ("pg_class", "0"), &rest)
+        + RELATION_SCHEMA
+        + &described("pg_class", "> 0")
+        + "join pg_catalog.pg_attribute a on a.attrelid = o.oid and a.attnum = c.objsubid"
+}
+
+fn routines() -> String {
+    let rest = naming(
+        "case o.prokind when 'a' then 'AGGREGATE' when 'p' then 'PROCEDURE' else 'FUNCTION' end",
+        "n.nspname",
+        "o.proname",
+        "case when o.prokind = 'a' and o.pronargs = 0 then '*' \
+         else pg_catalog.pg_get_function_identity_arguments(o.oid) end",
+        "null",
+        "o.proowner",
+    );
+    select("pg_proc", ("pg_proc", "0"), &rest)
+        + "join pg_catalog.pg_namespace n on n.oid = o.pronamespace "
+        + &described("pg_proc", "= 0")
+}
+
+fn types() -> String {
+    let rest = naming(
+        "case when o.typtype = 'd' then 'DOMAIN' else 'TYPE' end",
+        "n.nspname",
+        "o.typname",
+        "null",
+        "null",
+        "o.typowner",
+    );
+    select("pg_type", ("pg_type", "0"), &rest)
+        + "join pg_catalog.pg_namespace n on n.oid = o.typnamespace "
+        + &described("pg_type", "= 0")
+}
+
+/// Of a catalog whose objects are named by a relation and a name.
+fn on_relation(class: &str, word: &str, name: &str, relation: &str) -> String {
+    let rest = naming(
+        &format!("'{word}'"),
+        "n.nspname",
+        name,
+        "null",
+        "r.relname",
+        "r.relowner",
+    );
+    select(class, ("pg_class", relation), &rest)
+        + &format!(
+            "join pg_catalog.pg_class r on r.oid = {relation} \
+             join pg_catalog.pg_namespace n on n.oid = r.relnamespace "
+        )
+        + &described(class, "= 0")
+}
+
+fn on_domain() -> String {
+    let rest = naming(
+        "'DOMAIN CONSTRAINT'",
+        "n.nspname",
+        "o.conname",
+        "null",
+        "t.typname",
+        "t.typowner",
+    );
+    select("pg_constraint", ("pg_type", "o.contypid"), &rest)
+        + "join pg_catalog.pg_type t on t.oid = o.contypid \
+           join pg_catalog.pg_namespace n on n.oid = t.typnamespace "
+        + &described("pg_constraint", "= 0")
+}
+
+/// The cluster's own objects: this database, and roles.
+fn shared() -> String {
+    let described = |class: &str| {
+        format!(
+            "join pg_catalog.pg_shdescription d on d.objoid = o.oid \
+             and d.classoid = 'pg_catalog.{class}'::pg_catalog.regclass \
+             cross join lateral (select 0 as objsubid, d.description) c "
+        )
+    };
+    let database = naming(
+        "'DATABASE'",
+        "null",
+        "o.datname",
+        "null",
+        "null",
+        "o.datdba",
+    );
+    let role = naming("'ROLE'", "null", "o.rolname", "null", "null", "0");
+    select("pg_database", ("pg_database", "0"), &database)
+        + &described("pg_database")
+        + "where o.datname = pg_catalog.current_database() union all "
+        + &select("pg_authid", ("pg_authid", "0"), &role)
+            .replace("from pg_catalog.pg_authid o", "from pg_catalog.pg_roles o")
+        + &described("pg_authid")
+}
+
+/// A fresh database has a comment on `public`, which the source may have taken away.
+fn silenced_public() -> String {
+    let rest = naming(
+        "'SCHEMA'",
+        "null",
+        "o.nspname",
+        "null",
+        "null",
+        "o.nspowner",
+    );
+    select("pg_namespace", ("pg_namespace", "0"), &rest)
+        + "cross join (select 0 as objsubid, '' as description) c \
+           where o.nspname = 'public' and pg_catalog.obj_description(o.oid, 'pg_namespace') is null"
+}
+
+/// What a comment is on.
+#[derive(Debug)]
+struct Commented {
+    /// What COMMENT calls it.
+    word: String,
+    schema: Option<String>,
+    name: String,
+    /// A function's.
+    arguments: Option<String>,
+    /// What it belongs to: a column's or a trigger's table, a constraint's domain.
+    relation: Option<String>,
+    owner: Option<String>,
+}
+
+impl Commented {
+    fn entry(&self, comment: &str) -> Entry {
+        let within = |name: &str| match &self.schema {
+            Some(schema) => QualifiedName::new(schema, name).sql(),
+            None => quote_ident(name),
+        };
+        let name = quote_ident(&self.name);
+        let (object, tag) = match (self.word.as_str(), &self.relation, &self.arguments) {
+            ("COLUMN", Some(relation), _) => (
+                format!("COLUMN {}.{name}", within(relation)),
+                format!("COLUMN {relation}.{}", self.name),
+            ),
+            ("DOMAIN CONSTRAINT", Some(domain), _) => (
+                format!("CONSTRAINT {name} ON DOMAIN {}", within(domain)),
+                format!("CONSTRAINT {} ON DOMAIN {domain}", self.name),
+            ),
+            (word, Some(relation), _) => (
+                format!("{word} {name} ON {}", within(relation)),
+                format!("{word} {} ON {relation}", self.name),
+            ),
+            (word, None, Some(arguments)) => (
+                format!("{word} {}({arguments})", within(&self.name)),
+                format!("{word} {}({arguments})", self.name),
+            ),
+            (word, None, None) => (
+                format!("{word} {}", within(&self.name)),
+                format!("{word} {}", self.name),
+            ),
+        };
+        Entry {
+            owner: self.owner.clone(),
+            create: format!("COMMENT ON {object} IS {};\n", quote_literal(comment)),
+            ..Entry::new(Kind::Comment, self.schema.as_deref(), tag)
+        }
+    }
+
+    /// Whether a fresh target has the comment already.
+    fn stands(&self, comment: &str) -> bool {
+        self.word == "SCHEMA" && self.name == "public" && comment == PUBLICS_OWN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commented(word: &str, name: &str) -> Commented {
+        Commented {
+            word: word.to_owned(),
+            schema: Some("s".to_owned()),
+            name: name.to_owned(),
+            arguments: None,
+            relation: None,
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn a_comment_names_its_object_as_the_statement_wants_it() {
+        let entry = commented("TABLE", "T").entry("it's");
+        assert_eq!(entry.create, "COMMENT ON TABLE \"s\".\"T\" IS 'it''s';\n");
+        assert_eq!(entry.title(), "COMMENT s.TABLE T");
+        let of_table = |word, name| Commented {
+            relation: Some("t".to_owned()),
+            ..commented(word, name)
+        };
+        assert_eq!(
+            of_table("COLUMN", "c").entry("x").create,
+            "COMMENT ON COLUMN \"s\".\"t\".\"c\" IS 'x';\n"
+        );
+        assert_eq!(of_table("COLUMN", "c").entry("x").name, "COLUMN t.c");
+        assert_eq!(
+            of_table("TRIGGER", "g").entry("x").create,
+            "COMMENT ON TRIGGER \"g\" ON \"s\".\"t\" IS 'x';\n"
+        );
+        assert_eq!(
+            of_table("DOMAIN CONSTRAINT", "k").entry("x").create,
+            "COMMENT ON CONSTRAINT \"k\" ON DOMAIN \"s\".\"t\" IS 'x';\n"
+        );
+        let function = Commented {
+            arguments: Some("a integer".to_owned()),
+            ..commented("FUNCTION", "f")
+        };
+        assert_eq!(
+            function.entry("x").create,
+            "COMMENT ON FUNCTION \"s\".\"f\"(a integer) IS 'x';\n"
+        );
+        let role = Commented {
+            schema: None,
+            ..commented("ROLE", "r")
+        };
+        assert_eq!(role.entry("x").create, "COMMENT ON ROLE \"r\" IS 'x';\n");
+    }
+
+    #[test]
+    fn publics_own_comment_needs_none() {
+        assert!(commented("SCHEMA", "public").stands(PUBLICS_OWN));
+        assert!(!commented("SCHEMA", "public").stands(""));
+        assert!(!commented("SCHEMA", "s").stands(PUBLICS_OWN));
+    }
+}

@@ -1,0 +1,145 @@
+//! Default privileges: what objects get that a role will create
+//! (documentation: SQL command ALTER DEFAULT PRIVILEGES).
+
+use crate::error::Result;
+use crate::pg::{class, quote_ident};
+use crate::toc::{Entry, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::grants::{self, Grantable, Target};
+use super::scope::Scope;
+
+/// Adds an entry for each role, schema and kind of object whose default privileges were changed.
+pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    // The privileges of one schema come on top of the global ones, so they start from nothing.
+    let sql = format!(
+        "select a.oid, r.rolname::text, n.nspname::text, coalesce(n.oid, 0) as schema_oid, \
+         a.defaclobjtype::text, a.defaclacl::text[] as acl, \
+         case when a.defaclnamespace = 0 then pg_catalog.acldefault( \
+         case a.defaclobjtype when 'S' then 's'::\"char\" else a.defaclobjtype end, \
+         a.defaclrole)::text[] else '{{}}' end as base \
+         from pg_catalog.pg_default_acl a \
+         join pg_catalog.pg_roles r on r.oid = a.defaclrole \
+         left join pg_catalog.pg_namespace n on n.oid = a.defaclnamespace \
+         where n.oid is null or {} \
+         order by n.nspname nulls first, a.defaclobjtype, r.rolname",
+        scope.schemas("n.nspname")
+    );
+    let major = session.version().major();
+    for row in session
+        .query("reading default privileges", &sql, &[])
+        .await?
+    {
+        let defaults = Defaults {
+            role: row.get("rolname"),
+            schema: row.get("nspname"),
+            kind: row.get("defaclobjtype"),
+            base: row.get("base"),
+            acl: row.get("acl"),
+        };
+        match defaults.entry(major) {
+            Some(entry) => {
+                let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
+                let id = out.add(object, entry);
+                if defaults.schema.is_some() {
+                    out.needs(
+                        id,
+                        ObjectId::new(class::PG_NAMESPACE, row.get("schema_oid")),
+                    );
+                }
+            }
+            None => out.unsupported(
+                format!("default privileges of role {}", defaults.role),
+                format!("objects of type \"{}\" are not known", defaults.kind),
+            ),
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Defaults {
+    role: String,
+    schema: Option<String>,
+    kind: String,
+    base: Vec<String>,
+    acl: Vec<String>,
+}
+
+impl Defaults {
+    /// None for a kind of object that isn't known.
+    fn entry(&self, major: u32) -> Option<Entry> {
+        let (kind, objects) = match self.kind.as_str() {
+            "r" => (Grantable::Table, "TABLES"),
+            "S" => (Grantable::Sequence, "SEQUENCES"),
+            "f" => (Grantable::Function, "FUNCTIONS"),
+            "T" => (Grantable::Type, "TYPES"),
+            "n" => (Grantable::Schema, "SCHEMAS"),
+            "L" => (Grantable::LargeObject, "LARGE OBJECTS"),
+            _ => return None,
+        };
+        let mut prefix = format!(
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {} ",
+            quote_ident(&self.role)
+        );
+        if let Some(schema) = &self.schema {
+            prefix.push_str(&format!("IN SCHEMA {} ", quote_ident(schema)));
+        }
+        let target = Target {
+            kind,
+            object: objects.to_owned(),
+            column: None,
+            owner: &self.role,
+            prefix,
+            major,
+        };
+        Some(Entry {
+            owner: Some(self.role.clone()),
+            create: grants::statements(&target, &self.base, &self.acl)?,
+            ..Entry::new(
+                Kind::DefaultAcl,
+                self.schema.as_deref(),
+                format!("DEFAULT PRIVILEGES FOR {objects}"),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schemas_default_privileges_are_granted_on_top_of_nothing() {
+        let defaults = Defaults {
+            role: "o".to_owned(),
+            schema: Some("s".to_owned()),
+            kind: "r".to_owned(),
+            base: Vec::new(),
+            acl: vec!["a=r/o".to_owned()],
+        };
+        let entry = defaults.entry(15).unwrap();
+        assert_eq!(entry.title(), "DEFAULT ACL s.DEFAULT PRIVILEGES FOR TABLES");
+        assert_eq!(
+            entry.create,
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"o\" IN SCHEMA \"s\" \
+             GRANT SELECT ON TABLES TO \"a\";\n"
+        );
+    }
+
+    #[test]
+    fn what_public_may_by_default_can_be_revoked_globally() {
+        let defaults = Defaults {
+            role: "o".to_owned(),
+            schema: None,
+            kind: "f".to_owned(),
+            base: vec!["=X/o".to_owned(), "o=X/o".to_owned()],
+            acl: vec!["o=X/o".to_owned()],
+        };
+        assert_eq!(
+            defaults.entry(15).unwrap().create,
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"o\" REVOKE ALL ON FUNCTIONS FROM PUBLIC;\n"
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! Domains and their constraints (documentation: SQL command CREATE DOMAIN).
+
+use crate::error::Result;
+use crate::pg::{QualifiedName, class, quote_ident};
+use crate::toc::{Entry, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::fragments::{quoted, stands_alone};
+use super::scope::Scope;
+
+/// Adds an entry for each of the user's domains, and one for each constraint that has to wait.
+pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let sql = query(scope, session.version().major());
+    for row in session.query("reading domains", &sql, &[]).await? {
+        let oids: Vec<u32> = row.get("check_oids");
+        let names: Vec<String> = row.get("check_names");
+        let definitions: Vec<String> = row.get("check_definitions");
+        let inline: Vec<bool> = row.get("check_inline");
+        let checks = oids
+            .into_iter()
+            .zip(names)
+            .zip(definitions)
+            .zip(inline)
+            .map(|(((oid, name), definition), inline)| Check {
+                oid,
+                name,
+                definition,
+                inline,
+            })
+            .collect();
+        let domain = Domain {
+            name: QualifiedName::new(
+                row.get::<_, String>("nspname"),
+                row.get::<_, String>("typname"),
+            ),
+            owner: row.get("owner"),
+            base: row.get("base"),
+            collation: row.get("collation"),
+            default: row.get("expression"),
+            not_null: row.get("typnotnull"),
+            not_null_name: row.get("not_null_name"),
+            checks,
+        };
+        let id = out.add(
+            ObjectId::new(class::PG_TYPE, row.get("oid")),
+            domain.entry(),
+        );
+        out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+        if let Some(oid) = row.get::<_, Option<u32>>("not_null_oid") {
+            out.also_creates(id, ObjectId::new(class::PG_CONSTRAINT, oid));
+        }
+        for check in &domain.checks {
+            let object = ObjectId::new(class::PG_CONSTRAINT, check.oid);
+            if check.inline {
+                out.also_creates(id, object);
+            } else {
+                out.add(object, domain.separate(check));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A check that calls a user's function waits until the data is there, with all that the function
+/// may read; so does one that the rows needn't meet. NOT NULL has a constraint, and with it a name
+/// that counts, since 17.
+fn query(scope: &Scope, major: u32) -> String {
+    let (not_null, join) = if major >= 17 {
+        (
+            "nn.conname::text as not_null_name, nn.oid as not_null_oid",
+            "left join pg_catalog.pg_constraint nn on nn.contypid = t.oid and nn.contype = 'n'",
+        )
+    } else {
+        (
+            "null::text as not_null_name, null::pg_catalog.oid as not_null_oid",
+            "",
+        )
+    };
+    format!(
+        "select t.oid, t.typarray, n.nspname::text, t.typname::text, \
+         pg_catalog.pg_get_userbyid(t.typowner)::text as owner, \
+         pg_catalog.format_type(t.typbasetype, t.typtypmod) as base, \
+         case when t.typcollation <> b.typcollation then {collation} end as collation, \
+         coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, \
+         'pg_catalog.pg_type'::pg_catalog.regclass), \
+         pg_catalog.quote_literal(t.typdefault)) as expression, \
+         t.typnotnull, {not_null}, \
+         coalesce(checks.oids, '{{}}') as check_oids, \
+         coalesce(checks.names, '{{}}') as check_names, \
+         coalesce(checks.definitions, '{{}}') as check_definitions, \
+         coalesce(checks.inline, '{{}}') as check_inline \
+         from pg_catalog.pg_type t \
+         join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
+         join pg_catalog.pg_type b on b.oid = t.typbasetype \
+         left join (pg_catalog.pg_collation co \
+         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = t.typcollation \
+         {join} \
+         left join lateral (select pg_catalog.array_agg(c.oid order by c.conname) as oids, \
+         pg_catalog.array_agg(c.conname::text order by c.conname) as names, \
+         pg_catalog.array_agg(pg_catalog.pg_get_constraintdef(c.oid) order by c.conname) \
+         as definitions, \
+         pg_catalog.array_agg(c.convalidated and not exists (select from pg_catalog.pg_depend d \
+         join pg_catalog.pg_proc f on f.oid = d.refobjid \
+         where d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = c.oid \
+         and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid >= 16384 \
+         and {own_function}) order by c.conname) as inline \
+         from pg_catalog.pg_constraint c where c.contypid = t.oid and c.contype = 'c') \
+         checks on true \
+         where t.typtype = 'd' and {schema} and {alone} order by n.nspname, t.typname",
+        collation = quoted("cn.nspname", "co.collname"),
+        own_function = stands_alone("pg_proc", "f.oid"),
+        schema = scope.schemas("n.nspname"),
+        alone = stands_alone("pg_type", "t.oid"),
+    )
+}
+
+#[derive(Debug)]
+struct Domain {
+    name: QualifiedName,
+    owner: String,
+    base: String,
+    /// As SQL, where it isn't the base type's own.
+    collation: Option<String>,
+    default: Option<String>,
+    not_null: bool,
+    not_null_name: Option<String>,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug)]
+struct Check {
+    oid: u32,
+    name: String,
+    /// As the server renders it: `CHECK (…)`, with `NOT VALID` where it is so.
+    definition: String,
+    inline: bool,
+}
+
+impl Domain {
+    fn entry(&self) -> Entry {
+        let name = self.name.sql();
+        let mut create = format!("CREATE DOMAIN {name} AS {}", self.base);
+        if let Some(collation) = &self.collation {
+            create.push_str(&format!(" COLLATE {collation}"));
+        }
+        if self.not_null {
+            if let Some(constraint) = &self.not_null_name {
+                create.push_str(&format!(" CONSTRAINT {}", quote_ident(constraint)));
+            }
+            create.push_str(" NOT NULL");
+        }
+        if let Some(default) = &self.default {
+            create.push_str(&format!(" DEFAULT {default}"));
+        }
+        for check in self.checks.iter().filter(|check| check.inline) {
+            create.push_str(&format!(
+                "\n\tCONSTRAINT {} {}",
+                quote_ident(&check.name),
+                check.definition
+            ));
+        }
+        create.push_str(";\n");
+        Entry {
+            owner: Some(self.owner.clone()),
+            create,
+            drop: format!("DROP DOMAIN {name};"),
+            ..Entry::new(
+                Kind::Domain,
+                Some(&self.name.schema),
+                self.name.name.as_str(),
+            )
+        }
+    }
+
+    /// The entry of a constraint that waits; its owner is the domain's.
+    fn separate(&self, check: &Check) -> Entry {
+        let (domain, constraint) = (self.name.sql(), quote_ident(&check.name));
+        Entry {
+            owner: Some(self.owner.clone()),
+            create: format!(
+                "ALTER DOMAIN {domain}\n\tADD CONSTRAINT {constraint} {};\n",
+                check.definition
+            ),
+            drop: format!("ALTER DOMAIN {domain} DROP CONSTRAINT {constraint};"),
+            ..Entry::new(
+                Kind::CheckConstraint,
+                Some(&self.name.schema),
+                format!("{} {}", self.name.name, check.name),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain() -> Domain {
+        Domain {
+            name: QualifiedName::new("s", "d"),
+            owner: "o".to_owned(),
+            base: "character varying(20)".to_owned(),
+            collation: Some("\"pg_catalog\".\"C\"".to_owned()),
+            default: Some("'x'::character varying".to_owned()),
+            not_null: true,
+            not_null_name: Some("d_nn".to_owned()),
+            checks: vec![
+                Check {
+                    oid: 1,
+                    name: "short".to_owned(),
+                    definition: "CHECK ((length(VALUE) < 9))".to_owned(),
+                    inline: true,
+                },
+                Check {
+                    oid: 2,
+                    name: "later".to_owned(),
+                    definition: "CHECK ((s.ok(VALUE)))".to_owned(),
+                    inline: false,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_domain_has_its_collation_default_and_the_checks_that_need_nothing() {
+        assert_eq!(
+            domain().entry().create,
+            "CREATE DOMAIN \"s\".\"d\" AS character varying(20) COLLATE \"pg_catalog\".\"C\" \
+             CONSTRAINT \"d_nn\" NOT NULL DEFAULT 'x'::character varying\n\
+             \tCONSTRAINT \"short\" CHECK ((length(VALUE) < 9));\n"
+        );
+    }
+
+    #[test]
+    fn a_check_that_waits_is_added_to_the_domain_later() {
+        let domain = domain();
+        let entry = domain.separate(&domain.checks[1]);
+        assert_eq!(
+            (entry.kind, entry.name.as_str()),
+            (Kind::CheckConstraint, "d later")
+        );
+        assert_eq!(
+            entry.create,
+            "ALTER DOMAIN \"s\".\"d\"\n\tADD CONSTRAINT \"later\" CHECK ((s.ok(VALUE)));\n"
+        );
+        assert_eq!(entry.owner_sql("o"), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! Fragments of the queries that the object families share.
+
+/// The condition that the object `oid` of `catalog` is nobody's part: neither an extension's
+/// member nor brought along by another object, as a range's constructor functions are
+/// (documentation: chapter "pg_depend", deptype).
+pub(super) fn stands_alone(catalog: &str, oid: &str) -> String {
+    format!(
+        "not exists (select from pg_catalog.pg_depend part \
+         where part.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+         and part.objid = {oid} and part.objsubid = 0 and part.deptype in ('e', 'i'))"
+    )
+}
+
+/// The expression for a qualified name, both parts quoted.
+pub(super) fn quoted(schema: &str, name: &str) -> String {
+    let part = |column: &str| format!("'\"' || replace({column}::text, '\"', '\"\"') || '\"'");
+    format!("({} || '.' || {})", part(schema), part(name))
+}
+
+/// The expression for the names, in order, of the extensions that the object `oid` of `catalog`
+/// is to be dropped with (`DEPENDS ON EXTENSION`).
+pub(super) fn leaned_on(catalog: &str, oid: &str) -> String {
+    format!(
+        "array(select e.extname::text from pg_catalog.pg_depend lean \
+         join pg_catalog.pg_extension e on e.oid = lean.refobjid \
+         where lean.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+         and lean.objid = {oid} and lean.deptype = 'x' \
+         and lean.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass \
+         order by e.extname)"
+    )
+}

@@ -1,0 +1,150 @@
+//! Functions and procedures. The server renders their definitions whole: settings, support
+//! functions, SQL-standard bodies, C symbols (source: pg_get_functiondef in ruleutils.c).
+
+use crate::error::Result;
+use crate::pg::{QualifiedName, class, quote_ident};
+use crate::toc::{Entry, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::fragments::{leaned_on, stands_alone};
+use super::scope::Scope;
+
+/// Adds an entry for each of the user's functions, window functions and procedures.
+pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    for row in session
+        .query("reading functions", &query(scope), &[])
+        .await?
+    {
+        let routine = Routine {
+            name: QualifiedName::new(
+                row.get::<_, String>("nspname"),
+                row.get::<_, String>("proname"),
+            ),
+            owner: row.get("owner"),
+            procedure: row.get("procedure"),
+            identity: row.get("identity"),
+            types: row.get("types"),
+            definition: row.get("definition"),
+            extensions: row.get("extensions"),
+        };
+        out.add(
+            ObjectId::new(class::PG_PROC, row.get("oid")),
+            routine.entry(),
+        );
+    }
+    Ok(())
+}
+
+fn query(scope: &Scope) -> String {
+    format!(
+        "select p.oid, n.nspname::text, p.proname::text, \
+         pg_catalog.pg_get_userbyid(p.proowner)::text as owner, p.prokind = 'p' as procedure, \
+         pg_catalog.pg_get_function_identity_arguments(p.oid) as identity, {types} as types, \
+         pg_catalog.pg_get_functiondef(p.oid) as definition, {extensions} as extensions \
+         from pg_catalog.pg_proc p \
+         join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+         where p.prokind <> 'a' and {} and {} \
+         order by n.nspname, p.proname, identity",
+        scope.schemas("n.nspname"),
+        stands_alone("pg_proc", "p.oid"),
+        types = argument_types("p"),
+        extensions = leaned_on("pg_proc", "p.oid"),
+    )
+}
+
+/// The expression for the names of a function's input types, as its tag lists them.
+pub(super) fn argument_types(function: &str) -> String {
+    format!(
+        "array(select pg_catalog.format_type(argument.type, null) \
+         from pg_catalog.unnest({function}.proargtypes) with ordinality argument(type, place) \
+         order by argument.place)"
+    )
+}
+
+#[derive(Debug)]
+struct Routine {
+    name: QualifiedName,
+    owner: String,
+    procedure: bool,
+    /// The arguments that tell it from others of its name, as DROP takes them.
+    identity: String,
+    types: Vec<String>,
+    definition: String,
+    /// The extensions it is to be dropped with.
+    extensions: Vec<String>,
+}
+
+impl Routine {
+    fn entry(&self) -> Entry {
+        let (kind, word) = if self.procedure {
+            (Kind::Procedure, "PROCEDURE")
+        } else {
+            (Kind::Function, "FUNCTION")
+        };
+        let signature = format!("{}({})", self.name.sql(), self.identity);
+        let mut create = format!("{};\n", self.definition.trim_end());
+        for extension in &self.extensions {
+            create.push_str(&format!(
+                "ALTER {word} {signature} DEPENDS ON EXTENSION {};\n",
+                quote_ident(extension)
+            ));
+        }
+        Entry {
+            owner: Some(self.owner.clone()),
+            create,
+            drop: format!("DROP {word} {signature};"),
+            ..Entry::new(
+                kind,
+                Some(&self.name.schema),
+                format!("{}({})", self.name.name, self.types.join(", ")),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routine() -> Routine {
+        Routine {
+            name: QualifiedName::new("s", "F"),
+            owner: "o".to_owned(),
+            procedure: false,
+            identity: "a integer, OUT b text".to_owned(),
+            types: vec!["integer".to_owned()],
+            definition: "CREATE OR REPLACE FUNCTION s.\"F\"(a integer, OUT b text)\n AS $$ $$\n"
+                .to_owned(),
+            extensions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_functions_tag_has_its_input_types_and_its_drop_its_identity() {
+        let entry = routine().entry();
+        assert_eq!(entry.title(), "FUNCTION s.F(integer)");
+        assert_eq!(
+            entry.drop,
+            "DROP FUNCTION \"s\".\"F\"(a integer, OUT b text);"
+        );
+        assert!(entry.create.ends_with("AS $$ $$;\n"));
+    }
+
+    #[test]
+    fn a_procedure_may_lean_on_an_extension() {
+        let entry = Routine {
+            procedure: true,
+            identity: String::new(),
+            extensions: vec!["citext".to_owned()],
+            ..routine()
+        }
+        .entry();
+        assert_eq!(entry.kind, Kind::Procedure);
+        assert!(
+            entry
+                .create
+                .ends_with("ALTER PROCEDURE \"s\".\"F\"() DEPENDS ON EXTENSION \"citext\";\n")
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! Which part of a database is read.
+
+/// Which schemas and objects belong to a reading: the users' own, never the system's, a session's
+/// temporary ones, or pgconvoy's ledger. What an extension brings is the extension's entry.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {}
+
+impl Scope {
+    /// The condition, in SQL, on a column of schema names. Names that begin with `pg_` are
+    /// reserved, so no user's schema has one (documentation: "Schemas").
+    pub(super) fn schemas(&self, column: &str) -> String {
+        format!(
+            "({column} !~ '^pg_' AND {column} NOT IN ('information_schema', '{}'))",
+            Scope::LEDGER_SCHEMA
+        )
+    }
+
+    /// The schema that pgconvoy keeps its ledger in, in each target database.
+    pub const LEDGER_SCHEMA: &str = "pgconvoy";
+}

@@ -1,0 +1,349 @@
+//! Enums, composite types and ranges (documentation: SQL command CREATE TYPE).
+
+use crate::error::Result;
+use crate::pg::{QualifiedName, class, quote_ident, quote_literal};
+use crate::toc::{Entry, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::fragments::{quoted, stands_alone};
+use super::scope::Scope;
+
+/// Adds an entry for each type that stands on its own: not the array types, row types and
+/// multiranges that come with others. Domains are a family of their own.
+pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    read_enums(session, scope, out).await?;
+    read_composites(session, scope, out).await?;
+    read_ranges(session, scope, out).await?;
+    read_unsupported(session, scope, out).await
+}
+
+/// A query for the user's types: `columns` beside the usual ones, `joins`, and the `condition`
+/// that says which types.
+fn query(scope: &Scope, columns: &str, joins: &str, condition: &str) -> String {
+    format!(
+        "select t.oid, t.typarray, n.nspname::text, t.typname::text, \
+         pg_catalog.pg_get_userbyid(t.typowner)::text as owner{columns} \
+         from pg_catalog.pg_type t \
+         join pg_catalog.pg_namespace n on n.oid = t.typnamespace {joins} \
+         where {condition} and {} and {} order by n.nspname, t.typname",
+        scope.schemas("n.nspname"),
+        stands_alone("pg_type", "t.oid")
+    )
+}
+
+/// What every type has: its name and owner.
+#[derive(Debug)]
+struct Named {
+    name: QualifiedName,
+    owner: String,
+}
+
+impl Named {
+    fn of(row: &tokio_postgres::Row) -> Named {
+        Named {
+            name: QualifiedName::new(
+                row.get::<_, String>("nspname"),
+                row.get::<_, String>("typname"),
+            ),
+            owner: row.get("owner"),
+        }
+    }
+
+    fn entry(&self, definition: &str) -> Entry {
+        let name = self.name.sql();
+        Entry {
+            owner: Some(self.owner.clone()),
+            create: format!("CREATE TYPE {name} AS {definition};\n"),
+            drop: format!("DROP TYPE {name};"),
+            ..Entry::new(Kind::Type, Some(&self.name.schema), self.name.name.as_str())
+        }
+    }
+}
+
+/// Adds a type's entry, which also creates its array type.
+fn add(out: &mut Builder, row: &tokio_postgres::Row, entry: Entry) -> crate::toc::EntryId {
+    let id = out.add(ObjectId::new(class::PG_TYPE, row.get("oid")), entry);
+    out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+    id
+}
+
+async fn read_enums(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let sql = query(
+        scope,
+        ", array(select e.enumlabel::text from pg_catalog.pg_enum e \
+         where e.enumtypid = t.oid order by e.enumsortorder) as labels",
+        "",
+        "t.typtype = 'e'",
+    );
+    for row in session.query("reading enums", &sql, &[]).await? {
+        let labels: Vec<String> = row.get("labels");
+        let entry = Named::of(&row).entry(&enum_definition(&labels));
+        add(out, &row, entry);
+    }
+    Ok(())
+}
+
+fn enum_definition(labels: &[String]) -> String {
+    format!("ENUM ({})", listed(labels.iter().map(|l| quote_literal(l))))
+}
+
+/// A list with an item a line, as pg_dump lays it out.
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = items.map(|item| format!("\n\t{item}")).collect();
+    match lines.len() {
+        0 => String::new(),
+        _ => format!("{}\n", lines.join(",")),
+    }
+}
+
+async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let attribute_lists = format!(
+        "left join lateral (select pg_catalog.array_agg(a.attname::text order by a.attnum) as names, \
+         pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by a.attnum) as types, \
+         pg_catalog.array_agg(case when a.attcollation <> it.typcollation then {} end \
+         order by a.attnum) as collations \
+         from pg_catalog.pg_attribute a \
+         join pg_catalog.pg_type it on it.oid = a.atttypid \
+         left join (pg_catalog.pg_collation co \
+         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = a.attcollation \
+         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) attributes on true",
+        quoted("cn.nspname", "co.collname")
+    );
+    let sql = query(
+        scope,
+        ", t.typrelid, coalesce(attributes.names, '{}') as names, \
+         coalesce(attributes.types, '{}') as types, \
+         coalesce(attributes.collations, '{}') as collations",
+        &format!("join pg_catalog.pg_class r on r.oid = t.typrelid {attribute_lists}"),
+        "t.typtype = 'c' and r.relkind = 'c'",
+    );
+    for row in session.query("reading composite types", &sql, &[]).await? {
+        let names: Vec<String> = row.get("names");
+        let types: Vec<String> = row.get("types");
+        let collations: Vec<Option<String>> = row.get("collations");
+        let attributes: Vec<Attribute> = names
+            .into_iter()
+            .zip(types)
+            .zip(collations)
+            .map(|((name, type_name), collation)| Attribute {
+                name,
+                type_name,
+                collation,
+            })
+            .collect();
+        let entry = Named::of(&row).entry(&composite_definition(&attributes));
+        let id = add(out, &row, entry);
+        out.also_creates(id, ObjectId::new(class::PG_CLASS, row.get("typrelid")));
+    }
+    Ok(())
+}
+
+/// An attribute of a composite type; the collation, where it isn't its type's own, as SQL.
+#[derive(Debug)]
+struct Attribute {
+    name: String,
+    type_name: String,
+    collation: Option<String>,
+}
+
+fn composite_definition(attributes: &[Attribute]) -> String {
+    let attribute = |a: &Attribute| {
+        let collate = match &a.collation {
+            Some(collation) => format!(" COLLATE {collation}"),
+            None => String::new(),
+        };
+        format!("{} {}{collate}", quote_ident(&a.name), a.type_name)
+    };
+    format!("({})", listed(attributes.iter().map(attribute)))
+}
+
+async fn read_ranges(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let major = session.version().major();
+    // Multiranges, and with them their names, came with 14.
+    let (multirange, joins) = if major >= 14 {
+        (
+            format!(
+                ", {} as multirange, mt.oid as multirange_oid, mt.typarray as multirange_array",
+                quoted("mn.nspname", "mt.typname")
+            ),
+            "join pg_catalog.pg_type mt on mt.oid = r.rngmultitypid \
+             join pg_catalog.pg_namespace mn on mn.oid = mt.typnamespace",
+        )
+    } else {
+        (
+            ", null::text as multirange, 0::pg_catalog.oid as multirange_oid, \
+             0::pg_catalog.oid as multirange_array"
+                .to_owned(),
+            "",
+        )
+    };
+    let multirange_oid = if major >= 14 { "r.rngmultitypid" } else { "0" };
+    let columns = format!(
+        ", pg_catalog.format_type(r.rngsubtype, null) as subtype{multirange}, \
+         case when not oc.opcdefault then {opclass} end as opclass, \
+         case when r.rngcollation <> st.typcollation then {collation} end as collation, \
+         case when r.rngcanonical <> 0 then r.rngcanonical::text end as canonical, \
+         case when r.rngsubdiff <> 0 then r.rngsubdiff::text end as difference, \
+         array(select d.objid from pg_catalog.pg_depend d \
+         where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+         and d.refobjid in (t.oid, {multirange_oid}) \
+         and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+         and d.deptype = 'i') as constructors",
+        opclass = quoted("ocn.nspname", "oc.opcname"),
+        collation = quoted("cn.nspname", "co.collname"),
+    );
+    let joins = format!(
+        "join pg_catalog.pg_range r on r.rngtypid = t.oid \
+         join pg_catalog.pg_type st on st.oid = r.rngsubtype \
+         join pg_catalog.pg_opclass oc on oc.oid = r.rngsubopc \
+         join pg_catalog.pg_namespace ocn on ocn.oid = oc.opcnamespace \
+         left join (pg_catalog.pg_collation co \
+         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = r.rngcollation \
+         {joins}"
+    );
+    let sql = query(scope, &columns, &joins, "t.typtype = 'r'");
+    for row in session.query("reading range types", &sql, &[]).await? {
+        let named = Named::of(&row);
+        if row.get::<_, Option<String>>("canonical").is_some() {
+            out.unsupported(
+                format!("type {}", named.name),
+                "it is a range with a canonical function, which needs a shell type",
+            );
+            continue;
+        }
+        let range = Range {
+            subtype: row.get("subtype"),
+            multirange: row.get("multirange"),
+            opclass: row.get("opclass"),
+            collation: row.get("collation"),
+            difference: row.get("difference"),
+        };
+        let id = add(out, &row, named.entry(&range.definition()));
+        for column in ["multirange_oid", "multirange_array"] {
+            let oid: u32 = row.get(column);
+            if oid != 0 {
+                out.also_creates(id, ObjectId::new(class::PG_TYPE, oid));
+            }
+        }
+        for constructor in row.get::<_, Vec<u32>>("constructors") {
+            out.also_creates(id, ObjectId::new(class::PG_PROC, constructor));
+        }
+    }
+    Ok(())
+}
+
+/// A range type's properties, each as SQL; none where it is the default.
+#[derive(Debug)]
+struct Range {
+    subtype: String,
+    multirange: Option<String>,
+    opclass: Option<String>,
+    collation: Option<String>,
+    difference: Option<String>,
+}
+
+impl Range {
+    fn definition(&self) -> String {
+        let options = [
+            ("subtype", Some(&self.subtype)),
+            ("multirange_type_name", self.multirange.as_ref()),
+            ("subtype_opclass", self.opclass.as_ref()),
+            ("collation", self.collation.as_ref()),
+            ("subtype_diff", self.difference.as_ref()),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
+        format!("RANGE ({})", listed(given))
+    }
+}
+
+/// Base types, and names of types that were never defined, need C functions and a superuser.
+async fn read_unsupported(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let sql = query(
+        scope,
+        ", t.typtype::text",
+        "",
+        "t.typtype in ('b', 'p') and not exists (select from pg_catalog.pg_type element \
+         where element.typarray = t.oid)",
+    );
+    for row in session.query("reading base types", &sql, &[]).await? {
+        let why = match row.get::<_, &str>("typtype") {
+            "b" => "base types are not handled",
+            _ => "it is only a type's name, never defined",
+        };
+        out.unsupported(format!("type {}", Named::of(&row).name), why);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named() -> Named {
+        Named {
+            name: QualifiedName::new("s", "T"),
+            owner: "o".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_enum_lists_its_labels_in_order() {
+        let labels = ["b".to_owned(), "it's".to_owned()];
+        let entry = named().entry(&enum_definition(&labels));
+        assert_eq!(
+            entry.create,
+            "CREATE TYPE \"s\".\"T\" AS ENUM (\n\t'b',\n\t'it''s'\n);\n"
+        );
+        assert_eq!(
+            entry.owner_sql("x").as_deref(),
+            Some("ALTER TYPE \"s\".\"T\" OWNER TO \"x\";\n")
+        );
+        assert_eq!(enum_definition(&[]), "ENUM ()");
+    }
+
+    #[test]
+    fn a_composite_lists_attributes_with_the_collations_that_are_not_their_types() {
+        let attributes = [
+            Attribute {
+                name: "A b".to_owned(),
+                type_name: "numeric(10,2)[]".to_owned(),
+                collation: None,
+            },
+            Attribute {
+                name: "t".to_owned(),
+                type_name: "text".to_owned(),
+                collation: Some("\"pg_catalog\".\"C\"".to_owned()),
+            },
+        ];
+        assert_eq!(
+            composite_definition(&attributes),
+            "(\n\t\"A b\" numeric(10,2)[],\n\t\"t\" text COLLATE \"pg_catalog\".\"C\"\n)"
+        );
+        assert_eq!(composite_definition(&[]), "()");
+    }
+
+    #[test]
+    fn a_range_names_only_what_is_not_the_default() {
+        let mut range = Range {
+            subtype: "double precision".to_owned(),
+            multirange: None,
+            opclass: None,
+            collation: None,
+            difference: None,
+        };
+        assert_eq!(
+            range.definition(),
+            "RANGE (\n\tsubtype = double precision\n)"
+        );
+        range.multirange = Some("\"s\".\"fs\"".to_owned());
+        range.difference = Some("float8mi".to_owned());
+        assert_eq!(
+            range.definition(),
+            "RANGE (\n\tsubtype = double precision,\n\
+             \tmultirange_type_name = \"s\".\"fs\",\n\tsubtype_diff = float8mi\n)"
+        );
+    }
+}
