@@ -377,7 +377,7 @@ fn free_port() -> Result<u16> {
 }
 
 /// 128 random bits in letters that no quoting changes.
-fn random_password() -> Result<String> {
+pub(super) fn random_password() -> Result<String> {
     let mut bytes = [0; 16];
     rustls::crypto::ring::default_provider()
         .secure_random

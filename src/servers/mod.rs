@@ -18,6 +18,7 @@
 mod account;
 mod certificates;
 mod cluster;
+mod demo_data;
 mod fetch;
 mod installation;
 mod leftovers;
@@ -28,6 +29,7 @@ mod spec;
 mod template;
 
 pub use cluster::{Cluster, StopMode};
+pub use demo_data::{DEMO_DATABASES, DemoLogin, DemoSize, make_demo_databases};
 pub use installation::Installation;
 pub use sources::{Origin, Sources, Wanted};
 pub use spec::{Flavour, Spec};

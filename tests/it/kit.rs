@@ -25,3 +25,12 @@ pub(crate) async fn start(spec: Spec) -> Cluster {
         Err(error) => panic!("{error}"),
     }
 }
+
+/// One value, as text.
+pub(crate) async fn ask(conninfo: &str, sql: &str) -> String {
+    let (client, connection) = tokio_postgres::connect(conninfo, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}

@@ -4,5 +4,6 @@
 // A test says what it expects; a failure to get so far needs no words of its own.
 #![allow(clippy::unwrap_used)]
 
+mod demo_data;
 mod kit;
 mod servers;

@@ -4,8 +4,6 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tokio_postgres::NoTls;
-
 use pgconvoy::servers::{Cluster, StopMode};
 
 use crate::kit;
@@ -22,7 +20,10 @@ async fn every_major_starts_in_both_flavours() {
             assert_eq!(cluster.installation().major(), major);
             assert!(listens(cluster.port()));
         }
-        assert_eq!(ask(&bundled, "SHOW fsync").await, "off");
+        assert_eq!(
+            kit::ask(&bundled.conninfo("postgres"), "SHOW fsync").await,
+            "off"
+        );
     }
 }
 
@@ -54,7 +55,10 @@ async fn a_cluster_comes_back_after_a_crash_on_the_same_port() {
     cluster.stop(StopMode::Immediate).await.unwrap();
     assert!(!listens(port));
     cluster.start_again().await.unwrap();
-    assert_eq!(ask(&cluster, "SHOW port").await, port.to_string());
+    assert_eq!(
+        kit::ask(&cluster.conninfo("postgres"), "SHOW port").await,
+        port.to_string()
+    );
 }
 
 fn listens(port: u16) -> bool {
@@ -64,12 +68,4 @@ fn listens(port: u16) -> bool {
 /// The folder that goes with the cluster: the certificate's path names it.
 fn home_of(cluster: &Cluster) -> PathBuf {
     cluster.authority().parent().unwrap().to_owned()
-}
-
-async fn ask(cluster: &Cluster, sql: &str) -> String {
-    let (client, connection) = tokio_postgres::connect(&cluster.conninfo("postgres"), NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    client.query_one(sql, &[]).await.unwrap().get(0)
 }
