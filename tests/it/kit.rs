@@ -1,0 +1,36 @@
+//! Real servers for tests. A test starts its own clusters, which costs well under a second each,
+//! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
+
+use pgconvoy::servers::{Cluster, Sources, Spec};
+
+/// Where this run's servers come from. Fetching is said on stderr.
+pub(crate) fn sources() -> Sources {
+    Sources::from_environment(|line| eprintln!("{line}")).unwrap()
+}
+
+/// A bundled cluster of this major version, a missing version being a failure.
+pub(crate) async fn bundled(major: u32) -> Cluster {
+    start(Spec::bundled().major(major)).await
+}
+
+/// An RDS-like cluster of this major version.
+pub(crate) async fn rds_like(major: u32) -> Cluster {
+    start(Spec::rds_like().major(major)).await
+}
+
+/// A cluster like this, its disk's pace aside.
+pub(crate) async fn start(spec: Spec) -> Cluster {
+    match Cluster::start(&sources(), spec.without_fsync()).await {
+        Ok(cluster) => cluster,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// One value, as text.
+pub(crate) async fn ask(conninfo: &str, sql: &str) -> String {
+    let (client, connection) = tokio_postgres::connect(conninfo, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
