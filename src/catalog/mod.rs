@@ -25,6 +25,8 @@ mod functions;
 mod grants;
 mod indexes;
 mod inheritance;
+mod key_bounds;
+mod locks;
 mod policies;
 mod relations;
 mod reloptions;
@@ -38,6 +40,7 @@ mod settings;
 mod statistics;
 mod table_data;
 mod tables;
+mod target;
 mod triggers;
 mod types;
 mod unhandled;
@@ -58,8 +61,10 @@ use sequences::Sequences;
 
 pub use database::{DatabaseFacts, database_facts};
 pub use extensions::ExtensionFacts;
+pub use locks::lock_tables;
 pub use roles::passwords;
 pub use scope::Scope;
+pub use target::target_facts;
 
 /// What a live catalog holds.
 #[derive(Debug)]

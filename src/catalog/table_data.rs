@@ -14,6 +14,7 @@ use super::columns::{Column, Columns};
 use super::constraints::ConstraintKind;
 use super::extension_config::ExtensionConfig;
 use super::indexes::{Index, Indexes};
+use super::key_bounds::KeyBounds;
 use super::relations::{Relation, RelationKind};
 use super::row_format::Types;
 use super::scope::Scope;
@@ -33,6 +34,7 @@ pub(super) async fn read(
         relations, columns, ..
     } = parts;
     let types = Types::read(session, scope).await?;
+    let bounds = KeyBounds::read(session, scope).await?;
     let rows = session
         .query("reading table sizes", &sizes_sql(scope), &[])
         .await?;
@@ -58,16 +60,15 @@ pub(super) async fn read(
             .filter(|column| column.generated.is_none())
             .collect();
         let (format, text_because) = types.format(travelling.iter().copied());
+        let key = keys.get(&table.oid).map(|index| key_columns(index, columns)).unwrap_or_default();
         let data = TableData {
             relation: table.name.clone(),
             columns: travelling.iter().map(|c| c.name.clone()).collect(),
             format,
             text_because,
             size: sizes.get(&table.oid).copied().unwrap_or_default(),
-            key: keys
-                .get(&table.oid)
-                .map(|index| key_columns(index, columns))
-                .unwrap_or_default(),
+            key_bounds: key.first().map(|k| bounds.of(table.oid, &k.name)).unwrap_or_default(),
+            key,
             unlogged: table.unlogged,
             heap: table.access_method.as_deref() == Some("heap"),
             condition,

@@ -3,6 +3,7 @@
 mod check;
 mod databases;
 mod migrate;
+mod passwords;
 mod plan;
 mod report;
 mod request;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::Phase;
 use crate::toc::Finding;
 use crate::verify::{CatalogDifference, TableVerdict};
 
 /// The report on one database.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseReport {
     /// The database.
     pub database: String,
@@ -38,7 +38,7 @@ pub struct DatabaseReport {
 }
 
 /// What verification found.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     /// How far the rows were read back: "full", "counts" or "none".
     pub mode: String,
@@ -53,6 +53,15 @@ pub struct Verification {
 }
 
 impl Verification {
+    /// The rows that are proven equal.
+    pub(super) fn equal_rows(&self) -> u64 {
+        let rows = self.tables.iter().map(|verdict| match verdict {
+            TableVerdict::Equal { rows, .. } => *rows,
+            _ => 0,
+        });
+        rows.sum()
+    }
+
     /// Whether everything that was compared is equal.
     pub fn is_clean(&self) -> bool {
         self.catalog.is_empty() && self.tables.iter().all(TableVerdict::is_equal)

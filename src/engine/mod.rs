@@ -13,7 +13,7 @@ mod snapshot;
 mod stop;
 mod worker;
 
-pub use claim::Claim;
+pub use claim::{CLAIM_CLASS, Claim};
 pub use events::{Event, Events};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use reading::{ReadFrom, read_chunks};

@@ -1,13 +1,13 @@
 //! Tables' fingerprints compared.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::copy::Fingerprint;
 use crate::pg::QualifiedName;
 use crate::toc::TableData;
 
 /// What comparing a table came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum TableVerdict {
     /// The same rows on both sides.

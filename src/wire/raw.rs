@@ -248,7 +248,7 @@ impl RawConnection {
     }
 
     /// The error for a link that broke.
-    fn lost(&self, doing: &str, error: io::Error) -> Error {
+    pub(crate) fn lost(&self, doing: &str, error: io::Error) -> Error {
         lost(&self.peer, doing, error)
     }
 }

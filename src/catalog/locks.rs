@@ -1,0 +1,33 @@
+//! The source's tables kept from changing their definitions while they are read and copied.
+
+use crate::error::Result;
+use crate::pg::QualifiedName;
+use crate::wire::Session;
+
+use super::Scope;
+
+/// So many tables are locked by one statement: an error names few enough to look at.
+const BATCH: usize = 500;
+
+/// Locks every table in scope in ACCESS SHARE mode until the session's transaction ends. Nobody
+/// who reads or writes notices; what changes a definition, or moves rows to other pages (VACUUM
+/// FULL, CLUSTER), waits.
+pub async fn lock_tables(session: &Session, scope: &Scope) -> Result<()> {
+    let doing = "listing the source's tables";
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND {} ORDER BY 1, 2",
+        scope.schemas("n.nspname")
+    );
+    let rows = session.query(doing, &sql, &[]).await?;
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).sql())
+        .collect();
+    for some in names.chunks(BATCH) {
+        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", some.join(", "));
+        session.execute("locking the source's tables", &sql).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! `pgconvoy verify`: all rows of both sides read, the catalogs compared, and what differs located.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::catalog;
+use crate::copy::Fingerprint;
+use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, read_chunks};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Chunk, Plan};
+use crate::toc::Toc;
+use crate::toc::adapt::{adapt, memberships};
+use crate::verify::{self, TableVerdict, compare_catalogs, compare_tables};
+use crate::wire::Session;
+
+use super::databases::{self, Pair, TargetDatabase};
+use super::plan::{count_objects, plan_for};
+use super::report::{DatabaseReport, Verification};
+use super::request::Request;
+use super::survey::{self, Source};
+
+/// So many tables' differing rows are located; the others are named.
+const LOCATED: usize = 20;
+
+/// Compares every database of the request.
+pub async fn verify(request: &Request, events: &Events) -> Result<Vec<DatabaseReport>> {
+    let mut reports = Vec::new();
+    for pair in databases::pairs(request).await? {
+        let name = pair.target.database().to_owned();
+        events.say(Event::Database { name: name.clone() }).await;
+        let verified = verify_one(request, &pair, events).await;
+        reports.push(verified.map_err(|error| error.within(format_args!("database {name}")))?);
+    }
+    Ok(reports)
+}
+
+async fn verify_one(request: &Request, pair: &Pair, events: &Events) -> Result<DatabaseReport> {
+    let started = Instant::now();
+    let source = survey::source(&pair.source).await?;
+    let target = match databases::target_database(&pair.target).await? {
+        TargetDatabase::There(session) => session,
+        TargetDatabase::Missing(_) => {
+            return Err(Error::new(Kind::Refused, "connecting to the target database")
+                .because("it isn't there")
+                .hint("run `pgconvoy migrate` first"));
+        }
+    };
+    let facts = catalog::target_facts(&target).await?;
+    let adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    let (join, leave) = memberships(&adapted.toc, &facts);
+    if !join.is_empty() {
+        let note = format!("joining {} owners on the target while it is read", join.len());
+        events.say(Event::Note(note)).await;
+        target.execute("joining the owners on the target", &join.concat()).await?;
+    }
+    let compared = compare(request, pair, source, &target, &adapted.toc, events).await;
+    if !leave.is_empty() {
+        target.execute("leaving the owners on the target", &leave.concat()).await?;
+    }
+    let (plan, verification) = compared?;
+    Ok(DatabaseReport {
+        database: pair.target.database().to_owned(),
+        objects: count_objects(&adapted.toc),
+        tables: plan.tables.len(),
+        rows: verification.equal_rows(),
+        seconds: started.elapsed().as_secs_f64(),
+        changes: adapted.findings,
+        verification,
+        ..DatabaseReport::default()
+    })
+}
+
+async fn compare(
+    request: &Request,
+    pair: &Pair,
+    source: Source,
+    target: &Session,
+    expected: &Toc,
+    events: &Events,
+) -> Result<(Arc<Plan>, Verification)> {
+    let adapted = crate::toc::adapt::Adapted { toc: expected.clone(), ..Default::default() };
+    let plan = Arc::new(plan_for(request, &source, &adapted, None));
+    let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
+    let same_major = source.identity.version.major() == target.version().major();
+    let found = catalog::read(target, &catalog::Scope::default()).await?.toc;
+    let catalog = compare_catalogs(expected, &found, same_major);
+
+    let snapshot = SourceSnapshot::export(source.session).await?;
+    let ours =
+        ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
+    let theirs = ReadFrom { conninfo: pair.target.clone(), snapshot: None };
+    let present = present_tables(&plan, &found);
+    let there: Vec<Chunk> =
+        chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
+    let jobs = request.jobs().div_ceil(2);
+    let (copied, verified) = tokio::join!(
+        read_chunks(&plan, chunks.clone(), &ours, jobs, &events.copied),
+        read_chunks(&plan, there.clone(), &theirs, jobs, &events.verified),
+    );
+    let (copied, verified) = (sums(&plan, &chunks, &copied?), sums(&plan, &there, &verified?));
+    snapshot.release().await?;
+    let mut verification = Verification {
+        mode: "full".to_owned(),
+        tables: compare_tables(&plan.tables, &copied, &verified),
+        catalog,
+        ..Verification::default()
+    };
+    locate(pair, &plan, &mut verification).await?;
+    Ok((plan, verification))
+}
+
+/// The tables that the target has: the others are missing, which the catalogs' comparison says.
+fn present_tables(plan: &Plan, found: &Toc) -> BTreeSet<u32> {
+    let there: BTreeSet<_> =
+        found.entries.iter().filter_map(|entry| entry.table.as_ref()).map(|t| &t.relation).collect();
+    let tables = plan.tables.iter().enumerate();
+    tables.filter(|(_, table)| there.contains(&table.relation)).map(|(i, _)| i as u32).collect()
+}
+
+/// What chunks add up to, by table.
+fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fingerprint>> {
+    let mut sums = vec![None; plan.tables.len()];
+    for (chunk, fingerprint) in chunks.iter().zip(found) {
+        let sum = sums[chunk.table.0 as usize].get_or_insert_with(Fingerprint::default);
+        *sum += *fingerprint;
+    }
+    sums
+}
+
+/// Finds the rows in which tables differ, as both sides are now.
+pub(super) async fn locate(
+    pair: &Pair,
+    plan: &Plan,
+    verification: &mut Verification,
+) -> Result<()> {
+    let verdicts = verification.tables.iter();
+    let differing = verdicts.filter_map(|verdict| match verdict {
+        TableVerdict::Differs { table, .. } => Some(table),
+        _ => None,
+    });
+    let tables = differing.filter_map(|name| plan.tables.iter().find(|t| t.relation == *name));
+    let mut located = Vec::new();
+    for table in tables.take(LOCATED) {
+        let from = |conninfo: &crate::wire::Conninfo| ReadFrom {
+            conninfo: conninfo.clone(),
+            snapshot: None,
+        };
+        let mut source = from(&pair.source).connect().await?;
+        let mut target = from(&pair.target).connect().await?;
+        located.push(verify::locate(table, &mut source, &mut target).await?.to_string());
+    }
+    verification.located = located;
+    Ok(())
+}
