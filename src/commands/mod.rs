@@ -2,6 +2,7 @@
 
 mod check;
 mod databases;
+mod demo;
 mod migrate;
 mod passwords;
 mod plan;
@@ -14,8 +15,10 @@ mod verify;
 pub use crate::engine::{Event, Events, Stop, Stopper};
 pub use crate::plan::Phase;
 pub use crate::toc::{Finding, Severity};
+pub use crate::servers::{DemoSize, Sources};
 pub use crate::wire::{Conninfo, Environment};
 pub use check::{Checked, check};
+pub use demo::{DemoRequest, DemoResult, demo};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
