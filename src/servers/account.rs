@@ -1,6 +1,8 @@
 //! Whom a server runs as. PostgreSQL refuses to run as root, so as root it runs as another user.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -63,6 +65,22 @@ impl Account {
         command
     }
 
+    /// Writes a file that nobody but this account can read.
+    pub(super) fn write_secret(self, path: &Path, text: &str) -> Result<()> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        options
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::step(format!("writing {}", path.display())).io(error))?;
+        self.give(path)
+    }
+
     /// Gives one file or folder to this account.
     pub(super) fn give(self, path: &Path) -> Result<()> {
         #[cfg(unix)]
@@ -96,6 +114,16 @@ pub(super) fn run(doing: &str, command: &mut Command) -> Result<String> {
 pub(super) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// 128 random bits in letters that no quoting changes.
+pub(super) fn random_password() -> Result<String> {
+    let mut bytes = [0; 16];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| Error::step("making a password").because("there is no randomness"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Our effective user id, told by whom a file belongs to that we make: the standard library has
