@@ -3,8 +3,10 @@
 //! Three things libpq (OpenSSL) accepts and webpki alone doesn't: a certificate that is itself
 //! listed in `sslrootcert`, even one that is its own CA, as PostgreSQL's documentation shows how to
 //! make it; a host named by the subject's common name where the certificate has no alternative
-//! names; and the X.509 version 1 that a plain `openssl x509 -req` issues.
+//! names; and, where it is listed or nothing is verified, the X.509 version 1 that a plain
+//! `openssl x509 -req` issues.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +17,16 @@ use rustls::crypto::{
     verify_tls13_signature_with_raw_key,
 };
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use x509_cert::Certificate;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::der::oid::db::rfc4519::CN;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::{Certificate, Version};
 
 use super::tls_settings::Verification;
 
@@ -51,13 +55,7 @@ impl ServerCertVerifier for ServerCertificate {
         if self.listed.iter().any(|listed| listed == end_entity) {
             check_validity(end_entity, now)?;
         } else {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                &self.roots,
-                intermediates,
-                now,
-                self.algorithms.all,
-            )?;
+            self.check_issuer(end_entity, intermediates, now)?;
         }
         if self.verification == Verification::IssuerAndHost {
             check_name(end_entity, server_name)?;
@@ -97,6 +95,42 @@ impl ServerCertVerifier for ServerCertificate {
         self.algorithms.supported_schemes()
     }
 }
+
+impl ServerCertificate {
+    fn check_issuer(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let parsed = parse(end_entity)?.tbs_certificate;
+        if parsed.issuer == parsed.subject {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        if parsed.version == Version::V1 {
+            return Err(CertificateError::Other(OtherError(Arc::new(WithoutExtensions))).into());
+        }
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )
+    }
+}
+
+/// webpki judges a chain by extensions, which version 1 has none of.
+#[derive(Debug)]
+struct WithoutExtensions;
+
+impl fmt::Display for WithoutExtensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is an X.509 version 1 certificate, whose issuer can't be verified")
+    }
+}
+
+impl std::error::Error for WithoutExtensions {}
 
 fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let validity = parse(certificate)?.tbs_certificate.validity;

@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 
 use crate::error::{Error, Kind};
 
+use super::channel;
 use super::conninfo::{Conninfo, TcpSettings};
 use super::endpoint::{Endpoint, Place, is_loopback};
 use super::link::{Link, Socket};
@@ -154,10 +155,13 @@ async fn encrypt(
     let mut answer = [0];
     let asked = async {
         socket.write_all(&request).await?;
-        socket.read_exact(&mut answer).await
+        socket.read(&mut answer).await
     };
-    if let Err(error) = asked.await {
-        return Err(Failure::new(Then::NextAddress, not_postgres(route, error)));
+    let broken = |error| Failure::new(Then::NextAddress, not_postgres(route, error));
+    match asked.await {
+        Ok(0) => return Err(broken(channel::hung_up())),
+        Ok(_) => {}
+        Err(error) => return Err(broken(error)),
     }
     match (answer[0], wanted) {
         (b'S', wanted) => {

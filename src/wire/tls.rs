@@ -89,13 +89,16 @@ async fn config(
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
-        .map_err(unusable("preparing TLS"))?
+        .map_err(|error| unusable("preparing TLS", &error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match client {
         Some(ClientIdentity { chain, key }) => builder
             .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(unusable("using sslcert and sslkey"))?,
+            .map_err(|error| {
+                unusable("using sslcert and sslkey", &error)
+                    .hint("give the certificate and the key that belong together")
+            })?,
         None => builder.with_no_client_auth(),
     };
     config.enable_sni = settings.server_name_indication;
@@ -226,8 +229,8 @@ fn server_name(route: &Route) -> Result<ServerName<'static>, Error> {
     }
 }
 
-fn unusable(doing: &'static str) -> impl Fn(rustls::Error) -> Error {
-    move |error| Error::new(Kind::Connect, doing).because(error.to_string())
+fn unusable(doing: &str, error: &rustls::Error) -> Error {
+    Error::new(Kind::Connect, doing).because(error.to_string())
 }
 
 /// A failed handshake in words that help.
@@ -261,6 +264,9 @@ fn explain(route: &Route, error: io::Error) -> Error {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => failed
             .because("the server's certificate is not valid yet")
             .hint("check this machine's clock"),
+        CertificateError::Other(why) => failed
+            .because(format!("the server's certificate is refused: {why}"))
+            .hint("list the certificate itself in the file that sslrootcert=FILE names"),
         _ => failed
             .because(format!("the server's certificate is refused: {tls}"))
             .hint("list the certificate itself in the file that sslrootcert=FILE names"),
