@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::pg::Oid;
 use crate::toc::{Entry, EntryId};
 
-use super::Unsupported;
+use super::{LeftOut, Unsupported};
 
 /// An object as pg_depend names it, its columns included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,12 +33,23 @@ pub(super) struct Builder {
     objects: HashMap<ObjectId, EntryId>,
     /// Dependencies that pg_depend doesn't hold, or that point the other way.
     extra: Vec<(EntryId, ObjectId)>,
+    /// Dependencies on entries that create no object of their own.
+    links: Vec<(EntryId, EntryId)>,
     pub(super) unsupported: Vec<Unsupported>,
+    pub(super) left_out: Vec<LeftOut>,
     /// Objects that an extension brings: never entries of their own.
     pub(super) extension_members: HashSet<ObjectId>,
 }
 
 impl Builder {
+    /// No entries yet; `extension_members` never become any.
+    pub(super) fn new(extension_members: HashSet<ObjectId>) -> Self {
+        Builder {
+            extension_members,
+            ..Builder::default()
+        }
+    }
+
     /// Adds the entry that creates `object`.
     pub(super) fn add(&mut self, object: ObjectId, entry: Entry) -> EntryId {
         let id = self.add_part(entry);
@@ -64,9 +75,19 @@ impl Builder {
         self.objects.get(&object).copied()
     }
 
+    /// Whether an extension brings `object`.
+    pub(super) fn is_extension_member(&self, object: ObjectId) -> bool {
+        self.extension_members.contains(&object)
+    }
+
     /// Says that the entry `id` needs `object`, whoever creates it.
     pub(super) fn needs(&mut self, id: EntryId, object: ObjectId) {
         self.extra.push((id, object));
+    }
+
+    /// Says that the entry `id` comes after the entry `first`.
+    pub(super) fn comes_after(&mut self, id: EntryId, first: EntryId) {
+        self.links.push((id, first));
     }
 
     /// Reports what can't be moved.
@@ -75,5 +96,37 @@ impl Builder {
             object: object.into(),
             why: why.into(),
         });
+    }
+
+    /// Reports what isn't moved on purpose.
+    pub(super) fn left_out(&mut self, object: impl Into<String>, why: impl Into<String>) {
+        self.left_out.push(LeftOut {
+            object: object.into(),
+            why: why.into(),
+        });
+    }
+
+    /// The objects created by entries.
+    pub(super) fn created(&self) -> impl Iterator<Item = (ObjectId, EntryId)> {
+        self.objects.iter().map(|(object, id)| (*object, *id))
+    }
+
+    /// What [`Builder::needs`] was told.
+    pub(super) fn extra_needs(&self) -> &[(EntryId, ObjectId)] {
+        &self.extra
+    }
+
+    /// Adds the resolved `edges` (an entry, and what must come first) and those between entries
+    /// to the entries, each once and none to itself.
+    pub(super) fn settle(&mut self, edges: impl IntoIterator<Item = (EntryId, EntryId)>) {
+        for (id, first) in edges.into_iter().chain(std::mem::take(&mut self.links)) {
+            if id != first {
+                self.entries[id.0 as usize].depends_on.push(first);
+            }
+        }
+        for entry in &mut self.entries {
+            entry.depends_on.sort_unstable();
+            entry.depends_on.dedup();
+        }
     }
 }

@@ -6,8 +6,10 @@
 
 mod entry;
 mod kind;
+mod sort;
 mod table;
 
 pub use entry::{Entry, EntryId, Toc};
 pub use kind::{Kind, Section};
+pub use sort::{Sorted, in_restoring_order};
 pub use table::{KeyColumn, TableData, TableSize};

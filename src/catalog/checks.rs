@@ -1,0 +1,354 @@
+//! CHECK and NOT NULL constraints: in the table's definition, or in an entry of their own once the
+//! rows are there.
+
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::pg::{class, quote_ident};
+use crate::toc::{Entry, EntryId, Kind};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::columns::Column;
+use super::defaults::Placement;
+use super::dependencies::Dependencies;
+use super::relations::{Relation, Relations};
+use super::scope::Scope;
+
+/// A CHECK constraint of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Check {
+    pub(super) oid: u32,
+    name: String,
+    /// `CHECK (…)`, with NO INHERIT and NOT VALID where they are so.
+    definition: String,
+    local: bool,
+    separate: bool,
+}
+
+/// A named NOT NULL constraint (18 and later).
+#[derive(Debug, Clone)]
+struct NotNull {
+    oid: u32,
+    name: String,
+    no_inherit: bool,
+    local: bool,
+    valid: bool,
+}
+
+/// The checks of all tables.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    by_table: HashMap<u32, Vec<Check>>,
+    /// By table and column; none at all before 18, where NOT NULL has no name.
+    not_null: Option<HashMap<(u32, i16), NotNull>>,
+}
+
+impl Checks {
+    pub(super) async fn read(
+        session: &Session,
+        scope: &Scope,
+        dependencies: &Dependencies,
+        relations: &Relations,
+        out: &Builder,
+    ) -> Result<Self> {
+        let placement = Placement {
+            dependencies,
+            relations,
+            out,
+        };
+        let mut checks = Checks::default();
+        let rows = session
+            .query("reading check constraints", &checks_sql(scope), &[])
+            .await?;
+        for row in &rows {
+            let oid: u32 = row.get("oid");
+            let Some(table) = relations.own(row.get("conrelid")) else {
+                continue;
+            };
+            let valid: bool = row.get("convalidated");
+            checks.by_table.entry(table.oid).or_default().push(Check {
+                oid,
+                name: row.get("conname"),
+                definition: row.get("definition"),
+                local: row.get("conislocal"),
+                separate: !valid || placement.is_separate(object(oid), table),
+            });
+        }
+        if session.version().major() >= 18 {
+            checks.not_null = Some(read_not_null(session).await?);
+        }
+        Ok(checks)
+    }
+
+    /// The checks that the definition of `table` holds.
+    pub(super) fn inline(&self, table: &Relation) -> impl Iterator<Item = &Check> {
+        let partition = table.is_partition;
+        self.of(table.oid)
+            .filter(move |check| !check.separate && (check.local || partition))
+    }
+
+    /// What the definition of a column says of NULL, where the table's definition writes the
+    /// column.
+    pub(super) fn not_null_clause(
+        &self,
+        table: &Relation,
+        column: &Column,
+        inherited: bool,
+    ) -> Option<String> {
+        match &self.not_null {
+            None => (column.not_null && (!inherited || table.is_partition))
+                .then(|| "NOT NULL".to_owned()),
+            Some(named) => named
+                .get(&(table.oid, column.number))
+                .filter(|found| found.valid && (found.local || table.is_partition))
+                .map(|found| {
+                    let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
+                    format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
+                }),
+        }
+    }
+
+    /// The same of a column that the table only inherits: a constraint of the table.
+    pub(super) fn not_null_constraint(&self, table: &Relation, column: &Column) -> Option<String> {
+        let found = self
+            .not_null
+            .as_ref()?
+            .get(&(table.oid, column.number))
+            .filter(|found| found.valid && found.local)?;
+        Some(format!(
+            "CONSTRAINT {} NOT NULL {}{}",
+            quote_ident(&found.name),
+            quote_ident(&column.name),
+            if found.no_inherit { " NO INHERIT" } else { "" }
+        ))
+    }
+
+    /// Whether NOT NULL constraints have names here.
+    pub(super) fn name_not_null(&self) -> bool {
+        self.not_null.is_some()
+    }
+
+    /// The constraints that are created with `table` itself.
+    pub(super) fn created_with(&self, table: &Relation, column: &Column) -> Option<ObjectId> {
+        self.not_null
+            .as_ref()?
+            .get(&(table.oid, column.number))
+            .filter(|found| found.valid)
+            .map(|found| object(found.oid))
+    }
+
+    fn of(&self, table: u32) -> impl Iterator<Item = &Check> {
+        self.by_table.get(&table).into_iter().flatten()
+    }
+
+    /// Adds the CHECK CONSTRAINT entries. A child's comes before its parent's of the same name:
+    /// adding the parent's recurses and merges with what is there, never the other way.
+    pub(super) fn add(
+        &self,
+        relations: &Relations,
+        columns: &super::columns::Columns,
+        out: &mut Builder,
+    ) {
+        let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
+        for table in relations.iter() {
+            for check in self.of(table.oid).filter(|c| c.separate && c.local) {
+                let entry = separate_entry(table, &check.name, &check.definition);
+                let id = out.add(object(check.oid), entry);
+                out.needs(id, table.object());
+                added.insert((table.oid, &check.name), id);
+            }
+            for column in columns.of(table.oid) {
+                self.add_unproven_not_null(table, column, out);
+            }
+        }
+        for (&(table, name), &id) in &added {
+            for child in relations.children(table) {
+                if let Some(&first) = added.get(&(*child, name)) {
+                    out.comes_after(id, first);
+                }
+            }
+        }
+    }
+
+    /// A NOT NULL that is NOT VALID waits for the rows that may violate it.
+    fn add_unproven_not_null(&self, table: &Relation, column: &Column, out: &mut Builder) {
+        let found = self
+            .not_null
+            .as_ref()
+            .and_then(|named| named.get(&(table.oid, column.number)))
+            .filter(|found| !found.valid && found.local);
+        if let Some(found) = found {
+            let definition = format!(
+                "NOT NULL {}{} NOT VALID",
+                quote_ident(&column.name),
+                if found.no_inherit { " NO INHERIT" } else { "" }
+            );
+            let entry = separate_entry(table, &found.name, &definition);
+            let id = out.add(object(found.oid), entry);
+            out.needs(id, table.object());
+        }
+    }
+}
+
+impl Check {
+    /// As an item of CREATE TABLE.
+    pub(super) fn item(&self) -> String {
+        format!("CONSTRAINT {} {}", quote_ident(&self.name), self.definition)
+    }
+}
+
+/// A constraint as pg_depend names it.
+pub(super) fn object(oid: u32) -> ObjectId {
+    ObjectId::new(class::PG_CONSTRAINT, oid)
+}
+
+fn separate_entry(table: &Relation, name: &str, definition: &str) -> Entry {
+    Entry {
+        create: format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} {definition};\n",
+            table.sql(),
+            quote_ident(name)
+        ),
+        drop: format!(
+            "ALTER TABLE {} DROP CONSTRAINT {};\n",
+            table.sql(),
+            quote_ident(name)
+        ),
+        ..Entry::new(
+            Kind::CheckConstraint,
+            Some(&table.name.schema),
+            table.tag_of(name),
+        )
+    }
+}
+
+async fn read_not_null(session: &Session) -> Result<HashMap<(u32, i16), NotNull>> {
+    let sql = "SELECT oid, conrelid, conkey[1] AS attnum, conname, connoinherit, conislocal, \
+                      convalidated \
+               FROM pg_catalog.pg_constraint WHERE contype = 'n' AND conrelid <> 0";
+    let rows = session
+        .query("reading NOT NULL constraints", sql, &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let constraint = NotNull {
+                oid: row.get("oid"),
+                name: row.get("conname"),
+                no_inherit: row.get("connoinherit"),
+                local: row.get("conislocal"),
+                valid: row.get("convalidated"),
+            };
+            ((row.get("conrelid"), row.get("attnum")), constraint)
+        })
+        .collect())
+}
+
+fn checks_sql(scope: &Scope) -> String {
+    format!(
+        "SELECT k.oid, k.conrelid, k.conname, pg_catalog.pg_get_constraintdef(k.oid) AS definition, \
+                k.convalidated, k.conislocal \
+         FROM pg_catalog.pg_constraint k \
+         JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE k.contype = 'c' AND {} ORDER BY k.conrelid, k.conname",
+        scope.schemas("n.nspname")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::Columns;
+    use super::super::relations::sample;
+    use super::*;
+
+    fn check(oid: u32, name: &str, local: bool, separate: bool) -> Check {
+        Check {
+            oid,
+            name: name.to_owned(),
+            definition: "CHECK (a > 0)".to_owned(),
+            local,
+            separate,
+        }
+    }
+
+    #[test]
+    fn inherited_checks_are_written_for_partitions_only() {
+        let of_table = vec![
+            check(10, "own", true, false),
+            check(11, "inh", false, false),
+        ];
+        let checks = Checks {
+            by_table: [(1, of_table)].into(),
+            not_null: None,
+        };
+        let child = sample::table(1, "c");
+        let partition = Relation {
+            is_partition: true,
+            ..child.clone()
+        };
+        let names = |table: &Relation| checks.inline(table).map(|c| c.oid).collect::<Vec<_>>();
+        assert_eq!(names(&child), [10]);
+        assert_eq!(names(&partition), [10, 11]);
+    }
+
+    #[test]
+    fn a_childs_separate_check_precedes_its_parents() {
+        let relations = Relations::new([sample::table(1, "p"), sample::table(2, "c")], [(2, 1)]);
+        let checks = Checks {
+            by_table: [
+                (1, vec![check(10, "k", true, true)]),
+                (2, vec![check(11, "k", true, true)]),
+            ]
+            .into(),
+            not_null: None,
+        };
+        let mut out = Builder::default();
+        checks.add(&relations, &Columns::default(), &mut out);
+        Dependencies::default().resolve(&mut out);
+        let parent = out.creator(object(10)).unwrap();
+        let child = out.creator(object(11)).unwrap();
+        assert_eq!(out.entries[parent.0 as usize].depends_on, [child]);
+        assert_eq!(
+            out.entries[parent.0 as usize].create,
+            "ALTER TABLE \"s\".\"p\" ADD CONSTRAINT \"k\" CHECK (a > 0);\n"
+        );
+    }
+
+    #[test]
+    fn not_null_is_written_with_its_name_where_names_exist() {
+        let column = Column {
+            number: 3,
+            name: "a".to_owned(),
+            not_null: true,
+            ..Column::default()
+        };
+        let table = sample::table(1, "t");
+        let old = Checks::default();
+        assert_eq!(
+            old.not_null_clause(&table, &column, false).as_deref(),
+            Some("NOT NULL")
+        );
+        assert_eq!(old.not_null_clause(&table, &column, true), None);
+        let named = NotNull {
+            oid: 5,
+            name: "n".to_owned(),
+            no_inherit: true,
+            local: true,
+            valid: true,
+        };
+        let new = Checks {
+            not_null: Some([((1, 3), named)].into()),
+            ..Checks::default()
+        };
+        assert_eq!(
+            new.not_null_clause(&table, &column, false).as_deref(),
+            Some("CONSTRAINT \"n\" NOT NULL NO INHERIT")
+        );
+        assert_eq!(
+            new.not_null_constraint(&table, &column).as_deref(),
+            Some("CONSTRAINT \"n\" NOT NULL \"a\" NO INHERIT")
+        );
+    }
+}

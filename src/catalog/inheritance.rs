@@ -1,0 +1,87 @@
+//! What a table's columns get from its parents, so that its definition says no more and no less
+//! than what differs (source: bin/pg_dump/common.c, flagInhAttrs).
+
+use super::columns::{Column, Columns};
+use super::relations::{Relation, Relations};
+
+/// What the parents say of a column of the same name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Inherited {
+    pub(super) not_null: bool,
+    /// Some parent has a default, so that a child without one must say so.
+    pub(super) default: bool,
+    /// Every parent that generates the column does it by the very same expression.
+    pub(super) generation: bool,
+}
+
+/// What `column` of `table` inherits.
+pub(super) fn inherited(
+    table: &Relation,
+    column: &Column,
+    relations: &Relations,
+    columns: &Columns,
+) -> Inherited {
+    let mut found = Inherited::default();
+    let mut generation_differs = false;
+    for &parent in &table.parents {
+        if relations.any(parent).is_none() {
+            continue;
+        }
+        let Some(above) = columns.named(parent, &column.name) else {
+            continue;
+        };
+        found.not_null |= above.not_null;
+        let sql = above.default.as_ref().map(|default| &default.sql);
+        if above.generated.is_none() {
+            found.default |= sql.is_some();
+        } else if sql == column.default.as_ref().map(|default| &default.sql) {
+            found.generation = true;
+        } else {
+            generation_differs = true;
+        }
+    }
+    found.generation &= !generation_differs;
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{Expression, Generated};
+    use super::super::relations::sample;
+    use super::*;
+
+    fn column(name: &str, default: Option<&str>, generated: bool) -> Column {
+        Column {
+            name: name.to_owned(),
+            not_null: !generated,
+            default: default.map(|sql| Expression {
+                oid: 1,
+                sql: sql.to_owned(),
+            }),
+            generated: generated.then_some(Generated::Stored),
+            ..Column::default()
+        }
+    }
+
+    #[test]
+    fn parents_give_defaults_not_null_and_generation() {
+        let relations = Relations::new([sample::table(1, "p"), sample::table(2, "c")], [(2, 1)]);
+        let columns = Columns::new([
+            (1, column("d", Some("7"), false)),
+            (1, column("g", Some("d * 2"), true)),
+        ]);
+        let child = relations.own(2).unwrap();
+        let of = |column: &Column| inherited(child, column, &relations, &columns);
+        assert_eq!(
+            of(&column("d", None, false)),
+            Inherited {
+                not_null: true,
+                default: true,
+                generation: false
+            }
+        );
+        assert!(of(&column("g", Some("d * 2"), true)).generation);
+        assert!(!of(&column("g", Some("d * 3"), true)).generation);
+        assert_eq!(of(&column("x", None, false)), Inherited::default());
+    }
+}

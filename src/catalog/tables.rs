@@ -1,0 +1,301 @@
+//! Tables: CREATE TABLE with all that belongs to it, and the attachment of partitions.
+
+use std::collections::HashMap;
+
+use crate::pg::{class, quote_ident};
+use crate::toc::{Entry, EntryId, Kind};
+
+use super::builder::{Builder, ObjectId};
+use super::checks::{self, Checks};
+use super::columns::{self, Column, Columns};
+use super::defaults::{self, Placement};
+use super::dependencies::Dependencies;
+use super::inheritance::{Inherited, inherited};
+use super::relations::{Relation, RelationKind, Relations};
+use super::reloptions;
+use super::sequences::Sequences;
+
+/// What is known of tables and their parts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) dependencies: &'a Dependencies,
+    pub(super) relations: &'a Relations,
+    pub(super) columns: &'a Columns,
+    pub(super) checks: &'a Checks,
+    pub(super) sequences: &'a Sequences,
+}
+
+/// The TABLE ATTACH entries of each partitioned table.
+pub(super) type Attached = HashMap<u32, Vec<EntryId>>;
+
+/// Adds TABLE and TABLE ATTACH entries.
+pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
+    for table in parts.relations.iter().filter(|r| r.is_table()) {
+        add_table(table, parts, out);
+        if let Some(space) = &table.tablespace {
+            out.left_out(
+                format!("tablespace of {}", table.name),
+                format!("the table lies in {space}; it moves to the target's default tablespace"),
+            );
+        }
+    }
+    for table in parts.relations.iter() {
+        if table.kind == RelationKind::Foreign {
+            out.unsupported(
+                format!("foreign table {}", table.name),
+                "foreign tables are not handled yet",
+            );
+        }
+    }
+    let mut attached = Attached::new();
+    for child in parts.relations.iter().filter(|r| r.is_table()) {
+        if let Some(bound) = &child.bound
+            && let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p))
+        {
+            let id = out.add_part(attach_entry(parent, child, bound));
+            out.needs(id, parent.object());
+            out.needs(id, child.object());
+            attached.entry(parent.oid).or_default().push(id);
+        }
+    }
+    attached
+}
+
+fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
+    let written = Written::new(table, parts, out);
+    let (identities, sequences) = parts
+        .sequences
+        .identities(table, parts.columns, parts.relations);
+    let create = format!("{}{}{identities}", written.create(), written.afterwards());
+    let created = written.created();
+    let id = out.add(
+        table.object(),
+        Entry {
+            owner: Some(table.owner.clone()),
+            create,
+            drop: format!("DROP TABLE {};\n", table.sql()),
+            ..Entry::new(Kind::Table, Some(&table.name.schema), &table.name.name)
+        },
+    );
+    for object in created {
+        out.also_creates(id, object);
+    }
+    for relation in sequences.iter().filter_map(|&s| parts.relations.own(s)) {
+        out.also_creates(id, relation.object());
+    }
+}
+
+/// A table with what its definition says of each column.
+struct Written<'a> {
+    table: &'a Relation,
+    parts: Parts<'a>,
+    columns: Vec<WrittenColumn<'a>>,
+}
+
+struct WrittenColumn<'a> {
+    column: &'a Column,
+    inherited: Inherited,
+    /// The default is an entry of its own.
+    separate_default: bool,
+}
+
+impl<'a> Written<'a> {
+    fn new(table: &'a Relation, parts: Parts<'a>, out: &Builder) -> Self {
+        let placement = Placement {
+            dependencies: parts.dependencies,
+            relations: parts.relations,
+            out,
+        };
+        let columns = parts
+            .columns
+            .of(table.oid)
+            .iter()
+            .map(|column| WrittenColumn {
+                column,
+                inherited: inherited(table, column, parts.relations, parts.columns),
+                separate_default: placement.default_is_separate(column, table),
+            })
+            .collect();
+        Written {
+            table,
+            parts,
+            columns,
+        }
+    }
+
+    fn create(&self) -> String {
+        let table = self.table;
+        let mut sql = format!(
+            "CREATE {}TABLE {}",
+            if table.unlogged { "UNLOGGED " } else { "" },
+            table.sql()
+        );
+        if let Some(of_type) = &table.of_type {
+            sql.push_str(&format!(" OF {of_type}"));
+        }
+        let items = self.items();
+        if !items.is_empty() {
+            sql.push_str(&format!(" (\n    {}\n)", items.join(",\n    ")));
+        } else if table.of_type.is_none() {
+            sql.push_str(" (\n)");
+        }
+        if !table.is_partition && !table.parents.is_empty() {
+            let parents: Vec<String> = table
+                .parents
+                .iter()
+                .filter_map(|&parent| self.parts.relations.any(parent))
+                .map(Relation::sql)
+                .collect();
+            sql.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
+        }
+        if let Some(key) = &table.partition_key {
+            sql.push_str(&format!("\nPARTITION BY {key}"));
+        }
+        sql.push_str(&using(table));
+        if let Some(list) = reloptions::with_list(&table.options, &table.toast_options) {
+            sql.push_str(&format!("\nWITH ({list})"));
+        }
+        sql.push_str(";\n");
+        sql
+    }
+
+    /// Columns and constraints between the parentheses.
+    fn items(&self) -> Vec<String> {
+        let table = self.table;
+        let typed = table.of_type.is_some();
+        let mut items = Vec::new();
+        for written in &self.columns {
+            let column = written.column;
+            if column.is_written(table) {
+                let default = written.default_clause(table);
+                let not_null =
+                    self.parts
+                        .checks
+                        .not_null_clause(table, column, written.inherited.not_null);
+                if !typed || default.is_some() || not_null.is_some() {
+                    items.push(columns::definition(
+                        column,
+                        typed,
+                        default,
+                        not_null.as_deref(),
+                    ));
+                }
+            } else if let Some(item) = self.parts.checks.not_null_constraint(table, column) {
+                items.push(item);
+            }
+        }
+        items.extend(self.parts.checks.inline(table).map(checks::Check::item));
+        items
+    }
+
+    /// The ALTERs that follow the definition.
+    fn afterwards(&self) -> String {
+        let table = self.table;
+        let mut sql = String::new();
+        for written in &self.columns {
+            sql.push_str(&written.inherited_changes(table, self.parts.checks.name_not_null()));
+            sql.push_str(&columns::alterations(table, written.column));
+        }
+        let alter = table.alter_only();
+        match table.replica_identity.as_str() {
+            "n" => sql.push_str(&format!("{alter} REPLICA IDENTITY NOTHING;\n")),
+            "f" => sql.push_str(&format!("{alter} REPLICA IDENTITY FULL;\n")),
+            _ => {}
+        }
+        if table.force_row_security {
+            sql.push_str(&format!("{alter} FORCE ROW LEVEL SECURITY;\n"));
+        }
+        sql
+    }
+
+    /// The parts that come with the table: row type, inline defaults and constraints.
+    fn created(&self) -> Vec<ObjectId> {
+        let table = self.table;
+        let mut objects = vec![ObjectId::new(class::PG_TYPE, table.row_type)];
+        for written in &self.columns {
+            if let Some(default) = &written.column.default
+                && !written.separate_default
+            {
+                objects.push(defaults::object(default.oid));
+            }
+            objects.extend(self.parts.checks.created_with(table, written.column));
+        }
+        objects.extend(
+            self.parts
+                .checks
+                .inline(table)
+                .map(|c| checks::object(c.oid)),
+        );
+        objects
+    }
+}
+
+impl WrittenColumn<'_> {
+    /// The expression in the column's definition. A child without a default says so where its
+    /// parent has one; one that is generated just as its parent's says nothing.
+    fn default_clause(&self, table: &Relation) -> Option<&str> {
+        let own = self.column.default.as_ref().map(|d| d.sql.as_str());
+        match own {
+            Some(_) if self.separate_default => None,
+            Some(_) if self.is_generated_as_parent(table) => None,
+            Some(sql) => Some(sql),
+            None => (self.inherited.default && !table.is_partition).then_some("NULL"),
+        }
+    }
+
+    fn is_generated_as_parent(&self, table: &Relation) -> bool {
+        self.column.generated.is_some() && self.inherited.generation && !table.is_partition
+    }
+
+    /// What differs from the parent in a column that the definition doesn't write.
+    fn inherited_changes(&self, table: &Relation, name_not_null: bool) -> String {
+        if self.column.is_written(table) {
+            return String::new();
+        }
+        let mut sql = String::new();
+        if self.column.generated.is_none()
+            && let Some(default) = self.default_clause(table)
+        {
+            let set = defaults::set_default(table, &self.column.name, default);
+            sql.push_str(&format!("{set};\n"));
+        }
+        if !name_not_null && self.column.not_null && !self.inherited.not_null {
+            sql.push_str(&format!(
+                "{} ALTER COLUMN {} SET NOT NULL;\n",
+                table.alter_only(),
+                quote_ident(&self.column.name)
+            ));
+        }
+        sql
+    }
+}
+
+/// The access method, where it isn't what CREATE would take by itself.
+pub(super) fn using(relation: &Relation) -> String {
+    match &relation.access_method {
+        Some(method) if method != "heap" || relation.kind == RelationKind::Partitioned => {
+            format!("\nUSING {}", quote_ident(method))
+        }
+        _ => String::new(),
+    }
+}
+
+fn attach_entry(parent: &Relation, child: &Relation, bound: &str) -> Entry {
+    Entry {
+        create: format!(
+            "{} ATTACH PARTITION {} {bound};\n",
+            parent.alter_only(),
+            child.sql()
+        ),
+        drop: format!(
+            "ALTER TABLE {} DETACH PARTITION {};\n",
+            parent.sql(),
+            child.sql()
+        ),
+        ..Entry::new(
+            Kind::TableAttach,
+            Some(&child.name.schema),
+            &child.name.name,
+        )
+    }
+}
