@@ -18,7 +18,8 @@ impl ExtensionConfig {
     pub(super) async fn read(session: &Session) -> Result<Self> {
         let sql = "SELECT c.relation, c.condition \
                    FROM pg_catalog.pg_extension e, \
-                        pg_catalog.unnest(e.extconfig, e.extcondition) AS c(relation, condition)";
+                        ROWS FROM (pg_catalog.unnest(e.extconfig), \
+                                   pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
         let rows = session
             .query("reading extensions' configuration tables", sql, &[])
             .await?;

@@ -44,6 +44,8 @@ struct OwningColumn {
 pub(super) struct Sequences {
     by_oid: BTreeMap<u32, Sequence>,
     identities: HashMap<u32, Vec<u32>>,
+    /// Sequences can be unlogged, each for itself (15 and later).
+    have_persistence: bool,
 }
 
 impl Sequences {
@@ -51,7 +53,10 @@ impl Sequences {
         let rows = session
             .query("reading sequences", SEQUENCES_SQL, &[])
             .await?;
-        Ok(Sequences::new(rows.iter().map(from_row)))
+        Ok(Sequences {
+            have_persistence: session.version().major() >= 15,
+            ..Sequences::new(rows.iter().map(from_row))
+        })
     }
 
     fn new(sequences: impl IntoIterator<Item = Sequence>) -> Self {
@@ -90,7 +95,7 @@ impl Sequences {
                     relation.sql(),
                     sequence.properties(),
                 ));
-                if relation.unlogged != table.unlogged {
+                if self.have_persistence && relation.unlogged != table.unlogged {
                     sql.push_str(&persistence(relation));
                 }
             }
