@@ -77,8 +77,8 @@ fn query() -> String {
             "EXTENSION",
             "null",
             "o.extname",
-            "join pg_catalog.pg_available_extensions() a \
-             on a.name = o.extname and a.comment is distinct from c.description",
+            "left join pg_catalog.pg_available_extensions() a on a.name = o.extname \
+             where a.comment is distinct from c.description",
             "0",
         ),
         types(),

@@ -78,11 +78,21 @@ fn query(scope: &Scope) -> String {
             own(catalog)
         )
     });
-    // Large objects may be many, subscriptions can't be described by every user, and the label's
-    // object may be part of another.
+    let foreign_tables = format!(
+        "select 'foreign tables', {} from pg_catalog.pg_class o \
+         join pg_catalog.pg_namespace n on n.oid = o.relnamespace \
+         where o.relkind = 'f' and {} and {}",
+        described("pg_class"),
+        own("pg_class"),
+        scope.schemas("n.nspname")
+    );
+    // Large objects may be many, subscriptions and user mappings can't be described by every user,
+    // and the label's object may be part of another.
     let special = [
         "select 'large objects', pg_catalog.count(*) || ' large objects' \
          from pg_catalog.pg_largeobject_metadata having pg_catalog.count(*) > 0",
+        "select 'user mappings', 'user mapping for ' || m.usename || ' on server ' || m.srvname \
+         from pg_catalog.pg_user_mappings m",
         "select 'subscriptions', 'subscription ' || s.subname from pg_catalog.pg_subscription s \
          join pg_catalog.pg_database d on d.oid = s.subdbid \
          where d.datname = pg_catalog.current_database()",
@@ -91,6 +101,32 @@ fn query(scope: &Scope) -> String {
          from pg_catalog.pg_seclabel l",
     ]
     .map(str::to_owned);
-    let branches: Vec<String> = in_schemas.chain(in_database).chain(special).collect();
+    let branches: Vec<String> = in_schemas
+        .chain(in_database)
+        .chain([foreign_tables])
+        .chain(special)
+        .collect();
     format!("{} order by 1, 2", branches.join(" union all "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_catalog_is_asked_for_the_users_own_objects() {
+        let sql = query(&Scope::default());
+        let catalogs = IN_SCHEMAS
+            .map(|(catalog, ..)| catalog)
+            .into_iter()
+            .chain(IN_DATABASE.map(|(catalog, _)| catalog));
+        for catalog in catalogs {
+            assert!(
+                sql.contains(&format!(
+                    "part.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass"
+                )),
+                "{catalog}"
+            );
+        }
+    }
 }

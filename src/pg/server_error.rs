@@ -14,6 +14,8 @@ pub struct ServerError {
     pub detail: Option<String>,
     /// The server's own hint.
     pub hint: Option<String>,
+    /// Where a COPY stopped, such as "COPY orders, line 12, column total": never the value there.
+    pub context: Option<String>,
     /// The table the error is about, schema-qualified.
     pub table: Option<String>,
     /// The constraint the error is about.
@@ -30,7 +32,10 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (SQLSTATE {})", self.message, self.sqlstate)?;
-        for more in [&self.detail, &self.hint].into_iter().flatten() {
+        for more in [&self.context, &self.detail, &self.hint]
+            .into_iter()
+            .flatten()
+        {
             write!(f, "; {more}")?;
         }
         Ok(())

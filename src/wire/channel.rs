@@ -1,0 +1,197 @@
+//! A channel: a link with its read buffer, which keeps the messages that may come at any time
+//! (notices, parameter changes, notifications) away from whoever waits for an answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::link::Link;
+use super::message::{Header, Message, tag, take_string};
+use super::server_words::Fields;
+
+/// What one read asks for: fewer, larger reads are what makes the data plane cheap.
+const READ_BYTES: usize = 256 * 1024;
+
+/// While sending, answers are read so that neither side waits for the other to read; beyond this
+/// they stay in the socket.
+const UNREAD_ANSWERS_BYTES: usize = 16 * 1024 * 1024;
+
+/// A link and what arrived on it.
+pub(super) struct Channel {
+    pub(super) link: Link,
+    pub(super) buffer: BytesMut,
+    /// The server's settings as it last reported them.
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) warnings: Warnings,
+}
+
+impl Channel {
+    pub(super) fn new(link: Link) -> Channel {
+        Channel {
+            link,
+            buffer: BytesMut::new(),
+            parameters: BTreeMap::new(),
+            warnings: Warnings::default(),
+        }
+    }
+
+    /// Reads once; the end of the stream is an error.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        fill(&mut self.link, &mut self.buffer).await
+    }
+
+    /// The header of the next message, whose body may still be on its way.
+    pub(super) async fn header(&mut self) -> io::Result<Header> {
+        loop {
+            if let Some(header) = Header::read(&self.buffer)? {
+                return Ok(header);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// The header of the next message that answers something; see [`Channel::header`].
+    pub(super) async fn header_of_answer(&mut self) -> io::Result<Header> {
+        loop {
+            let header = self.header().await?;
+            if !comes_any_time(header.tag) {
+                return Ok(header);
+            }
+            while self.buffer.len() < header.total() {
+                self.fill().await?;
+            }
+            if let Some(message) = Message::take(&mut self.buffer, header.body)? {
+                self.keep(message)?;
+            }
+        }
+    }
+
+    /// The next message that answers something; its body has at most `largest` bytes.
+    pub(super) async fn receive(&mut self, largest: usize) -> io::Result<Message> {
+        loop {
+            let Some(message) = Message::take(&mut self.buffer, largest)? else {
+                self.fill().await?;
+                continue;
+            };
+            if !comes_any_time(message.tag) {
+                return Ok(message);
+            }
+            self.keep(message)?;
+        }
+    }
+
+    /// Takes in a message that may come at any time.
+    fn keep(&mut self, mut message: Message) -> io::Result<()> {
+        match message.tag {
+            tag::NOTICE => self.warnings.note(Fields::read(message.body)?),
+            tag::PARAMETER_STATUS => {
+                let name = take_string(&mut message.body)?;
+                let value = take_string(&mut message.body)?;
+                self.parameters.insert(name, value);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Throws away a message of which only the header needs to be here: it may be as large as a
+    /// row gets.
+    pub(super) async fn discard(&mut self, header: Header) -> io::Result<()> {
+        let mut left = header.total();
+        loop {
+            let now = left.min(self.buffer.len());
+            self.buffer.advance(now);
+            left -= now;
+            if left == 0 {
+                return Ok(());
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Writes all of `bytes`. Answers that come meanwhile are read, so that a server that is
+    /// itself stuck in writing goes on.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Channel { link, buffer, .. } = self;
+        let (mut reader, mut writer) = tokio::io::split(link);
+        let writing = send(&mut writer, bytes);
+        tokio::pin!(writing);
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut writing => return written,
+                read = fill(&mut reader, buffer), if buffer.len() < UNREAD_ANSWERS_BYTES => read?,
+            };
+        }
+    }
+
+    /// The error that the server sent before it hung up, if it is among what was read.
+    pub(super) async fn last_words(&mut self) -> Option<Fields> {
+        loop {
+            match self.receive(READ_BYTES).await {
+                Ok(message) if message.tag == tag::ERROR => return Fields::read(message.body).ok(),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Whether a server may send this kind of message at any time.
+fn comes_any_time(message: u8) -> bool {
+    matches!(
+        message,
+        tag::NOTICE | tag::NOTIFICATION | tag::PARAMETER_STATUS
+    )
+}
+
+/// Reads once into `buffer`; the end of the stream is an error. Nothing is lost when the future is
+/// dropped.
+pub(super) async fn fill(
+    reader: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<usize> {
+    if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
+        buffer.reserve(READ_BYTES);
+    }
+    match reader.read_buf(buffer).await? {
+        0 => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the server closed the connection",
+        )),
+        count => Ok(count),
+    }
+}
+
+/// Writes all of `bytes` and flushes.
+pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}
+
+/// The last warnings a server sent: a chatty one can't fill the memory.
+#[derive(Default)]
+pub(super) struct Warnings(VecDeque<String>);
+
+impl Warnings {
+    /// How many are kept until somebody takes them.
+    const KEPT: usize = 32;
+
+    /// Keeps a notice, if it is a warning.
+    pub(super) fn note(&mut self, notice: Fields) {
+        if notice.severity != "WARNING" {
+            return;
+        }
+        if self.0.len() == Warnings::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(notice.shown().to_string());
+    }
+
+    /// Hands the warnings over.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        self.0.drain(..).collect()
+    }
+}

@@ -1,0 +1,42 @@
+//! The settings every session starts with, whatever the server's, the database's or the role's
+//! defaults are (pg_dump does the same; source: bin/pg_dump/pg_dump.c, setup_connection).
+
+use crate::pg::{ServerVersion, quote_literal};
+
+use super::Conninfo;
+
+/// Name, value, and the first major version that has the setting.
+const SETTINGS: [(&str, &str, u32); 18] = [
+    ("search_path", "", 0),
+    ("standard_conforming_strings", "on", 0),
+    ("DateStyle", "ISO", 0),
+    ("IntervalStyle", "postgres", 0),
+    // Text renderings of one instant must be equal on both sides.
+    ("TimeZone", "UTC", 0),
+    ("extra_float_digits", "3", 0),
+    ("bytea_output", "hex", 0),
+    ("xmloption", "content", 0),
+    ("quote_all_identifiers", "off", 0),
+    // A long copy, or a worker that waits for its next step, is no reason to end the session.
+    ("statement_timeout", "0", 0),
+    ("lock_timeout", "0", 0),
+    ("idle_in_transaction_session_timeout", "0", 0),
+    ("idle_session_timeout", "0", 14),
+    ("transaction_timeout", "0", 17),
+    // Rows hidden by a policy would be rows lost: with off, hiding any is an error instead.
+    ("row_security", "off", 0),
+    ("synchronize_seqscans", "off", 0),
+    ("check_function_bodies", "off", 0),
+    ("default_tablespace", "", 0),
+];
+
+/// The statements that set a session up, for one round trip.
+pub(super) fn statements(version: ServerVersion, conninfo: &Conninfo) -> String {
+    let encoding = ("client_encoding", conninfo.client_encoding(), 0);
+    SETTINGS
+        .iter()
+        .chain([&encoding])
+        .filter(|(_, _, since)| version.major() >= *since)
+        .map(|(name, value, _)| format!("SET {name} = {};", quote_literal(value)))
+        .collect()
+}
