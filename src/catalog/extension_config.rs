@@ -19,7 +19,7 @@ impl ExtensionConfig {
         let sql = "SELECT c.relation, c.condition \
                    FROM pg_catalog.pg_extension e, \
                         ROWS FROM (pg_catalog.unnest(e.extconfig), \
-                        pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
+                                   pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
         let rows = session
             .query("reading extensions' configuration tables", sql, &[])
             .await?;
