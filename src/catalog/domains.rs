@@ -167,7 +167,9 @@ impl Domain {
             create.push_str(&format!(" COLLATE {collation}"));
         }
         if self.not_null {
-            if let Some(constraint) = &self.not_null_name {
+            // The server makes up the same name, whose mention would only tell versions apart.
+            let made_up = format!("{}_not_null", self.name.name);
+            if let Some(constraint) = self.not_null_name.as_ref().filter(|n| **n != made_up) {
                 create.push_str(&format!(" CONSTRAINT {}", quote_ident(constraint)));
             }
             create.push_str(" NOT NULL");
@@ -280,6 +282,15 @@ mod tests {
              CONSTRAINT \"d_nn\" NOT NULL DEFAULT 'x'::character varying\n\
              \tCONSTRAINT \"short\" CHECK ((length(VALUE) < 9));\n"
         );
+    }
+
+    #[test]
+    fn a_made_up_name_of_not_null_is_not_told() {
+        let domain = Domain {
+            not_null_name: Some("d_not_null".to_owned()),
+            ..domain()
+        };
+        assert!(domain.entry().create.contains("\"C\" NOT NULL DEFAULT"));
     }
 
     #[test]

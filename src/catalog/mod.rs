@@ -25,6 +25,7 @@ mod functions;
 mod grants;
 mod indexes;
 mod inheritance;
+mod parameter_acls;
 mod policies;
 mod relations;
 mod reloptions;
@@ -111,6 +112,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     // These two are about other entries.
     comments::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
+    parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
     dependencies.resolve(&mut out);
