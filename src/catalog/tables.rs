@@ -180,7 +180,11 @@ impl<'a> Written<'a> {
                         not_null.as_deref(),
                     ));
                 }
-            } else if let Some(item) = self.parts.checks.not_null_constraint(table, column) {
+            } else if let Some(item) =
+                self.parts
+                    .checks
+                    .not_null_constraint(table, column, self.parts.columns)
+            {
                 items.push(item);
             }
         }
