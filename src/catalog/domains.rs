@@ -11,6 +11,7 @@ use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
 use super::fragments::{quoted, stands_alone};
 use super::scope::Scope;
+use super::types::also_creates_type;
 
 /// Adds an entry for each of the user's domains, and one for each constraint that has to wait: one
 /// that rows needn't meet, and one whose function needs the domain itself. No other may wait: a
@@ -55,7 +56,7 @@ pub(super) async fn read(
             checks,
         };
         let id = out.add(object, domain.entry());
-        out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+        also_creates_type(out, id, row.get("typarray"));
         if let Some(oid) = row.get::<_, Option<u32>>("not_null_oid") {
             out.also_creates(id, constraint(oid));
         }
