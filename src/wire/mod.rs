@@ -1,20 +1,37 @@
 //! Connections: conninfo as libpq takes it, TLS, authentication; ordinary sessions for SQL on
 //! tokio-postgres, and raw connections of our own for the data plane.
 
+mod authenticate;
 mod cancel;
+mod certificate;
 mod channel;
+mod channel_binding;
 mod connect;
 mod conninfo;
+mod dial;
+mod endpoint;
+mod environment;
+mod handover;
+mod keyword_value;
 mod link;
 mod message;
+mod parameters;
+mod passfile;
 mod raw;
+mod secret;
 mod server_words;
 mod session;
 mod session_setup;
+mod startup;
+mod tls;
+mod tls_settings;
+mod uri;
 
 pub use cancel::CancelHandle;
-pub use conninfo::{Conninfo, Environment};
+pub use conninfo::Conninfo;
+pub use environment::Environment;
 pub(crate) use message::{Header, tag};
 pub use raw::{RawConnection, Statement, TransactionStatus};
 pub(crate) use raw::{ReadSide, WriteSide};
+pub use secret::Secret;
 pub use session::Session;

@@ -58,13 +58,14 @@ pub struct Statement {
 impl RawConnection {
     /// Connects, tries every host in turn, and sets the session up as [`super::Session`] does.
     pub async fn connect(conninfo: &Conninfo) -> Result<RawConnection> {
-        let mut connection = RawConnection::over(establish(conninfo).await?);
+        let mut connection = establish(conninfo).await?;
         let setup = session_setup::statements(connection.version, conninfo);
         connection.execute("setting the session up", &setup).await?;
         Ok(connection)
     }
 
-    fn over(established: Established) -> RawConnection {
+    /// A connection over a session that is ready for queries.
+    pub(super) fn over(established: Established) -> RawConnection {
         RawConnection {
             channel: established.channel,
             version: established.version,
@@ -247,7 +248,7 @@ impl RawConnection {
     }
 
     /// The error for a link that broke.
-    pub(crate) fn lost(&self, doing: &str, error: io::Error) -> Error {
+    fn lost(&self, doing: &str, error: io::Error) -> Error {
         lost(&self.peer, doing, error)
     }
 }
@@ -394,7 +395,8 @@ impl WriteSide<'_> {
     }
 }
 
-fn lost(peer: &str, doing: &str, error: io::Error) -> Error {
+/// The error for a link that broke.
+pub(super) fn lost(peer: &str, doing: &str, error: io::Error) -> Error {
     Error::step(doing)
         .because(format!("the connection to {peer} is lost: {error}"))
         .hint("check that the server is up, then run the same command again")

@@ -1,49 +1,204 @@
 //! An ordinary session for SQL: catalog reads, the ledger, preflight.
 
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::error::Result;
-use crate::pg::ServerVersion;
+use tokio::task::JoinHandle;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Connection, Row};
+
+use crate::error::{Error, Kind, Result};
+use crate::pg::{ServerError, ServerVersion};
 
 use super::Conninfo;
+use super::cancel::CancelHandle;
+use super::channel::Warnings;
+use super::connect::Established;
+use super::handover::{Handover, hand_over};
+use super::raw::{RawConnection, lost};
+use super::server_words::Fields;
+
+/// How long a server gets to close its side.
+const GOODBYE_TIME: Duration = Duration::from_secs(5);
 
 /// A session on tokio-postgres. Its timeouts are off and its search_path is empty.
-pub struct Session {}
+pub struct Session {
+    client: Client,
+    connection: ConnectionTask,
+    said: Arc<Mutex<Said>>,
+    parameters: BTreeMap<String, String>,
+    version: ServerVersion,
+    process_id: i32,
+    cancel: CancelHandle,
+    peer: String,
+}
+
+/// What the server said unasked.
+#[derive(Default)]
+struct Said {
+    warnings: Warnings,
+    /// Why it ended the session, if it did.
+    last_words: Option<ServerError>,
+}
+
+/// The task that drives the connection; it ends with the session.
+struct ConnectionTask(JoinHandle<()>);
 
 impl Session {
     /// Connects, tries every host in turn, and sets the session up.
-    pub async fn connect(_conninfo: &Conninfo) -> Result<Session> {
-        unimplemented!()
+    pub async fn connect(conninfo: &Conninfo) -> Result<Session> {
+        let Established {
+            mut channel,
+            version,
+            process_id,
+            cancel,
+            peer,
+        } = RawConnection::connect(conninfo).await?.into_established();
+        let parameters = channel.parameters.clone();
+        let said = Arc::new(Mutex::new(Said {
+            warnings: std::mem::take(&mut channel.warnings),
+            last_words: None,
+        }));
+        let handed = hand_over(channel, process_id, cancel.secret_key()).await;
+        let (client, connection) = handed.map_err(|error| {
+            Error::new(Kind::Connect, format!("connecting to {peer}")).because(error.to_string())
+        })?;
+        Ok(Session {
+            client,
+            connection: ConnectionTask(tokio::spawn(converse(connection, said.clone()))),
+            said,
+            parameters,
+            version,
+            process_id,
+            cancel,
+            peer,
+        })
     }
 
     /// The server's version.
     pub fn version(&self) -> ServerVersion {
-        unimplemented!()
+        self.version
+    }
+
+    /// The backend's process id, as in pg_stat_activity.
+    pub fn process_id(&self) -> i32 {
+        self.process_id
+    }
+
+    /// A setting that the server reported when the session started: "server_encoding".
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// What cancels the statement that runs here, from elsewhere.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// The last warnings of the server; a bounded number is kept.
+    pub fn take_warnings(&self) -> Vec<String> {
+        locked(&self.said).warnings.take()
     }
 
     /// Runs a query; `doing` names the purpose in an error.
     pub async fn query(
         &self,
-        _doing: &str,
-        _sql: &str,
-        _params: &[&(dyn ToSql + Sync)],
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        unimplemented!()
+        let rows = self.client.query(sql, params).await;
+        rows.map_err(|error| self.failed(doing, error))
     }
 
     /// Runs a query that yields exactly one row.
     pub async fn query_one(
         &self,
-        _doing: &str,
-        _sql: &str,
-        _params: &[&(dyn ToSql + Sync)],
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
-        unimplemented!()
+        let row = self.client.query_one(sql, params).await;
+        row.map_err(|error| self.failed(doing, error))
+    }
+
+    /// Runs a query that yields one row or none.
+    pub async fn query_opt(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>> {
+        let row = self.client.query_opt(sql, params).await;
+        row.map_err(|error| self.failed(doing, error))
     }
 
     /// Runs statements, separated by `;`, over the simple protocol.
-    pub async fn execute(&self, _doing: &str, _sql: &str) -> Result<()> {
-        unimplemented!()
+    pub async fn execute(&self, doing: &str, sql: &str) -> Result<()> {
+        let done = self.client.batch_execute(sql).await;
+        done.map_err(|error| self.failed(doing, error))
     }
+
+    /// Says good-bye and waits until the connection is closed.
+    pub async fn close(self) {
+        let Session {
+            client,
+            mut connection,
+            ..
+        } = self;
+        // The task says good-bye once nobody can ask it for more. A server that doesn't listen any
+        // more isn't waited for: the task is ended with its handle.
+        drop(client);
+        let _ended = tokio::time::timeout(GOODBYE_TIME, &mut connection.0).await;
+    }
+
+    fn failed(&self, doing: &str, error: tokio_postgres::Error) -> Error {
+        if let Some(words) = error.as_db_error() {
+            return Error::step(doing).server(Fields::of(words).shown());
+        }
+        if !error.is_closed() {
+            // A value's conversion, or a result of another shape: both speak of types only.
+            return Error::step(doing).because(match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            });
+        }
+        match &locked(&self.said).last_words {
+            Some(words) => Error::step(doing).server(words.clone()),
+            None => lost(
+                &self.peer,
+                doing,
+                std::io::ErrorKind::ConnectionAborted.into(),
+            ),
+        }
+    }
+}
+
+impl Drop for ConnectionTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Drives the connection until its client is gone or the server is.
+async fn converse(mut connection: Connection<Handover, NoTlsStream>, said: Arc<Mutex<Said>>) {
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        match message {
+            Ok(AsyncMessage::Notice(notice)) => locked(&said).warnings.note(Fields::of(&notice)),
+            Ok(_) => {}
+            Err(error) => {
+                let words = error.as_db_error().map(|words| Fields::of(words).shown());
+                locked(&said).last_words = words;
+                return;
+            }
+        }
+    }
+}
+
+/// What a panicking holder left is still whole: each change is one assignment.
+fn locked(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
