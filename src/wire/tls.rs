@@ -266,7 +266,10 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check this machine's clock"),
         CertificateError::Other(why) => failed
             .because(format!("the server's certificate is refused: {why}"))
-            .hint("list the certificate itself in the file that sslrootcert=FILE names"),
+            .hint(
+                "give the server an X.509 version 3 certificate, or list its own in \
+                 sslrootcert=FILE and let it speak TLS 1.3",
+            ),
         _ => failed
             .because(format!("the server's certificate is refused: {tls}"))
             .hint("list the certificate itself in the file that sslrootcert=FILE names"),
