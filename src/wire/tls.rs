@@ -250,7 +250,8 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check that the server speaks TLS 1.2 or later, and sslcert if it wants one");
     };
     match reason {
-        CertificateError::UnknownIssuer => failed
+        // A bad signature: an authority of that name is listed, but it is not the one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => failed
             .because("the server's certificate is issued by nobody who is trusted")
             .hint("give the provider's CA bundle, or the server's own certificate, with sslrootcert=FILE"),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
