@@ -81,8 +81,7 @@ pub(super) enum ChannelBinding {
 impl Conninfo {
     /// Parses a URI or keyword/value string and completes it from `environment`.
     pub fn parse(text: &str, environment: &Environment) -> Result<Conninfo> {
-        let text = text.trim();
-        let settings = match uri::without_scheme(text) {
+        let settings = match uri::without_scheme(text.trim()) {
             Some(rest) => uri::parse(rest)?,
             None => keyword_value::parse(text)?,
         };
