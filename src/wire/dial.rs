@@ -79,6 +79,23 @@ impl Failure {
     }
 }
 
+impl Route {
+    /// The endpoint with its address fixed: a name may stand for several servers.
+    pub(super) fn fixed_endpoint(&self) -> Endpoint {
+        let place = match (&self.endpoint.place, &self.address) {
+            (Place::Host { name, .. }, Address::Tcp(address)) => Place::Host {
+                name: name.clone(),
+                address: Some(address.ip()),
+            },
+            (place, _) => place.clone(),
+        };
+        Endpoint {
+            place,
+            port: self.endpoint.port,
+        }
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.address, &self.endpoint.place) {

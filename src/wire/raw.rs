@@ -122,6 +122,13 @@ impl RawConnection {
         self.channel.link.is_encrypted()
     }
 
+    /// What leads to this very server again, of the several that a list of hosts or one name may
+    /// stand for: an exported snapshot is known to one server only. After a failover, it is the
+    /// original that leads on.
+    pub fn same_server(&self) -> Conninfo {
+        self.cancel.same_server()
+    }
+
     /// What cancels the statement that runs here, from elsewhere.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()

@@ -250,7 +250,8 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check that the server speaks TLS 1.2 or later, and sslcert if it wants one");
     };
     match reason {
-        CertificateError::UnknownIssuer => failed
+        // A bad signature: an authority of that name is listed, but it is not the one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => failed
             .because("the server's certificate is issued by nobody who is trusted")
             .hint("give the provider's CA bundle, or the server's own certificate, with sslrootcert=FILE"),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -266,7 +267,10 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check this machine's clock"),
         CertificateError::Other(why) => failed
             .because(format!("the server's certificate is refused: {why}"))
-            .hint("list the certificate itself in the file that sslrootcert=FILE names"),
+            .hint(
+                "give the server an X.509 version 3 certificate, or list its own in \
+                 sslrootcert=FILE and let it speak TLS 1.3",
+            ),
         _ => failed
             .because(format!("the server's certificate is refused: {tls}"))
             .hint("list the certificate itself in the file that sslrootcert=FILE names"),
