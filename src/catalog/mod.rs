@@ -25,6 +25,7 @@ mod functions;
 mod grants;
 mod indexes;
 mod inheritance;
+mod parameter_acls;
 mod policies;
 mod relations;
 mod reloptions;
@@ -106,12 +107,13 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     database::read(session, &database, &mut out).await?;
     let roles = roles::read(session, &mut out).await?;
     let extensions = extensions::read(session, scope, &mut out).await?;
-    read_code(session, scope, &mut out).await?;
+    read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
     // These two are about other entries.
     comments::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
+    parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
     dependencies.resolve(&mut out);
@@ -137,11 +139,16 @@ fn circle(titles: Vec<String>) -> Unsupported {
 }
 
 /// Schemas, and the types and routines in them.
-async fn read_code(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+async fn read_code(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
     schemas::read(session, scope, out).await?;
     collations::read(session, scope, out).await?;
     types::read(session, scope, out).await?;
-    domains::read(session, scope, out).await?;
+    domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
     aggregates::read(session, scope, out).await
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident, quote_literal};
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
@@ -62,10 +62,18 @@ impl Named {
 }
 
 /// Adds a type's entry, which also creates its array type.
-fn add(out: &mut Builder, row: &tokio_postgres::Row, entry: Entry) -> crate::toc::EntryId {
+fn add(out: &mut Builder, row: &tokio_postgres::Row, entry: Entry) -> EntryId {
     let id = out.add(ObjectId::new(class::PG_TYPE, row.get("oid")), entry);
-    out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+    also_creates_type(out, id, row.get("typarray"));
     id
+}
+
+/// Says that the entry `id` also creates the type `oid`, where there is one: a domain from before
+/// 11 has no array type.
+pub(super) fn also_creates_type(out: &mut Builder, id: EntryId, oid: u32) {
+    if oid != 0 {
+        out.also_creates(id, ObjectId::new(class::PG_TYPE, oid));
+    }
 }
 
 async fn read_enums(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
@@ -221,10 +229,7 @@ async fn read_ranges(session: &Session, scope: &Scope, out: &mut Builder) -> Res
         };
         let id = add(out, &row, named.entry(&range.definition()));
         for column in ["multirange_oid", "multirange_array"] {
-            let oid: u32 = row.get(column);
-            if oid != 0 {
-                out.also_creates(id, ObjectId::new(class::PG_TYPE, oid));
-            }
+            also_creates_type(out, id, row.get(column));
         }
         for constructor in row.get::<_, Vec<u32>>("constructors") {
             out.also_creates(id, ObjectId::new(class::PG_PROC, constructor));
