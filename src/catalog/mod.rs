@@ -25,7 +25,9 @@ mod functions;
 mod grants;
 mod indexes;
 mod inheritance;
+mod lacking;
 mod parameter_acls;
+mod pattern;
 mod policies;
 mod relations;
 mod reloptions;
@@ -59,6 +61,7 @@ use sequences::Sequences;
 
 pub use database::{DatabaseFacts, database_facts};
 pub use extensions::ExtensionFacts;
+pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
 
@@ -116,8 +119,10 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
-    dependencies.resolve(&mut out);
-    let sorted = toc::in_restoring_order(out.entries);
+    let lacking = dependencies.resolve(&mut out);
+    let (entries, lacking) = lacking::without(out.entries, lacking);
+    out.left_out.extend(lacking);
+    let sorted = toc::in_restoring_order(entries);
     let mut unsupported = out.unsupported;
     unsupported.extend(sorted.loops.into_iter().map(circle));
     Ok(Reading {
@@ -160,7 +165,7 @@ async fn read_relations(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let relations = Relations::read(session, scope, out).await?;
+    let relations = Relations::read(session, scope, dependencies, out).await?;
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;
