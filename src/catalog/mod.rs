@@ -27,7 +27,9 @@ mod indexes;
 mod inheritance;
 mod key_bounds;
 mod locks;
+mod lacking;
 mod parameter_acls;
+mod pattern;
 mod policies;
 mod relations;
 mod reloptions;
@@ -63,6 +65,7 @@ use sequences::Sequences;
 pub use database::{DatabaseFacts, database_facts};
 pub use extensions::ExtensionFacts;
 pub use locks::lock_tables;
+pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
 pub use target::target_facts;
@@ -121,8 +124,10 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
-    dependencies.resolve(&mut out);
-    let sorted = toc::in_restoring_order(out.entries);
+    let lacking = dependencies.resolve(&mut out);
+    let (entries, lacking) = lacking::without(out.entries, lacking);
+    out.left_out.extend(lacking);
+    let sorted = toc::in_restoring_order(entries);
     let mut unsupported = out.unsupported;
     unsupported.extend(sorted.loops.into_iter().map(circle));
     Ok(Reading {
@@ -165,7 +170,7 @@ async fn read_relations(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let relations = Relations::read(session, scope, out).await?;
+    let relations = Relations::read(session, scope, dependencies, out).await?;
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;

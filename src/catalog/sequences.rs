@@ -167,7 +167,7 @@ pub(super) async fn read(
     }
     let valued: Vec<&Relation> = own_sequences(relations)
         .chain(config.iter().filter_map(|&oid| relations.any(oid)))
-        .filter(|relation| relation.kind == RelationKind::Sequence)
+        .filter(|relation| relation.selected && relation.kind == RelationKind::Sequence)
         .collect();
     for batch in valued.chunks(VALUES_PER_QUERY) {
         for row in &read_values(session, batch).await? {
