@@ -98,8 +98,9 @@ pub struct LeftOut {
     pub why: String,
 }
 
-/// Reads the database that `session` is connected to. The session's search_path is empty, and it
-/// holds the snapshot and the locks under which the reading shall be consistent.
+/// Reads the database that `session` is connected to. The session's search_path is empty, and it is
+/// in a transaction: the one that holds the snapshot and the locks under which the reading shall be
+/// consistent.
 pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let dependencies = Dependencies::read(session).await?;
     let mut out = Builder::new(dependencies.extension_members());

@@ -15,7 +15,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::tables::Parts;
 
 /// How many sequences are asked for their value in one query.
-const VALUES_PER_QUERY: usize = 500;
+const VALUES_PER_QUERY: usize = 200;
 
 /// A sequence's properties.
 #[derive(Debug, Clone)]
@@ -170,16 +170,28 @@ pub(super) async fn read(
         .filter(|relation| relation.kind == RelationKind::Sequence)
         .collect();
     for batch in valued.chunks(VALUES_PER_QUERY) {
-        let rows = session
-            .query("reading sequence values", &values_sql(batch), &[])
-            .await?;
-        for row in &rows {
+        for row in &read_values(session, batch).await? {
             if let Some(relation) = relations.any(row.get(0)) {
                 add_value(relation, row.get(1), row.get(2), out);
             }
         }
     }
     Ok(())
+}
+
+/// Reading a sequence locks it to the transaction's end, and there are only so many locks: those
+/// taken after a savepoint go when it is rolled back to.
+async fn read_values(session: &Session, batch: &[&Relation]) -> Result<Vec<Row>> {
+    let doing = "reading sequence values";
+    session.execute(doing, "SAVEPOINT sequence_values").await?;
+    let rows = session.query(doing, &values_sql(batch), &[]).await?;
+    session
+        .execute(
+            doing,
+            "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values",
+        )
+        .await?;
+    Ok(rows)
 }
 
 fn own_sequences(relations: &Relations) -> impl Iterator<Item = &Relation> {

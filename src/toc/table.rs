@@ -9,7 +9,8 @@ use crate::pg::{QualifiedName, RowFormat};
 pub struct TableData {
     /// The table.
     pub relation: QualifiedName,
-    /// The columns that travel, in the source's order, unquoted; generated ones don't.
+    /// The columns that travel, in the source's order, unquoted; generated ones don't. Where none
+    /// is left, COPY takes no list at all and still carries as many rows as there are.
     pub columns: Vec<String>,
     /// The format the rows travel in.
     pub format: RowFormat,
@@ -23,7 +24,8 @@ pub struct TableData {
     pub unlogged: bool,
     /// Whether ctid ranges make sense: a table of the heap access method.
     pub heap: bool,
-    /// Only the rows that meet this condition travel (an extension's configuration table).
+    /// Only the rows that meet this condition travel (an extension's configuration table). It is
+    /// the end of a SELECT from the table: `WHERE …`.
     pub condition: Option<String>,
 }
 
