@@ -18,6 +18,8 @@ mod message;
 mod parameters;
 mod passfile;
 mod raw;
+#[cfg(test)]
+mod scripted;
 mod secret;
 mod server_words;
 mod session;
