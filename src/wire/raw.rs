@@ -23,8 +23,6 @@ use super::message::{self, tag, take_string};
 use super::server_words::Fields;
 use super::{Conninfo, session_setup};
 
-pub(crate) use copying::{ReadSide, WriteSide};
-
 /// What a message from the server may hold, CopyData aside: a row of text.
 const LARGEST_ANSWER_BYTES: usize = 1 << 30;
 
@@ -139,6 +137,11 @@ impl RawConnection {
         self.transaction
     }
 
+    /// Whether it can only be closed: the link broke, or an exchange was left in the middle.
+    pub fn is_broken(&self) -> bool {
+        self.broken || !self.owed.is_empty()
+    }
+
     /// The last warnings of the server; a bounded number is kept.
     pub fn take_warnings(&mut self) -> Vec<String> {
         self.channel.warnings.take()
@@ -219,7 +222,7 @@ impl RawConnection {
 
     /// Sends Queries on a connection that owes nothing.
     async fn start(&mut self, doing: &str, queries: &[&str]) -> Result<()> {
-        if self.broken || !self.owed.is_empty() {
+        if self.is_broken() {
             return Err(Error::step(doing)
                 .because(format!(
                     "the connection to {} was lost, or left in the middle of an exchange",

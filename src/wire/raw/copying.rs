@@ -1,13 +1,10 @@
 //! COPY's side of a raw connection: whoever moves the data drives the frames itself.
 
 use bytes::BytesMut;
-use tokio::io::{ReadHalf, WriteHalf};
 
 use crate::error::{Error, Result};
 
-use super::{RawConnection, lost};
-use crate::wire::channel;
-use crate::wire::link::Link;
+use super::RawConnection;
 use crate::wire::message::{Header, tag};
 
 impl RawConnection {
@@ -43,26 +40,14 @@ impl RawConnection {
         }
     }
 
-    /// The next message's header; its body may still be on its way. Nothing is taken.
+    /// The header of the next message that answers something; its body may still be on its way.
+    /// Notices and the like in front of it are taken in, it isn't. Dropping the future loses
+    /// nothing.
     pub(crate) async fn read_message_header(&mut self) -> Result<Header> {
-        match self.channel.header().await {
+        match self.channel.header_of_answer().await {
             Ok(header) => Ok(header),
             Err(error) => Err(self.lost("reading from the server", error)),
         }
-    }
-
-    /// Both directions at once, for one function to use side by side.
-    pub(crate) fn split(&mut self) -> (ReadSide<'_>, WriteSide<'_>) {
-        let RawConnection { channel, peer, .. } = self;
-        let (reader, writer) = tokio::io::split(&mut channel.link);
-        (
-            ReadSide {
-                reader,
-                buffer: &mut channel.buffer,
-                peer,
-            },
-            WriteSide { writer, peer },
-        )
     }
 
     async fn start_copy(&mut self, doing: &str, sql: &str, wanted: u8) -> Result<()> {
@@ -79,42 +64,5 @@ impl RawConnection {
             Ok(()) => Ok(()),
             Err(error) => Err(self.lost(doing, error)),
         }
-    }
-}
-
-/// The reading half of a connection.
-pub(crate) struct ReadSide<'a> {
-    reader: ReadHalf<&'a mut Link>,
-    buffer: &'a mut BytesMut,
-    peer: &'a str,
-}
-
-impl ReadSide<'_> {
-    /// What was read and not yet looked at.
-    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer
-    }
-
-    /// Reads once into the buffer; the end of the stream is an error. Dropping the future loses
-    /// nothing.
-    pub(crate) async fn fill(&mut self) -> Result<usize> {
-        channel::fill(&mut self.reader, self.buffer)
-            .await
-            .map_err(|error| lost(self.peer, "reading from the server", error))
-    }
-}
-
-/// The writing half of a connection.
-pub(crate) struct WriteSide<'a> {
-    writer: WriteHalf<&'a mut Link>,
-    peer: &'a str,
-}
-
-impl WriteSide<'_> {
-    /// Sends all of `frames` and flushes. Dropping the future may leave a part sent.
-    pub(crate) async fn send(&mut self, frames: &[u8]) -> Result<()> {
-        channel::send(&mut self.writer, frames)
-            .await
-            .map_err(|error| lost(self.peer, "sending to the server", error))
     }
 }
