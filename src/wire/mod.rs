@@ -34,6 +34,4 @@ pub use conninfo::Conninfo;
 pub use environment::Environment;
 pub(crate) use message::{Header, tag};
 pub use raw::{RawConnection, Statement, TransactionStatus};
-pub(crate) use raw::{ReadSide, WriteSide};
-pub use secret::Secret;
 pub use session::Session;
