@@ -28,6 +28,7 @@ mod inheritance;
 mod key_bounds;
 mod locks;
 mod lacking;
+mod operator_schemas;
 mod parameter_acls;
 mod pattern;
 mod policies;
@@ -119,6 +120,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
+    operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
     // These two are about other entries.
     comments::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
