@@ -116,16 +116,6 @@ pub(super) fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// 128 random bits in letters that no quoting changes.
-pub(super) fn random_password() -> Result<String> {
-    let mut bytes = [0; 16];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|_| Error::step("making a password").because("there is no randomness"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Our effective user id, told by whom a file belongs to that we make: the standard library has
 /// no call for it.
 #[cfg(unix)]

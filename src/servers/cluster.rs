@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::wire::{Conninfo, Environment, Session};
 
-use super::account::{Account, random_password};
+use super::account::Account;
 use super::certificates::Certificates;
 use super::installation::Installation;
 use super::leftovers::{self, Alive};
+use super::login::{Login, random_password, uri_escaped};
 use super::rds_like;
 use super::server::Server;
 use super::sources::Sources;
@@ -54,12 +55,6 @@ pub struct Cluster {
     superuser: Login,
     kept: bool,
     _alive: Alive,
-}
-
-#[derive(Debug, Clone)]
-struct Login {
-    name: String,
-    password: String,
 }
 
 impl Cluster {
@@ -327,23 +322,6 @@ impl Drop for Cluster {
     }
 }
 
-impl Login {
-    fn new(name: &str, password: &str) -> Login {
-        Login {
-            name: name.to_owned(),
-            password: password.to_owned(),
-        }
-    }
-
-    fn uri_part(&self) -> String {
-        format!(
-            "{}:{}",
-            uri_escaped(&self.name),
-            uri_escaped(&self.password)
-        )
-    }
-}
-
 async fn off_the_async_threads<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -388,27 +366,4 @@ fn free_port() -> Result<u16> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| Error::step("choosing a free port").io(error))
-}
-
-/// Percent-encodes what isn't plain in every part of a URI.
-fn uri_escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_a_uri_are_percent_encoded() {
-        assert_eq!(uri_escaped("a b@c:é"), "a%20b%40c%3A%C3%A9");
-    }
 }

@@ -1,12 +1,13 @@
 //! The demo's databases: WebStream's three, made by the SQL in fixtures/, the same every time.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::pg::{quote_ident, quote_literal};
 
-use super::account::random_password;
 use super::cluster::Cluster;
+use super::login::random_password;
 
 /// The databases. Each belongs to a login role of the same name.
 pub const DEMO_DATABASES: [&str; 3] = ["webstream_iam", "webstream_metrics", "webstream_activity"];
@@ -66,12 +67,18 @@ impl FromStr for DemoSize {
 }
 
 /// A login role of the demo, and its password.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DemoLogin {
     /// The role, which owns the database of the same name.
     pub role: &'static str,
     /// Its password on this cluster.
     pub password: String,
+}
+
+impl fmt::Debug for DemoLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DemoLogin({})", self.role)
+    }
 }
 
 /// Makes the demo's roles and databases on a fresh cluster and fills them, all at once.

@@ -7,9 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-use super::account::{Account, random_password, run};
+use super::account::{Account, run};
 use super::fetch::make_folder;
 use super::installation::Installation;
+use super::login::random_password;
 
 /// Grows when a template's content changes: other versions of this program share the cache.
 const LAYOUT: u32 = 2;
