@@ -171,6 +171,21 @@ async fn a_cluster_speaks_the_encoding_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_kept_cluster_stays_until_its_goodbye_is_said() {
+    let cluster = kit::bundled(15).await;
+    let (port, home) = (cluster.port(), home_of(&cluster));
+    let goodbye = cluster.keep().unwrap();
+    drop(kit::bundled(15).await);
+    assert!(
+        listens(port),
+        "neither its drop nor the next one's start ends it"
+    );
+    let mut shell = Command::new("sh");
+    assert!(shell.args(["-c", &goodbye]).status().unwrap().success());
+    assert!(!listens(port) && !home.exists());
+}
+
+#[tokio::test]
 async fn a_server_whose_postmaster_was_killed_is_cleared_away_too() {
     let cluster = kit::bundled(15).await;
     let home = home_of(&cluster);
