@@ -215,10 +215,17 @@ fn from_row(row: &Row) -> Column {
         statistics: row
             .get::<_, Option<i32>>("statistics")
             .filter(|&target| target >= 0),
-        options: row
-            .get::<_, Option<Vec<String>>>("attoptions")
-            .unwrap_or_default(),
+        options: users_options(row.get("attoptions")),
     }
+}
+
+/// What ALTER COLUMN … SET was told. The minor releases of November 2026 keep a version of the
+/// column's definition among the options: the server's own, and refused by any release before
+/// them, so pg_dump doesn't show it either (seen in 15.20).
+fn users_options(options: Option<Vec<String>>) -> Vec<String> {
+    let mut options = options.unwrap_or_default();
+    options.retain(|option| !option.starts_with("pg_attver="));
+    options
 }
 
 fn storage_name(code: &str) -> Option<&'static str> {
@@ -275,6 +282,13 @@ mod tests {
             definition(&column("t", "integer"), true, Some("1"), None),
             "\"t\" WITH OPTIONS DEFAULT 1"
         );
+    }
+
+    #[test]
+    fn the_servers_own_column_option_is_not_the_users() {
+        let stored = ["pg_attver=31235040", "n_distinct=5"].map(str::to_owned);
+        assert_eq!(users_options(Some(stored.into())), ["n_distinct=5"]);
+        assert!(users_options(None).is_empty());
     }
 
     #[test]
