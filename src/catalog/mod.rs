@@ -29,6 +29,7 @@ mod lacking;
 mod parameter_acls;
 mod pattern;
 mod policies;
+mod ranges;
 mod relations;
 mod reloptions;
 mod roles;
@@ -156,6 +157,7 @@ async fn read_code(
     schemas::read(session, scope, out).await?;
     collations::read(session, scope, out).await?;
     types::read(session, scope, out).await?;
+    ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
     aggregates::read(session, scope, out).await
