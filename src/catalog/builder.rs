@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::pg::{Oid, QualifiedName};
 use crate::toc::{Entry, EntryId};
 
+use super::view_loops::StandIns;
 use super::{LeftOut, Unsupported};
 
 /// An object as pg_depend names it, its columns included.
@@ -41,6 +42,8 @@ pub(super) struct Builder {
     pub(super) extension_members: HashSet<ObjectId>,
     /// Relations that were asked to be left behind.
     pub(super) excluded: HashMap<ObjectId, QualifiedName>,
+    /// Views without their queries, for circles that go through one.
+    pub(super) stand_ins: StandIns,
 }
 
 impl Builder {

@@ -215,18 +215,18 @@ fn from_row(row: &Row) -> Column {
         statistics: row
             .get::<_, Option<i32>>("statistics")
             .filter(|&target| target >= 0),
-        options: row
-            .get::<_, Option<Vec<String>>>("attoptions")
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|option| !option.starts_with(SERVERS_OWN))
-            .collect(),
+        options: users_options(row.get("attoptions")),
     }
 }
 
-/// Minor releases of November 2026 note a column's version among its options; nobody may set it,
-/// and pg_dump leaves it out.
-const SERVERS_OWN: &str = "pg_attver=";
+/// What ALTER COLUMN … SET was told. The minor releases of November 2026 keep a version of the
+/// column's definition among the options: the server's own, and refused by any release before
+/// them, so pg_dump doesn't show it either (seen in 15.20).
+fn users_options(options: Option<Vec<String>>) -> Vec<String> {
+    let mut options = options.unwrap_or_default();
+    options.retain(|option| !option.starts_with("pg_attver="));
+    options
+}
 
 fn storage_name(code: &str) -> Option<&'static str> {
     Some(match code {
@@ -282,6 +282,13 @@ mod tests {
             definition(&column("t", "integer"), true, Some("1"), None),
             "\"t\" WITH OPTIONS DEFAULT 1"
         );
+    }
+
+    #[test]
+    fn the_servers_own_column_option_is_not_the_users() {
+        let stored = ["pg_attver=31235040", "n_distinct=5"].map(str::to_owned);
+        assert_eq!(users_options(Some(stored.into())), ["n_distinct=5"]);
+        assert!(users_options(None).is_empty());
     }
 
     #[test]

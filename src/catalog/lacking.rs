@@ -59,10 +59,10 @@ fn spread(entries: &[Entry], lacking: &mut BTreeMap<EntryId, String>) {
     while let Some(id) = open.pop() {
         let what = lacking.get(&id).cloned().unwrap_or_default();
         for &after in &needed_by[id.0 as usize] {
-            if !lacking.contains_key(&after) {
-                lacking.insert(after, what.clone());
+            lacking.entry(after).or_insert_with(|| {
                 open.push(after);
-            }
+                what.clone()
+            });
         }
     }
 }

@@ -14,6 +14,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
 use super::scope::Scope;
 use super::tables::using;
+use super::view_loops;
 
 /// A view's query.
 #[derive(Debug, Clone)]
@@ -75,7 +76,10 @@ fn add_view(
         true => create_materialized_view(view, &query.sql),
         false => create_view(view, &query.sql),
     };
-    if materialized {
+    if !materialized {
+        let stand_in = view_loops::stand_in(view, columns.of(view.oid));
+        out.stand_ins.insert(view.name.clone(), stand_in);
+    } else {
         for column in columns.of(view.oid) {
             create.push_str(&columns::alterations(view, column));
         }

@@ -11,9 +11,9 @@ use super::{Entry, EntryId, Kind, Section, Toc};
 pub struct Sorted {
     /// The entries, renumbered: an entry's id is its place.
     pub toc: Toc,
-    /// The titles of entries that depend on each other in a circle, circle by circle. Each was cut
-    /// open somewhere, so the order is not one that can be restored.
-    pub loops: Vec<Vec<String>>,
+    /// The entries that depend on each other in a circle, circle by circle. Each was cut open
+    /// somewhere, so the order is not one that can be restored.
+    pub loops: Vec<Vec<EntryId>>,
 }
 
 /// Sorts `entries`, whose dependencies name them by their present index.
@@ -30,19 +30,21 @@ pub fn in_restoring_order(entries: Vec<Entry>) -> Sorted {
             order.push(rank);
         }
         match graph.cut_loop() {
-            Some(ranks) => loops.push(
-                ranks
-                    .into_iter()
-                    .map(|rank| entries[ranked[rank]].title())
-                    .collect(),
-            ),
+            Some(circle) => loops.push(circle),
             None => break,
         }
+    }
+    let mut place = vec![EntryId(0); entries.len()];
+    for (at, &rank) in order.iter().enumerate() {
+        place[rank] = EntryId(at as u32);
     }
     let order: Vec<usize> = order.into_iter().map(|rank| ranked[rank]).collect();
     Sorted {
         toc: renumber(entries, &order),
-        loops,
+        loops: loops
+            .into_iter()
+            .map(|circle| circle.into_iter().map(|rank| place[rank]).collect())
+            .collect(),
     }
 }
 
@@ -259,7 +261,17 @@ mod tests {
             entry(Kind::Function, "f", &[0]),
             entry(Kind::Table, "t", &[0]),
         ]);
-        assert_eq!(sorted.loops, [["FUNCTION s.f", "VIEW s.v"]]);
+        let titles: Vec<Vec<String>> = sorted
+            .loops
+            .iter()
+            .map(|circle| {
+                circle
+                    .iter()
+                    .map(|&id| sorted.toc.entry(id).title())
+                    .collect()
+            })
+            .collect();
+        assert_eq!(titles, [["FUNCTION s.f", "VIEW s.v"]]);
         assert_eq!(sorted.toc.entries.len(), 3);
     }
 
