@@ -62,7 +62,7 @@ impl FrameWalker {
         FrameWalker::with_smallest_part(SMALLEST_PART)
     }
 
-    fn with_smallest_part(smallest_part: usize) -> Self {
+    pub(super) fn with_smallest_part(smallest_part: usize) -> Self {
         FrameWalker {
             smallest_part,
             owed: 0,

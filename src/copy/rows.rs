@@ -237,6 +237,9 @@ impl fmt::Display for Malformed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::frames::{FrameWalker, Front};
     use super::*;
 
     fn header() -> Vec<u8> {
@@ -428,5 +431,52 @@ mod tests {
         let mut rows = Rows::new(RowFormat::Text, 1);
         rows.take(Piece::First(b"never ended")).unwrap();
         assert_eq!(rows.finish(Some(0)), Err(Malformed::CutOff));
+    }
+
+    /// Walks the stream cut at `cuts`, big rows in parts, and fingerprints it.
+    fn walked(format: RowFormat, stream: &[u8], cuts: &[usize]) -> Rows {
+        let mut walker = FrameWalker::with_smallest_part(64);
+        let mut rows = Rows::new(format, 1);
+        let mut buffer = Vec::new();
+        for pair in cuts.windows(2) {
+            buffer.extend_from_slice(&stream[pair[0]..pair[1]]);
+            while let Front::Data(piece, taken) = walker.next(&buffer).unwrap() {
+                rows.take(piece).unwrap();
+                buffer.drain(..taken);
+            }
+        }
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_stream_is_cut_its_fingerprint_is_that_of_its_rows(
+            values in prop::collection::vec(prop::collection::vec(b'a'..=b'z', 0..300), 0..20),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+            binary: bool,
+        ) {
+            let (format, rows, mut payloads) = if binary {
+                let rows: Vec<_> = values.iter().map(|value| row(value)).collect();
+                let payloads = [&rows[..], &[TRAILER.to_vec()]].concat();
+                (RowFormat::Binary, rows, payloads)
+            } else {
+                let line = |value: &Vec<u8>| [&value[..], b"\n"].concat();
+                let rows: Vec<_> = values.iter().map(line).collect();
+                (RowFormat::Text, rows.clone(), rows)
+            };
+            if binary {
+                payloads[0].splice(..0, header());
+            }
+            let frame = |payload: &Vec<u8>| {
+                let length = (payload.len() as u32 + 4).to_be_bytes();
+                [b"d", &length[..], payload].concat()
+            };
+            let stream: Vec<u8> = payloads.iter().flat_map(frame).collect();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let scanned = walked(format, &stream, &cuts);
+            prop_assert_eq!(scanned.finish(Some(rows.len() as u64)), Ok(of(&rows)));
+        }
     }
 }
