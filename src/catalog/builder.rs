@@ -18,10 +18,7 @@ pub(super) struct ObjectId {
 
 impl ObjectId {
     pub(super) fn new(class: Oid, oid: u32) -> Self {
-        ObjectId {
-            class,
-            oid: Oid(oid),
-        }
+        ObjectId { class, oid: Oid(oid) }
     }
 }
 
@@ -49,10 +46,7 @@ pub(super) struct Builder {
 impl Builder {
     /// No entries yet; `extension_members` never become any.
     pub(super) fn new(extension_members: HashSet<ObjectId>) -> Self {
-        Builder {
-            extension_members,
-            ..Builder::default()
-        }
+        Builder { extension_members, ..Builder::default() }
     }
 
     /// Adds the entry that creates `object`.
@@ -97,18 +91,12 @@ impl Builder {
 
     /// Reports what can't be moved.
     pub(super) fn unsupported(&mut self, object: impl Into<String>, why: impl Into<String>) {
-        self.unsupported.push(Unsupported {
-            object: object.into(),
-            why: why.into(),
-        });
+        self.unsupported.push(Unsupported { object: object.into(), why: why.into() });
     }
 
     /// Reports what isn't moved on purpose.
     pub(super) fn left_out(&mut self, object: impl Into<String>, why: impl Into<String>) {
-        self.left_out.push(LeftOut {
-            object: object.into(),
-            why: why.into(),
-        });
+        self.left_out.push(LeftOut { object: object.into(), why: why.into() });
     }
 
     /// The objects created by entries.

@@ -40,9 +40,7 @@ pub struct DatabaseFacts {
 /// Reads the facts of the database that the session is connected to.
 pub async fn database_facts(session: &Session) -> Result<DatabaseFacts> {
     let sql = facts_query(session.version().major());
-    let row = session
-        .query_one("reading the database's properties", &sql, &[])
-        .await?;
+    let row = session.query_one("reading the database's properties", &sql, &[]).await?;
     Ok(DatabaseFacts {
         oid: row.get("oid"),
         name: row.get("datname"),
@@ -61,21 +59,13 @@ pub async fn database_facts(session: &Session) -> Result<DatabaseFacts> {
 
 /// Providers other than libc came with 15, rules with 16; 17 renamed the locale.
 fn facts_query(major: u32) -> String {
-    let provider = if major >= 15 {
-        "d.datlocprovider::text"
-    } else {
-        "'c'::text"
-    };
+    let provider = if major >= 15 { "d.datlocprovider::text" } else { "'c'::text" };
     let locale = match major {
         17.. => "d.datlocale",
         15 | 16 => "d.daticulocale",
         _ => "null::text",
     };
-    let rules = if major >= 16 {
-        "d.daticurules"
-    } else {
-        "null::text"
-    };
+    let rules = if major >= 16 { "d.daticurules" } else { "null::text" };
     format!(
         "select d.oid, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text as owner, \
          pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding, {provider} as provider, \
@@ -109,10 +99,7 @@ pub(super) async fn read(
         .query("reading the database's settings", sql, &[&facts.oid])
         .await?
         .into_iter()
-        .map(|row| Setting {
-            role: row.get("rolname"),
-            text: row.get("text"),
-        })
+        .map(|row| Setting { role: row.get("rolname"), text: row.get("text") })
         .collect();
     out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry(facts, &settings));
     Ok(())
@@ -185,20 +172,10 @@ mod tests {
 
     #[test]
     fn limits_and_settings_are_told_for_all_roles_and_for_one() {
-        let facts = DatabaseFacts {
-            connection_limit: 7,
-            is_template: true,
-            ..facts()
-        };
+        let facts = DatabaseFacts { connection_limit: 7, is_template: true, ..facts() };
         let settings = [
-            Setting {
-                role: None,
-                text: "TimeZone=UTC".to_owned(),
-            },
-            Setting {
-                role: Some("app".to_owned()),
-                text: "search_path=a, b".to_owned(),
-            },
+            Setting { role: None, text: "TimeZone=UTC".to_owned() },
+            Setting { role: Some("app".to_owned()), text: "search_path=a, b".to_owned() },
         ];
         assert_eq!(
             entry(&facts, &settings).create,

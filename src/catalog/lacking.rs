@@ -30,11 +30,8 @@ pub(super) fn without(
     for (i, mut entry) in entries.into_iter().enumerate() {
         match lacking.get(&EntryId(i as u32)) {
             None => {
-                entry.depends_on = entry
-                    .depends_on
-                    .iter()
-                    .filter_map(|id| place[id.0 as usize])
-                    .collect();
+                entry.depends_on =
+                    entry.depends_on.iter().filter_map(|id| place[id.0 as usize]).collect();
                 kept.push(entry);
             }
             Some(what) if is_worth_a_line(&entry) => left_out.push(LeftOut {

@@ -25,11 +25,7 @@ pub(super) fn stand_in(view: &Relation, columns: &[Column]) -> String {
             format!("NULL::{}{collation} AS {name}", column.type_name)
         })
         .collect();
-    format!(
-        "CREATE VIEW {} AS\nSELECT\n    {};\n",
-        view.sql(),
-        columns.join(",\n    ")
-    )
+    format!("CREATE VIEW {} AS\nSELECT\n    {};\n", view.sql(), columns.join(",\n    "))
 }
 
 /// Sorts `entries`; splits views until no circle goes through one.
@@ -63,12 +59,8 @@ fn split(entries: &mut Vec<Entry>, id: EntryId, stand_in: String) {
                 | Kind::Table
         )
     };
-    let kept: Vec<EntryId> = entries[id.0 as usize]
-        .depends_on
-        .iter()
-        .copied()
-        .filter(needs_columns)
-        .collect();
+    let kept: Vec<EntryId> =
+        entries[id.0 as usize].depends_on.iter().copied().filter(needs_columns).collect();
     let view = &mut entries[id.0 as usize];
     let mut needs = std::mem::replace(&mut view.depends_on, kept);
     needs.push(id);
@@ -76,11 +68,7 @@ fn split(entries: &mut Vec<Entry>, id: EntryId, stand_in: String) {
     let rule = Entry {
         create: create.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1),
         depends_on: needs,
-        ..Entry::new(
-            Kind::Rule,
-            view.schema.as_deref(),
-            format!("{} _RETURN", view.name),
-        )
+        ..Entry::new(Kind::Rule, view.schema.as_deref(), format!("{} _RETURN", view.name))
     };
     entries.push(rule);
 }
@@ -121,12 +109,8 @@ mod tests {
         let mut stand_ins = StandIns::from([(name, "CREATE VIEW stand-in".to_owned())]);
         let sorted = sort(entries, &mut stand_ins);
         assert!(sorted.loops.is_empty());
-        let creates: Vec<(String, &str)> = sorted
-            .toc
-            .entries
-            .iter()
-            .map(|entry| (entry.title(), entry.create.as_str()))
-            .collect();
+        let creates: Vec<(String, &str)> =
+            sorted.toc.entries.iter().map(|entry| (entry.title(), entry.create.as_str())).collect();
         assert_eq!(creates[1].1, "CREATE VIEW stand-in");
         assert_eq!(creates[2].0, "FUNCTION s.f(v)");
         assert_eq!(creates[3].0, "RULE s.v _RETURN");

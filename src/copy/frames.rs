@@ -63,10 +63,7 @@ impl FrameWalker {
     }
 
     pub(super) fn with_smallest_part(smallest_part: usize) -> Self {
-        FrameWalker {
-            smallest_part,
-            owed: 0,
-        }
+        FrameWalker { smallest_part, owed: 0 }
     }
 
     /// What the front of `bytes` is. A length that no message has is an error.

@@ -223,8 +223,7 @@ pub(super) fn statement(input: &PlanInput<'_>, entry: &Entry) -> Statement {
 
 /// What every new database has, and the database itself.
 fn was_there_before(entry: &Entry) -> bool {
-    entry.kind == Kind::DatabaseProperties
-        || (entry.kind == Kind::Schema && entry.name == "public")
+    entry.kind == Kind::DatabaseProperties || (entry.kind == Kind::Schema && entry.name == "public")
 }
 
 fn definitions(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {

