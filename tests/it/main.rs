@@ -8,4 +8,6 @@ mod demo_data;
 mod kit;
 mod migration;
 mod pg_dump;
+mod resuming;
 mod servers;
+mod trial;
