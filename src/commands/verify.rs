@@ -9,9 +9,9 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan};
-use crate::toc::Toc;
 use crate::toc::adapt::{adapt, memberships};
-use crate::verify::{self, TableVerdict, compare_catalogs, compare_tables};
+use crate::toc::{TableData, Toc};
+use crate::verify::{self, Located, TableVerdict, compare_catalogs, compare_tables};
 use crate::wire::Session;
 
 use super::databases::{self, Pair, TargetDatabase};
@@ -87,9 +87,8 @@ async fn compare(
     let catalog = compare_catalogs(expected, &found, same_major);
 
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours =
-        ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
-    let theirs = ReadFrom { conninfo: pair.target.clone(), snapshot: None };
+    let ours = ReadFrom::source(&pair.source, &snapshot);
+    let theirs = ReadFrom::target(&pair.target);
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
@@ -106,14 +105,18 @@ async fn compare(
         catalog,
         ..Verification::default()
     };
-    locate(pair, &plan, &mut verification).await?;
+    locate(pair, &plan, &mut verification).await;
     Ok((plan, verification))
 }
 
 /// The tables that the target has: the others are missing, which the catalogs' comparison says.
 fn present_tables(plan: &Plan, found: &Toc) -> BTreeSet<u32> {
-    let there: BTreeSet<_> =
-        found.entries.iter().filter_map(|entry| entry.table.as_ref()).map(|t| &t.relation).collect();
+    let there: BTreeSet<_> = found
+        .entries
+        .iter()
+        .filter_map(|entry| entry.table.as_ref())
+        .map(|t| &t.relation)
+        .collect();
     let tables = plan.tables.iter().enumerate();
     tables.filter(|(_, table)| there.contains(&table.relation)).map(|(i, _)| i as u32).collect()
 }
@@ -128,12 +131,25 @@ fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fing
     sums
 }
 
-/// Finds the rows in which tables differ, as both sides are now.
-pub(super) async fn locate(
+/// Finds the rows in which tables differ, as both sides are now, with the rights of the owners on
+/// the target. That they can't be found is told in their place: it changes no verdict.
+pub(super) async fn locate_as_owners(
     pair: &Pair,
     plan: &Plan,
+    target: &Session,
+    toc: &Toc,
     verification: &mut Verification,
 ) -> Result<()> {
+    if verification.tables.iter().all(TableVerdict::is_equal) {
+        return Ok(());
+    }
+    let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
+    target.execute("joining the owners on the target", &join.concat()).await?;
+    locate(pair, plan, verification).await;
+    target.execute("leaving the owners on the target", &leave.concat()).await
+}
+
+async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
     let verdicts = verification.tables.iter();
     let differing = verdicts.filter_map(|verdict| match verdict {
         TableVerdict::Differs { table, .. } => Some(table),
@@ -142,14 +158,17 @@ pub(super) async fn locate(
     let tables = differing.filter_map(|name| plan.tables.iter().find(|t| t.relation == *name));
     let mut located = Vec::new();
     for table in tables.take(LOCATED) {
-        let from = |conninfo: &crate::wire::Conninfo| ReadFrom {
-            conninfo: conninfo.clone(),
-            snapshot: None,
-        };
-        let mut source = from(&pair.source).connect().await?;
-        let mut target = from(&pair.target).connect().await?;
-        located.push(verify::locate(table, &mut source, &mut target).await?.to_string());
+        located.push(match locate_in(pair, table).await {
+            Ok(located) => located.to_string(),
+            Err(error) => format!("{}: which rows differ isn't known: {error}", table.relation),
+        });
     }
     verification.located = located;
-    Ok(())
+}
+
+async fn locate_in(pair: &Pair, table: &TableData) -> Result<Located> {
+    let source = ReadFrom { snapshot: None, side: "the source", conninfo: pair.source.clone() };
+    let mut source = source.connect().await?;
+    let mut target = ReadFrom::target(&pair.target).connect().await?;
+    verify::locate(table, &mut source, &mut target).await
 }
