@@ -1,7 +1,7 @@
 //! `pgconvoy migrate`: databases move from server to server, or go on moving where an earlier run
 //! was cut off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{self, Action, Plan, VerifyMode};
+use crate::plan::{Action, Plan, TableId, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::verify::{compare_catalogs, compare_counts, compare_tables};
 use crate::wire::Session;
@@ -23,7 +23,7 @@ use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
 use super::request::Request;
 use super::survey::{self, Source, digests};
-use super::verify::locate;
+use super::verify::locate_as_owners;
 
 /// Moves every database of the request. The reports of those that are done come back even when a
 /// later one fails.
@@ -117,7 +117,7 @@ async fn migrate_one(
     let receipts = Ledger::of(&target).receipts().await?;
     let mut verification =
         verify_job(request, &plan, &receipts, &adapted, same_major, &target).await?;
-    locate(pair, &plan, &mut verification).await?;
+    locate_as_owners(pair, &plan, &target, &adapted.toc, &mut verification).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
@@ -178,18 +178,16 @@ fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
             .because(because)
             .hint("drop and recreate the target database to begin anew, then run again"))
     };
-    let known = |identity: &engine::SourceIdentity| {
-        (identity.system.clone(), identity.database.clone())
-    };
+    let known =
+        |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return refused(format!(
-            "it copies database {} of another server",
-            job.source.database
-        ));
+        return refused(format!("it copies database {} of another server", job.source.database));
     }
     let now = digests(&source.toc);
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
-        a.iter().filter(|(title, digest)| b.get(*title) != Some(digest)).map(|(t, _)| t.clone())
+        a.iter()
+            .filter(|(title, digest)| b.get(*title) != Some(digest))
+            .map(|(t, _)| t.clone())
             .collect()
     };
     let mut changed = names(&job.catalog, &now);
@@ -216,26 +214,47 @@ async fn prepare_data(
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
+    if plan.steps.iter().all(|step| step.parts() == 0 || receipts.is_done(step)) {
+        // Only the seal is missing, and with the last step our rights have gone.
+        snapshot.release().await?;
+        return Ok((receipts, None));
+    }
     // The source's sequences may have moved on since.
     let sequences = plan.steps.iter().filter(|s| matches!(s.action, Action::SetSequences { .. }));
     let sequences: Vec<_> = sequences.map(|step| (step.id, 0)).collect();
     ledger.forget(&sequences).await?;
     receipts.0.retain(|key, _| !sequences.contains(key));
     if receipts.data_is_complete(plan) {
-        snapshot.release().await?;
-        return Ok((receipts, None));
+        let lost = engine::lost(plan, &receipts, target).await?;
+        if lost.is_empty() {
+            snapshot.release().await?;
+            return Ok((receipts, None));
+        }
+        let beyond = plan.beyond_data();
+        if receipts.0.keys().any(|(step, _)| beyond.contains(step)) {
+            return Err(too_late_to_copy(plan, &lost));
+        }
     }
-    let receipts = engine::recheck(
-        plan,
-        receipts,
-        &snapshot,
-        &pair.source,
-        target,
-        request.jobs(),
-        events,
-    )
-    .await?;
+    let receipts =
+        engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
+            .await?;
     Ok((receipts, Some(snapshot)))
+}
+
+/// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
+fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
+    let names: Vec<String> =
+        lost.iter().map(|table| plan.table(*table).relation.to_string()).collect();
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!(
+            "after all rows were copied the target has lost those of {}: unlogged tables are \
+             empty after a crash",
+            names.join(", ")
+        ))
+        .hint(
+            "fill these tables again, or drop and recreate the target database to begin anew; \
+             then run again",
+        )
 }
 
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
@@ -293,4 +312,3 @@ fn render(report: &DatabaseReport) -> Result<String> {
     serde_json::to_string(report)
         .map_err(|e| Error::step("writing the report").because(e.to_string()))
 }
-

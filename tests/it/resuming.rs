@@ -34,6 +34,13 @@ const SHOP: &str = "
     CREATE POLICY many ON suppliers USING (id > 10);
     CREATE VIEW names AS SELECT name FROM customers UNION ALL SELECT name FROM suppliers;
     CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM orders;
+    CREATE TABLE visits (day date, who text) PARTITION BY RANGE (day);
+    CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    INSERT INTO visits SELECT '2025-01-01'::date + i, 'v' || i FROM generate_series(1, 300) i;
+    CREATE INDEX ON visits (who);
+    CREATE FUNCTION count_visit() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO public.log VALUES (NEW.who); RETURN NEW; END $$;
+    CREATE TRIGGER visited AFTER INSERT ON visits FOR EACH ROW EXECUTE FUNCTION count_visit();
     REVOKE INSERT ON items FROM shop;
 ";
 
@@ -206,15 +213,14 @@ async fn workers_whose_sessions_are_ended_stop_the_run_and_the_next_one_goes_on(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_target_empties_unlogged_tables_which_are_copied_again() {
     let (source, target, request) = shop().await;
+    let request = Request { jobs: Some(3), ..request };
     let small_ones_there = |event: &Event| match event {
         Event::StepFinished { phase: Phase::Data, title, .. } => title.contains("tables from"),
         _ => false,
     };
-    let crash = || async {
-        target.restart(StopMode::Immediate).await.unwrap();
-    };
-    let first = trial::harm(&request, small_ones_there, crash).await;
-    assert!(matches!(first.error().kind(), Kind::Step | Kind::Connect), "{}", first.error());
+    let first = trial::interrupt_without(&source, "lines", &request, small_ones_there).await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+    target.restart(StopMode::Immediate).await.unwrap();
     let count = "SELECT count(*)::text FROM public.baskets";
     assert_eq!(trial::ask(&target, "shop", count).await, "0");
     let second = trial::run(&request).await;
@@ -222,15 +228,35 @@ async fn a_crash_of_the_target_empties_unlogged_tables_which_are_copied_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_of_the_target_after_the_last_row_is_no_loss_either() {
+async fn a_crash_of_the_target_after_the_last_row_is_mended_or_told() {
     let (source, target, request) = shop().await;
-    let first = trial::interrupt(&request, finished(Phase::ForeignKeys, 1)).await;
+    let all_rows_there = |event: &Event| match event {
+        Event::StepStarted { phase, .. } => *phase == Phase::ForeignKeys,
+        _ => false,
+    };
+    let first = trial::interrupt(&request, all_rows_there).await;
     assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
     target.restart(StopMode::Immediate).await.unwrap();
     let count = "SELECT count(*)::text FROM public.baskets";
     assert_eq!(trial::ask(&target, "shop", count).await, "0");
-    let second = trial::run(&request).await;
-    assert_moved(&source, &target, &second).await;
+
+    let second = trial::interrupt(&request, finished(Phase::ForeignKeys, 1)).await;
+    assert_eq!(second.error().kind(), Kind::Interrupted, "{}", second.error());
+    assert_eq!(trial::ask(&target, "shop", count).await, "30");
+    target.restart(StopMode::Immediate).await.unwrap();
+    let refused = trial::run(&request).await;
+    assert_eq!(refused.error().kind(), Kind::Refused, "{}", refused.error());
+    assert!(refused.error().to_string().contains("public.baskets"), "{}", refused.error());
+
+    let refill = trial::ask(
+        &source,
+        "shop",
+        "SELECT string_agg(format('(%s, %L)', id, what), ', ') FROM public.baskets",
+    )
+    .await;
+    trial::change(&target, "shop", &format!("INSERT INTO baskets VALUES {refill}")).await;
+    let last = trial::run(&request).await;
+    assert_moved(&source, &target, &last).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,7 +311,10 @@ async fn an_open_job_refuses_another_source_and_changed_definitions_by_name() {
     // Of another locale: clusters made from one template have one system identifier.
     let other = kit::start(Spec::bundled().major(15).encoding("UTF8", "C")).await;
     trial::make_database(&other, "shop", "CREATE TABLE orders (id int)").await;
-    let from_other = Request { source: crate::migration::request(&other, &target, &["shop"]).source, ..request.clone() };
+    let from_other = Request {
+        source: crate::migration::request(&other, &target, &["shop"]).source,
+        ..request.clone()
+    };
     let refused = trial::run(&from_other).await;
     assert_eq!(refused.error().kind(), Kind::Refused, "{}", refused.error());
     assert!(refused.error().to_string().contains("another server"), "{}", refused.error());

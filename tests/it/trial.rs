@@ -95,10 +95,7 @@ pub(crate) async fn run(request: &Request) -> Watched {
 }
 
 /// Runs a migration and stops it, as Ctrl-C does, at the first event for which `when` holds.
-pub(crate) async fn interrupt(
-    request: &Request,
-    mut when: impl FnMut(&Event) -> bool,
-) -> Watched {
+pub(crate) async fn interrupt(request: &Request, mut when: impl FnMut(&Event) -> bool) -> Watched {
     let (stopper, stop) = Stop::new();
     let seen = |event: &Event| {
         if when(event) {
