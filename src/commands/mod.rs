@@ -23,5 +23,5 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
 pub use request::{Databases, Request, VerifyMode};
-pub use status::{Status, status};
+pub use status::{JobStatus, Status, status};
 pub use verify::verify;
