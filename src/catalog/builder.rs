@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::pg::Oid;
+use crate::pg::{Oid, QualifiedName};
 use crate::toc::{Entry, EntryId};
 
 use super::{LeftOut, Unsupported};
@@ -39,6 +39,8 @@ pub(super) struct Builder {
     pub(super) left_out: Vec<LeftOut>,
     /// Objects that an extension brings: never entries of their own.
     pub(super) extension_members: HashSet<ObjectId>,
+    /// Relations that were asked to be left behind.
+    pub(super) excluded: HashMap<ObjectId, QualifiedName>,
 }
 
 impl Builder {

@@ -9,7 +9,7 @@ use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::columns::Column;
+use super::columns::{Column, Columns};
 use super::defaults::Placement;
 use super::dependencies::Dependencies;
 use super::relations::{Relation, Relations};
@@ -96,32 +96,49 @@ impl Checks {
         column: &Column,
         inherited: bool,
     ) -> Option<String> {
-        match &self.not_null {
-            None => (column.not_null && (!inherited || table.is_partition))
-                .then(|| "NOT NULL".to_owned()),
-            Some(named) => named
-                .get(&(table.oid, column.number))
-                .filter(|found| found.valid && (found.local || table.is_partition))
-                .map(|found| {
-                    let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
-                    format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
-                }),
+        if self.not_null.is_none() {
+            let said = column.not_null && (!inherited || table.is_partition);
+            return said.then(|| "NOT NULL".to_owned());
         }
+        let found = self.named_not_null(table, column)?;
+        let said = found.valid && (found.local || table.is_partition);
+        said.then(|| {
+            let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
+            format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
+        })
     }
 
-    /// The same of a column that the table only inherits: a constraint of the table.
-    pub(super) fn not_null_constraint(&self, table: &Relation, column: &Column) -> Option<String> {
-        let found = self
-            .not_null
-            .as_ref()?
-            .get(&(table.oid, column.number))
-            .filter(|found| found.valid && found.local)?;
-        Some(format!(
-            "CONSTRAINT {} NOT NULL {}{}",
-            quote_ident(&found.name),
-            quote_ident(&column.name),
-            if found.no_inherit { " NO INHERIT" } else { "" }
-        ))
+    /// The same of a column that the table only inherits: a constraint of the table, where it is
+    /// the table's own or holds for sure what the parent's only claims.
+    pub(super) fn not_null_constraint(
+        &self,
+        table: &Relation,
+        column: &Column,
+        columns: &Columns,
+    ) -> Option<String> {
+        let found = self.named_not_null(table, column)?;
+        let said = found.valid && (found.local || self.is_unproven_above(table, column, columns));
+        said.then(|| {
+            format!(
+                "CONSTRAINT {} NOT NULL {}{}",
+                quote_ident(&found.name),
+                quote_ident(&column.name),
+                if found.no_inherit { " NO INHERIT" } else { "" }
+            )
+        })
+    }
+
+    fn is_unproven_above(&self, table: &Relation, column: &Column, columns: &Columns) -> bool {
+        table.parents.iter().any(|&parent| {
+            columns
+                .named(parent, &column.name)
+                .and_then(|above| self.not_null.as_ref()?.get(&(parent, above.number)))
+                .is_some_and(|above| !above.valid)
+        })
+    }
+
+    fn named_not_null(&self, table: &Relation, column: &Column) -> Option<&NotNull> {
+        self.not_null.as_ref()?.get(&(table.oid, column.number))
     }
 
     /// Whether NOT NULL constraints have names here.
@@ -131,9 +148,7 @@ impl Checks {
 
     /// The constraints that are created with `table` itself.
     pub(super) fn created_with(&self, table: &Relation, column: &Column) -> Option<ObjectId> {
-        self.not_null
-            .as_ref()?
-            .get(&(table.oid, column.number))
+        self.named_not_null(table, column)
             .filter(|found| found.valid)
             .map(|found| object(found.oid))
     }
@@ -144,12 +159,7 @@ impl Checks {
 
     /// Adds the CHECK CONSTRAINT entries. A child's comes before its parent's of the same name:
     /// adding the parent's recurses and merges with what is there, never the other way.
-    pub(super) fn add(
-        &self,
-        relations: &Relations,
-        columns: &super::columns::Columns,
-        out: &mut Builder,
-    ) {
+    pub(super) fn add(&self, relations: &Relations, columns: &Columns, out: &mut Builder) {
         let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
         for table in relations.iter() {
             for check in self.of(table.oid).filter(|c| c.separate && c.local) {
@@ -174,9 +184,7 @@ impl Checks {
     /// A NOT NULL that is NOT VALID waits for the rows that may violate it.
     fn add_unproven_not_null(&self, table: &Relation, column: &Column, out: &mut Builder) {
         let found = self
-            .not_null
-            .as_ref()
-            .and_then(|named| named.get(&(table.oid, column.number)))
+            .named_not_null(table, column)
             .filter(|found| !found.valid && found.local);
         if let Some(found) = found {
             let definition = format!(
@@ -259,7 +267,6 @@ fn checks_sql(scope: &Scope) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::columns::Columns;
     use super::super::relations::sample;
     use super::*;
 
@@ -347,7 +354,8 @@ mod tests {
             Some("CONSTRAINT \"n\" NOT NULL NO INHERIT")
         );
         assert_eq!(
-            new.not_null_constraint(&table, &column).as_deref(),
+            new.not_null_constraint(&table, &column, &Columns::default())
+                .as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL \"a\" NO INHERIT")
         );
     }

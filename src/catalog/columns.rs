@@ -217,9 +217,16 @@ fn from_row(row: &Row) -> Column {
             .filter(|&target| target >= 0),
         options: row
             .get::<_, Option<Vec<String>>>("attoptions")
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|option| !option.starts_with(SERVERS_OWN))
+            .collect(),
     }
 }
+
+/// Minor releases of November 2026 note a column's version among its options; nobody may set it,
+/// and pg_dump leaves it out.
+const SERVERS_OWN: &str = "pg_attver=";
 
 fn storage_name(code: &str) -> Option<&'static str> {
     Some(match code {

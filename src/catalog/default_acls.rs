@@ -39,6 +39,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             acl: row.get("acl"),
         };
         match defaults.entry(major) {
+            Some(entry) if entry.create.is_empty() => {}
             Some(entry) => {
                 let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
                 let id = out.add(object, entry);

@@ -19,7 +19,7 @@ impl ExtensionConfig {
         let sql = "SELECT c.relation, c.condition \
                    FROM pg_catalog.pg_extension e, \
                         ROWS FROM (pg_catalog.unnest(e.extconfig), \
-                        pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
+                                   pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
         let rows = session
             .query("reading extensions' configuration tables", sql, &[])
             .await?;
@@ -27,7 +27,7 @@ impl ExtensionConfig {
             .iter()
             .map(|row| {
                 let condition: Option<String> = row.get("condition");
-                (row.get("relation"), condition.unwrap_or_default())
+                (row.get("relation"), bare(condition.as_deref().unwrap_or_default()))
             })
             .collect();
         let mut config = ExtensionConfig {
@@ -72,3 +72,14 @@ impl ExtensionConfig {
         self.references.iter().copied()
     }
 }
+
+/// The condition without the WHERE that extensions write it with (documentation:
+/// pg_extension_config_dump).
+fn bare(condition: &str) -> String {
+    let condition = condition.trim();
+    match condition.get(..5) {
+        Some(word) if word.eq_ignore_ascii_case("where") => condition[5..].trim().to_owned(),
+        _ => condition.to_owned(),
+    }
+}
+

@@ -16,6 +16,7 @@ pub(super) enum Grantable {
     Language,
     Database,
     LargeObject,
+    Parameter,
 }
 
 impl Grantable {
@@ -31,6 +32,7 @@ impl Grantable {
             Grantable::Language => "LANGUAGE",
             Grantable::Database => "DATABASE",
             Grantable::LargeObject => "LARGE OBJECT",
+            Grantable::Parameter => "PARAMETER",
         }
     }
 
@@ -47,6 +49,7 @@ impl Grantable {
             Grantable::Type | Grantable::Language => "U",
             Grantable::Database => "CcT",
             Grantable::LargeObject => "rw",
+            Grantable::Parameter => "sA",
         }
     }
 }
@@ -117,6 +120,11 @@ pub(super) fn statements(target: &Target<'_>, base: &[String], acl: &[String]) -
     Some(first + &then)
 }
 
+/// Whom an item grants something, empty for PUBLIC; none where it can't be read.
+pub(super) fn grantee(item: &str) -> Option<String> {
+    Item::parse(item).map(|item| item.grantee)
+}
+
 impl Target<'_> {
     /// The privileges of these letters as GRANT lists them, or none where there are none.
     fn privileges(&self, letters: &str) -> Option<String> {
@@ -153,6 +161,8 @@ fn name(letter: char) -> &'static str {
         'X' => "EXECUTE",
         'C' => "CREATE",
         'c' => "CONNECT",
+        's' => "SET",
+        'A' => "ALTER SYSTEM",
         _ => "TEMPORARY",
     }
 }

@@ -27,7 +27,12 @@ mod indexes;
 mod inheritance;
 mod key_bounds;
 mod locks;
+mod lacking;
+mod operator_schemas;
+mod parameter_acls;
+mod pattern;
 mod policies;
+mod ranges;
 mod relations;
 mod reloptions;
 mod roles;
@@ -62,6 +67,7 @@ use sequences::Sequences;
 pub use database::{DatabaseFacts, database_facts};
 pub use extensions::ExtensionFacts;
 pub use locks::lock_tables;
+pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
 pub use target::target_facts;
@@ -101,8 +107,9 @@ pub struct LeftOut {
     pub why: String,
 }
 
-/// Reads the database that `session` is connected to. The session's search_path is empty, and it
-/// holds the snapshot and the locks under which the reading shall be consistent.
+/// Reads the database that `session` is connected to. The session's search_path is empty, and it is
+/// in a transaction: the one that holds the snapshot and the locks under which the reading shall be
+/// consistent.
 pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let dependencies = Dependencies::read(session).await?;
     let mut out = Builder::new(dependencies.extension_members());
@@ -110,16 +117,20 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     database::read(session, &database, &mut out).await?;
     let roles = roles::read(session, &mut out).await?;
     let extensions = extensions::read(session, scope, &mut out).await?;
-    read_code(session, scope, &mut out).await?;
+    read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
+    operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
     // These two are about other entries.
     comments::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
+    parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
-    dependencies.resolve(&mut out);
-    let sorted = toc::in_restoring_order(out.entries);
+    let lacking = dependencies.resolve(&mut out);
+    let (entries, lacking) = lacking::without(out.entries, lacking);
+    out.left_out.extend(lacking);
+    let sorted = toc::in_restoring_order(entries);
     let mut unsupported = out.unsupported;
     unsupported.extend(sorted.loops.into_iter().map(circle));
     Ok(Reading {
@@ -141,11 +152,17 @@ fn circle(titles: Vec<String>) -> Unsupported {
 }
 
 /// Schemas, and the types and routines in them.
-async fn read_code(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+async fn read_code(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
     schemas::read(session, scope, out).await?;
     collations::read(session, scope, out).await?;
     types::read(session, scope, out).await?;
-    domains::read(session, scope, out).await?;
+    ranges::read(session, scope, out).await?;
+    domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
     aggregates::read(session, scope, out).await
 }
@@ -157,7 +174,7 @@ async fn read_relations(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let relations = Relations::read(session, scope, out).await?;
+    let relations = Relations::read(session, scope, dependencies, out).await?;
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;

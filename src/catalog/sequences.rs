@@ -15,7 +15,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::tables::Parts;
 
 /// How many sequences are asked for their value in one query.
-const VALUES_PER_QUERY: usize = 500;
+const VALUES_PER_QUERY: usize = 200;
 
 /// A sequence's properties.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ struct OwningColumn {
 pub(super) struct Sequences {
     by_oid: BTreeMap<u32, Sequence>,
     identities: HashMap<u32, Vec<u32>>,
+    /// Sequences can be unlogged, each for itself (15 and later).
+    have_persistence: bool,
 }
 
 impl Sequences {
@@ -51,7 +53,10 @@ impl Sequences {
         let rows = session
             .query("reading sequences", SEQUENCES_SQL, &[])
             .await?;
-        Ok(Sequences::new(rows.iter().map(from_row)))
+        Ok(Sequences {
+            have_persistence: session.version().major() >= 15,
+            ..Sequences::new(rows.iter().map(from_row))
+        })
     }
 
     fn new(sequences: impl IntoIterator<Item = Sequence>) -> Self {
@@ -90,7 +95,7 @@ impl Sequences {
                     relation.sql(),
                     sequence.properties(),
                 ));
-                if relation.unlogged != table.unlogged {
+                if self.have_persistence && relation.unlogged != table.unlogged {
                     sql.push_str(&persistence(relation));
                 }
             }
@@ -162,19 +167,31 @@ pub(super) async fn read(
     }
     let valued: Vec<&Relation> = own_sequences(relations)
         .chain(config.iter().filter_map(|&oid| relations.any(oid)))
-        .filter(|relation| relation.kind == RelationKind::Sequence)
+        .filter(|relation| relation.selected && relation.kind == RelationKind::Sequence)
         .collect();
     for batch in valued.chunks(VALUES_PER_QUERY) {
-        let rows = session
-            .query("reading sequence values", &values_sql(batch), &[])
-            .await?;
-        for row in &rows {
+        for row in &read_values(session, batch).await? {
             if let Some(relation) = relations.any(row.get(0)) {
                 add_value(relation, row.get(1), row.get(2), out);
             }
         }
     }
     Ok(())
+}
+
+/// Reading a sequence locks it to the transaction's end, and there are only so many locks: those
+/// taken after a savepoint go when it is rolled back to.
+async fn read_values(session: &Session, batch: &[&Relation]) -> Result<Vec<Row>> {
+    let doing = "reading sequence values";
+    session.execute(doing, "SAVEPOINT sequence_values").await?;
+    let rows = session.query(doing, &values_sql(batch), &[]).await?;
+    session
+        .execute(
+            doing,
+            "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values",
+        )
+        .await?;
+    Ok(rows)
 }
 
 fn own_sequences(relations: &Relations) -> impl Iterator<Item = &Relation> {

@@ -51,7 +51,7 @@ pub(super) async fn read(
     });
     let own = relations.iter().map(|table| (table, None));
     for (table, condition) in own.chain(conditioned) {
-        if table.kind != RelationKind::Table {
+        if table.kind != RelationKind::Table || !table.selected {
             continue;
         }
         let travelling: Vec<&Column> = columns

@@ -74,7 +74,7 @@ impl<'a> Incoming<'a> {
                 Ok(Front::Data(piece, taken)) => (piece, taken),
                 Ok(Front::Short) => break Pause::Short,
                 Ok(Front::Message) => break Pause::Message,
-                Err(error) => return Err(self.connection.lost(&self.doing, error)),
+                Err(error) => return Err(Error::step(&self.doing).io(error)),
             };
             self.rows
                 .take(piece)

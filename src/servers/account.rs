@@ -1,6 +1,8 @@
 //! Whom a server runs as. PostgreSQL refuses to run as root, so as root it runs as another user.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,6 +63,22 @@ impl Account {
             }
         }
         command
+    }
+
+    /// Writes a file that nobody but this account can read.
+    pub(super) fn write_secret(self, path: &Path, text: &str) -> Result<()> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        options
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::step(format!("writing {}", path.display())).io(error))?;
+        self.give(path)
     }
 
     /// Gives one file or folder to this account.

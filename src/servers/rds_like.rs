@@ -11,7 +11,7 @@ pub(super) const SUPERUSER: &str = "rdsadmin";
 /// The most powerful user that a customer gets.
 pub(super) const MASTER: &str = "master";
 
-/// The statements that make the roles, each in one line.
+/// The statements that make the roles, to be run one by one.
 pub(super) fn roles(major: u32, master_password: &str) -> Vec<String> {
     let mut granted = vec![
         "pg_monitor",

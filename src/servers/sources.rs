@@ -152,8 +152,21 @@ impl Sources {
             }
         }
         Err(Error::step(format!("looking for {wanted}"))
-            .because(format!("it is in none of {:?}", self.order))
+            .because(format!(
+                "it is in none of the places looked in: {}",
+                self.places()
+            ))
             .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres"))
+    }
+
+    fn places(&self) -> String {
+        let words = self.order.iter().map(|origin| match origin {
+            Origin::Bin => "PGCONVOY_PG_BIN".to_owned(),
+            Origin::System => "PATH and the usual installation folders".to_owned(),
+            Origin::Cache => format!("the cache {}", self.cache.display()),
+            Origin::Fetch => "the network".to_owned(),
+        });
+        words.collect::<Vec<String>>().join(", ")
     }
 
     /// What is on `PATH` and in the usual folders, once more: after a package was installed.

@@ -9,7 +9,7 @@ const OLDEST_MAJOR: u32 = 13;
 
 /// Which kind of server a cluster plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
+pub(super) enum Flavour {
     /// A local instance as applications bundle it: a superuser `postgres` with a password, on
     /// loopback without TLS.
     Bundled,

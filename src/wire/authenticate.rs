@@ -148,7 +148,7 @@ fn require_binding(
         return Ok(());
     }
     Err(greeting.refuse(
-        "channel binding is required, but the server did not offer it",
+        "channel binding is required, and this login would go without",
         "use TLS and a SCRAM password, or leave channel_binding=require out",
     ))
 }

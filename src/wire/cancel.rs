@@ -41,6 +41,14 @@ impl CancelHandle {
         }))
     }
 
+    /// What leads to the session's own server.
+    pub(super) fn same_server(&self) -> Conninfo {
+        let Inner {
+            route, conninfo, ..
+        } = &*self.0;
+        conninfo.with_endpoint(route.fixed_endpoint())
+    }
+
     /// The secret key with which tokio-postgres is handed the session.
     pub(super) fn secret_key(&self) -> i32 {
         self.0.secret_key

@@ -157,12 +157,17 @@ pub(super) async fn fill(
         buffer.reserve(READ_BYTES);
     }
     match reader.read_buf(buffer).await? {
-        0 => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the server closed the connection",
-        )),
+        0 => Err(hung_up()),
         count => Ok(count),
     }
+}
+
+/// The end of a stream that should go on.
+pub(super) fn hung_up() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the server closed the connection",
+    )
 }
 
 /// Writes all of `bytes` and flushes.

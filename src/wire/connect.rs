@@ -195,16 +195,22 @@ pub(super) async fn in_time<T>(conninfo: &Conninfo, future: impl Future<Output =
     }
 }
 
-/// One error for all that was tried.
+/// One error for all that was tried; the hint is the last one's.
 fn all_of(mut failures: Vec<Error>) -> Error {
-    match failures.len() {
-        0 => Error::new(Kind::Connect, "connecting").because("there is no host to try"),
-        1 => failures.remove(0),
-        count => {
-            let mut words: Vec<String> = failures.iter().map(Error::to_string).collect();
-            words.insert(0, "none of them would do".into());
-            Error::new(Kind::Connect, format!("connecting in {count} ways"))
-                .because(words.join("\n"))
-        }
+    if failures.len() == 1 {
+        return failures.remove(0);
     }
+    let hint = failures.last().and_then(Error::hint_text);
+    let hint = hint.unwrap_or("name a host").to_owned();
+    let tried: Vec<String> = failures.iter().map(one_of).collect();
+    Error::new(Kind::Connect, format!("connecting ({} ways)", tried.len()))
+        .because(format!("none of them worked\n{}", tried.join("\n")))
+        .hint(hint)
+}
+
+/// A failure on a line of its own, without its hint.
+fn one_of(failure: &Error) -> String {
+    let text = failure.to_string();
+    let text = text.split("\nhint: ").next().unwrap_or(&text);
+    format!("  {}", text.strip_prefix("connecting to ").unwrap_or(text))
 }

@@ -1,8 +1,4 @@
 //! Connection strings, as libpq takes them (documentation: "Connection Strings").
-//!
-//! One default differs from libpq's: off loopback, `sslmode` is `verify-full`, with the system's
-//! roots where no `sslrootcert` is given. Whoever wants less says so. On loopback and Unix sockets
-//! it is libpq's `prefer`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +18,18 @@ use super::{keyword_value, uri};
 /// hold a job up for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A session that waits for an index build is silent for hours, and what stands between (a NAT
+/// gateway forgets a connection after minutes) must not take it for dead. The system's own two
+/// hours are too long for that.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// Where and how to connect: parsed, completed and validated.
+///
+/// Three defaults differ from libpq's. Off loopback, `sslmode` is `verify-full`, with the system's
+/// roots where no `sslrootcert` is given: whoever wants less says so. (On loopback and Unix sockets
+/// it is libpq's `prefer`.) An attempt at an address ends after 15 seconds (`connect_timeout`), and
+/// TCP keepalives start after a minute (`keepalives_idle`).
 #[derive(Debug, Clone)]
 pub struct Conninfo {
     pub(super) endpoints: Vec<Endpoint>,
@@ -75,8 +82,7 @@ pub(super) enum ChannelBinding {
 impl Conninfo {
     /// Parses a URI or keyword/value string and completes it from `environment`.
     pub fn parse(text: &str, environment: &Environment) -> Result<Conninfo> {
-        let text = text.trim();
-        let settings = match uri::without_scheme(text) {
+        let settings = match uri::without_scheme(text.trim()) {
             Some(rest) => uri::parse(rest)?,
             None => keyword_value::parse(text)?,
         };
@@ -180,6 +186,15 @@ impl Conninfo {
         }
     }
 
+    /// The same, but only this endpoint will do, whatever kind of server it has become.
+    pub(super) fn with_endpoint(&self, endpoint: Endpoint) -> Conninfo {
+        Conninfo {
+            endpoints: vec![endpoint],
+            target: TargetSession::Any,
+            ..self.clone()
+        }
+    }
+
     /// The database connected to.
     pub fn database(&self) -> &str {
         &self.database
@@ -246,11 +261,17 @@ impl TcpSettings {
                 .and_then(|number| u64::try_from(number).ok())
                 .filter(|&number| number > 0))
         };
+        let or_system = |keyword, default| -> Result<Option<Duration>> {
+            Ok(match parameters.get(keyword) {
+                Some(_) => positive(keyword)?.map(Duration::from_secs),
+                None => Some(default),
+            })
+        };
         let count = positive("keepalives_count")?;
         Ok(TcpSettings {
             keepalives: parameters.number("keepalives")? != Some(0),
-            idle: positive("keepalives_idle")?.map(Duration::from_secs),
-            interval: positive("keepalives_interval")?.map(Duration::from_secs),
+            idle: or_system("keepalives_idle", KEEPALIVE_IDLE)?,
+            interval: or_system("keepalives_interval", KEEPALIVE_INTERVAL)?,
             count: count.and_then(|count| u32::try_from(count).ok()),
             user_timeout: positive("tcp_user_timeout")?.map(Duration::from_millis),
         })

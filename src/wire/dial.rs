@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 
 use crate::error::{Error, Kind};
 
+use super::channel;
 use super::conninfo::{Conninfo, TcpSettings};
 use super::endpoint::{Endpoint, Place, is_loopback};
 use super::link::{Link, Socket};
@@ -75,6 +76,23 @@ impl Encryption {
 impl Failure {
     pub(super) fn new(then: Then, error: Error) -> Failure {
         Failure { error, then }
+    }
+}
+
+impl Route {
+    /// The endpoint with its address fixed: a name may stand for several servers.
+    pub(super) fn fixed_endpoint(&self) -> Endpoint {
+        let place = match (&self.endpoint.place, &self.address) {
+            (Place::Host { name, .. }, Address::Tcp(address)) => Place::Host {
+                name: name.clone(),
+                address: Some(address.ip()),
+            },
+            (place, _) => place.clone(),
+        };
+        Endpoint {
+            place,
+            port: self.endpoint.port,
+        }
     }
 }
 
@@ -154,10 +172,13 @@ async fn encrypt(
     let mut answer = [0];
     let asked = async {
         socket.write_all(&request).await?;
-        socket.read_exact(&mut answer).await
+        socket.read(&mut answer).await
     };
-    if let Err(error) = asked.await {
-        return Err(Failure::new(Then::NextAddress, not_postgres(route, error)));
+    let broken = |error| Failure::new(Then::NextAddress, not_postgres(route, error));
+    match asked.await {
+        Ok(0) => return Err(broken(channel::hung_up())),
+        Ok(_) => {}
+        Err(error) => return Err(broken(error)),
     }
     match (answer[0], wanted) {
         (b'S', wanted) => {

@@ -19,15 +19,23 @@ const CLASSES_WITH_A_CLEAN_DETAIL: [&str; 16] = [
 ];
 
 /// What a quoted word in a class 22 message may follow and still be a name, not a value.
-const NAMES_FOLLOW: [&str; 7] = [
-    "encoding ",
+const NAMES_FOLLOW: [&str; 12] = [
     "column ",
-    "relation ",
     "constraint ",
     "domain ",
+    "encoding ",
     "enum ",
+    "extension ",
+    "function ",
+    "parameter ",
+    "relation ",
     "sequence ",
+    "table ",
+    "type ",
 ];
+
+/// The quotes that messages in other languages (lc_messages) put around values.
+const FOREIGN_QUOTES: [char; 11] = ['«', '»', '„', '“', '”', '‹', '›', '「', '」', '『', '』'];
 
 /// The fields of an ErrorResponse or NoticeResponse, as sent.
 #[derive(Default)]
@@ -115,6 +123,9 @@ impl Fields {
 /// A class 22 message up to the value it quotes; quoted words elsewhere in it go too, unless they
 /// are names.
 fn without_values(message: &str) -> String {
+    if let Some((before, _value)) = message.split_once(FOREIGN_QUOTES) {
+        return format!("{}…", before.split('"').next().unwrap_or(before));
+    }
     let mut rest = message
         .split_once(": \"")
         .map_or(message, |(before, _value)| before);
@@ -183,6 +194,18 @@ mod tests {
                 "COPY orders, line 1, column x",
                 "value … is out of range for type integer (SQLSTATE 22003); \
                  COPY orders, line 1, column x",
+            ),
+            (
+                "22023",
+                "invalid value for parameter \"TimeZone\": \"secret\"",
+                "",
+                "invalid value for parameter \"TimeZone\" (SQLSTATE 22023)",
+            ),
+            (
+                "22P02",
+                "ungültige Eingabesyntax für Typ integer: »secret«",
+                "COPY orders, Zeile 12, Spalte total: »secret«",
+                "ungültige Eingabesyntax für Typ integer: … (SQLSTATE 22P02)",
             ),
             (
                 "22021",

@@ -89,13 +89,16 @@ async fn config(
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
-        .map_err(unusable("preparing TLS"))?
+        .map_err(|error| unusable("preparing TLS", &error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match client {
         Some(ClientIdentity { chain, key }) => builder
             .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(unusable("using sslcert and sslkey"))?,
+            .map_err(|error| {
+                unusable("using sslcert and sslkey", &error)
+                    .hint("give the certificate and the key that belong together")
+            })?,
         None => builder.with_no_client_auth(),
     };
     config.enable_sni = settings.server_name_indication;
@@ -226,8 +229,8 @@ fn server_name(route: &Route) -> Result<ServerName<'static>, Error> {
     }
 }
 
-fn unusable(doing: &'static str) -> impl Fn(rustls::Error) -> Error {
-    move |error| Error::new(Kind::Connect, doing).because(error.to_string())
+fn unusable(doing: &str, error: &rustls::Error) -> Error {
+    Error::new(Kind::Connect, doing).because(error.to_string())
 }
 
 /// A failed handshake in words that help.
@@ -247,7 +250,8 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check that the server speaks TLS 1.2 or later, and sslcert if it wants one");
     };
     match reason {
-        CertificateError::UnknownIssuer => failed
+        // A bad signature: an authority of that name is listed, but it is not the one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => failed
             .because("the server's certificate is issued by nobody who is trusted")
             .hint("give the provider's CA bundle, or the server's own certificate, with sslrootcert=FILE"),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -261,6 +265,12 @@ fn explain(route: &Route, error: io::Error) -> Error {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => failed
             .because("the server's certificate is not valid yet")
             .hint("check this machine's clock"),
+        CertificateError::Other(why) => failed
+            .because(format!("the server's certificate is refused: {why}"))
+            .hint(
+                "give the server an X.509 version 3 certificate, or list its own in \
+                 sslrootcert=FILE and let it speak TLS 1.3",
+            ),
         _ => failed
             .because(format!("the server's certificate is refused: {tls}"))
             .hint("list the certificate itself in the file that sslrootcert=FILE names"),

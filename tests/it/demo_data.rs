@@ -51,7 +51,7 @@ async fn the_demo_is_the_same_every_time() {
     for _ in 0..2 {
         let cluster = kit::bundled(15).await;
         make_demo_databases(&cluster, DemoSize(1)).await.unwrap();
-        let sql = "SELECT md5(string_agg(u::text, ' ' ORDER BY id)) FROM users u";
+        let sql = "SELECT md5(string_agg(u::text, ' ' ORDER BY id)) FROM public.users u";
         prints.push(kit::ask(&cluster.conninfo("webstream_iam"), sql).await);
     }
     assert_eq!(prints[0], prints[1]);
