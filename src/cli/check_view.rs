@@ -55,7 +55,12 @@ mod tests {
                 Finding::note("database shop", "isn't there: it will be created"),
             ]
         };
-        insta::assert_snapshot!(render(findings(), false), @"");
+        insta::assert_snapshot!(render(findings(), false), @r#"
+        database shop: ready to move: 1 change, 1 note
+          changed: role bo: is left out
+              CREATE ROLE bo;
+          note: database shop: isn't there: it will be created
+        "#);
         assert!(render(findings(), true).starts_with("database shop: refused: 1 change, 1 note\n"));
         assert_eq!(render(Vec::new(), true), "database shop: ready to move: nothing found\n\n");
     }

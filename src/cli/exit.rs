@@ -79,9 +79,8 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::{Finding, Verification};
+    use crate::commands::{Finding, TableVerdict, Verification};
     use crate::pg::QualifiedName;
-    use crate::verify::TableVerdict;
 
     #[test]
     fn every_end_has_the_code_that_scripts_rely_on() {

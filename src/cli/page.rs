@@ -35,7 +35,10 @@ impl Tone {
 }
 
 /// Where labels end and what they label begins.
-const LABEL: usize = 12;
+const LABEL: usize = 14;
+
+/// Where a long labelled text is broken.
+const WIDTH: usize = 100;
 
 /// Lines of text, ready to be written.
 #[derive(Debug)]
@@ -62,10 +65,14 @@ impl Page {
         }
     }
 
-    /// A line such as `  rows        1,234`, indented by two.
+    /// A line such as `  rows          1,234`, indented by two; a long text is broken between words.
     pub(super) fn labelled(&mut self, label: &str, tone: Tone, text: &str) {
         self.text.push_str(&format!("  {label:LABEL$}"));
-        self.put(0, tone, &escape::line(text));
+        let mut indent = 0;
+        for line in wrap(&escape::line(text), WIDTH - LABEL - 2) {
+            self.put(indent, tone, line);
+            indent = LABEL + 2;
+        }
     }
 
     /// An empty line.
@@ -90,6 +97,22 @@ impl Page {
     }
 }
 
+/// Lines of no more than `width` characters, if the words allow it; at least one.
+fn wrap(text: &str, width: usize) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while rest.chars().count() > width {
+        let limit = rest.char_indices().nth(width + 1).map_or(rest.len(), |(at, _)| at);
+        let Some(at) = rest[..limit].rfind(' ').or_else(|| rest.find(' ')) else {
+            break;
+        };
+        lines.push(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    lines.push(rest);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,9 +126,18 @@ mod tests {
         let text = page.into_text();
         assert_eq!(
             text,
-            "  public.\\u{1b}[31mx\\ny\n    one\n\n    two\\u{7}\n  rows        1\n"
+            "  public.\\u{1b}[31mx\\ny\n    one\n\n    two\\u{7}\n  rows          1\n"
         );
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words() {
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("one two", 7), ["one two"]);
+        assert_eq!(wrap("ein öl zwei", 6), ["ein öl", "zwei"]);
+        assert_eq!(wrap("incomprehensible so", 4), ["incomprehensible", "so"]);
+        assert_eq!(wrap("incomprehensible", 4), ["incomprehensible"]);
     }
 
     #[test]

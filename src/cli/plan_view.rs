@@ -1,8 +1,6 @@
 //! A plan, for people; `--json` has it whole.
 
-use crate::commands::{Phase, Planned};
-use crate::plan::{Action, Chunk, Plan, Step};
-use crate::toc::ChunkRange;
+use crate::commands::{Action, Chunk, ChunkRange, Phase, Plan, Planned, Step};
 
 use super::page::{Page, Tone};
 use super::summary::finding;
@@ -50,7 +48,7 @@ fn show_step(page: &mut Page, plan: &Plan, step: &Step) {
         0 => String::new(),
         n => format!(", needs {n}"),
     };
-    let (id, phase, title) = (step.id.0, step.phase, &step.title);
+    let (id, phase, title) = (step.id.0, step.phase.to_string(), &step.title);
     let cost = units::bytes(step.cost);
     page.line(2, Tone::Plain, &format!("{id:>5} {phase:12} {title} (cost {cost}{needs})"));
     match &step.action {
@@ -87,8 +85,7 @@ fn describe(plan: &Plan, chunk: &Chunk) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{StepId, TableId};
-    use crate::toc::TableData;
+    use crate::commands::{StepId, TableId, test_table};
 
     #[test]
     fn phases_are_counted_and_chunks_shown_with_their_ranges() {
@@ -115,7 +112,7 @@ mod tests {
         ];
         let applied = Action::Apply { statements: Vec::new() };
         let plan = Plan {
-            tables: vec![TableData { relation: crate::pg::QualifiedName::new("public", "t"), ..table() }],
+            tables: vec![test_table("t")],
             steps: vec![
                 step(0, Phase::Definitions, "definitions", applied, 0),
                 step(1, Phase::Data, "public.t", Action::Copy { chunks }, 4_000_000),
@@ -124,10 +121,17 @@ mod tests {
         let planned = Planned { database: "shop".into(), findings: Vec::new(), plan };
         let mut page = Page::new(false);
         show(&mut page, &planned);
-        insta::assert_snapshot!(page.into_text(), @"");
-    }
+        insta::assert_snapshot!(page.into_text(), @r#"
+        database shop: 2 steps, 1 table, about 4.00 MB of rows
+          definitions   1 step, cost 0 B
+          data          1 step, cost 4.00 MB
 
-    fn table() -> TableData {
-        crate::toc::test_table("t")
+              0 definitions  definitions (cost 0 B)
+              1 data         public.t (cost 4.00 MB, needs 1)
+                             public.t: pages 0 to 9, 1.00 MB
+                             public.t: pages from 10 on, 1.00 MB
+                             public.t: id from 1 to below 5, 1.00 MB
+                             public.t: id below 1, 1.00 MB
+        "#);
     }
 }

@@ -71,7 +71,15 @@ mod tests {
             bytes: 6_700_000,
             last_receipt_at: Some("2026-01-02 03:05:00+00".into()),
         };
-        insta::assert_snapshot!(render(Some(job)), @"");
+        insta::assert_snapshot!(render(Some(job)), @r#"
+        database shop
+          target        PostgreSQL 15.4, round trip 0.2 ms as a rule, 1.0 ms at the slowest
+          job           not running: the same `pgconvoy migrate` goes on; begun at 2026-01-02 03:04:05+00
+          data          3 of 4 steps, 81 %
+          foreign keys  0 of 2 steps, 0 %
+          copied        12,345 rows, 6.70 MB
+          last step     done at 2026-01-02 03:05:00+00
+        "#);
     }
 
     #[test]

@@ -2,15 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use crate::commands::{DatabaseReport, Finding, Severity, Verification};
+use crate::commands::{
+    CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification,
+};
 use crate::pg::quote_ident;
-use crate::verify::TableVerdict;
 
 use super::page::{Page, Tone};
 use super::units;
 
 /// Where a list of differences is cut: `--json` has them all.
 const SHOWN: usize = 50;
+
+/// Where the lines of a definition are cut.
+const SHOWN_LINES: usize = 5;
+
+/// Kinds that aren't objects of their own.
+const PARTS: [&str; 6] = [
+    "TABLE DATA",
+    "TABLE ATTACH",
+    "INDEX ATTACH",
+    "SEQUENCE SET",
+    "SEQUENCE OWNED BY",
+    "MATERIALIZED VIEW DATA",
+];
 
 /// Summarizes what `migrate` did.
 pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
@@ -86,7 +100,7 @@ fn verification(page: &mut Page, found: &Verification) {
         page.block(4, Tone::Bad, located);
     }
     for difference in found.catalog.iter().take(SHOWN) {
-        page.block(4, Tone::Bad, &difference.to_string());
+        catalog_difference(page, difference);
     }
     if found.catalog.len() > SHOWN {
         let more = format!("and {} more; --json has them all", found.catalog.len() - SHOWN);
@@ -94,6 +108,26 @@ fn verification(page: &mut Page, found: &Verification) {
     }
     for note in &found.notes {
         page.block(4, Tone::Notable, note);
+    }
+}
+
+/// What is different, and of a definition the lines that are.
+fn catalog_difference(page: &mut Page, difference: &CatalogDifference) {
+    let CatalogDifference::Differs { entry, expected, found } = difference else {
+        return page.line(4, Tone::Bad, &difference.to_string());
+    };
+    page.line(4, Tone::Bad, &format!("{entry} is defined otherwise on the target"));
+    let only = |one: &str, other: &str| -> Vec<String> {
+        let lines = one.lines().filter(|line| !other.lines().any(|there| there == *line));
+        lines.map(|line| line.trim().to_owned()).collect()
+    };
+    for (side, lines) in [("expected", only(expected, found)), ("found", only(found, expected))] {
+        for line in lines.iter().take(SHOWN_LINES) {
+            page.line(8, Tone::Plain, &format!("{side}: {line}"));
+        }
+        if lines.len() > SHOWN_LINES {
+            page.line(8, Tone::Plain, &format!("{side}: and {} lines more", lines.len() - SHOWN_LINES));
+        }
     }
 }
 
@@ -154,7 +188,8 @@ fn passwords(page: &mut Page, roles: &[String]) {
 
 /// `38 tables, 12 indexes, …`, most first.
 fn objects(counts: &BTreeMap<String, usize>) -> String {
-    let mut counts: Vec<(&String, u64)> = counts.iter().map(|(kind, n)| (kind, *n as u64)).collect();
+    let own = counts.iter().filter(|(kind, _)| !PARTS.contains(&kind.as_str()));
+    let mut counts: Vec<(&String, u64)> = own.map(|(kind, n)| (kind, *n as u64)).collect();
     counts.sort_by_key(|(kind, number)| (std::cmp::Reverse(*number), *kind));
     let named = counts.iter().map(|(tag, number)| {
         let (one, many) = names(tag);
@@ -174,14 +209,6 @@ fn names(tag: &str) -> (String, String) {
         "DEFAULT ACL" => fixed("set of default privileges", "sets of default privileges"),
         "DATABASE PROPERTIES" => fixed("database's properties", "databases' properties"),
         "FK CONSTRAINT" => fixed("foreign key", "foreign keys"),
-        "TABLE DATA" => fixed("table's rows", "tables' rows"),
-        "MATERIALIZED VIEW DATA" => {
-            fixed("materialized view's rows", "materialized views' rows")
-        }
-        "SEQUENCE SET" => fixed("sequence's value", "sequences' values"),
-        "SEQUENCE OWNED BY" => fixed("sequence's owner column", "sequences' owner columns"),
-        "TABLE ATTACH" => fixed("partition attached", "partitions attached"),
-        "INDEX ATTACH" => fixed("partition's index attached", "partitions' indexes attached"),
         "STATISTICS" => fixed("extended statistics", "extended statistics"),
         "ROW SECURITY" => fixed("table with row security", "tables with row security"),
         other => {
@@ -201,7 +228,6 @@ mod tests {
     use super::*;
     use crate::commands::Phase;
     use crate::pg::QualifiedName;
-    use crate::verify::CatalogDifference;
 
     fn render(write: impl FnOnce(&mut Page)) -> String {
         let mut page = Page::new(false);
@@ -236,7 +262,20 @@ mod tests {
 
     #[test]
     fn a_clean_migration_says_what_moved_and_what_is_left_to_do() {
-        insta::assert_snapshot!(render(|page| migrated(page, &report())), @"");
+        insta::assert_snapshot!(render(|page| migrated(page, &report())), @r#"
+        database shop: moved
+          objects       3 objects' grants, 2 policies, 2 tables, 1 foreign key, 1 index
+          rows          1,234,567 in 2 tables, 45.3 MB
+          time          12.3 s (overlapping: definitions 0.3 s, data 9.0 s)
+          verified      all 2 tables are equal (every row read back), and so are the catalogs
+          changed or left out, and worth knowing
+            changed: role bo: is no superuser here
+                GRANT x TO y;
+                GRANT z;
+            note: database shop: will be created
+          roles made without a password: set one for each
+            ALTER ROLE "bo" PASSWORD '…';
+        "#);
     }
 
     #[test]
@@ -251,11 +290,30 @@ mod tests {
                 TableVerdict::Unread { table: table("c") },
             ],
             located: vec!["public.b: 1 rows only on the target, id (9);".into()],
-            catalog: vec![CatalogDifference::Missing { entry: "INDEX public.b_x".into() }],
+            catalog: vec![
+                CatalogDifference::Missing { entry: "INDEX public.b_x".into() },
+                CatalogDifference::Differs {
+                    entry: "TABLE public.c".into(),
+                    expected: "CREATE TABLE c (\n    a integer,\n    b text\n);".into(),
+                    found: "CREATE TABLE c (\n    a bigint,\n    b text\n);".into(),
+                },
+            ],
             notes: vec!["sequences were not compared".into()],
         };
         report.changes.clear();
-        insta::assert_snapshot!(render(|page| verified(page, &report)), @"");
+        insta::assert_snapshot!(render(|page| verified(page, &report)), @r#"
+        database shop: different
+          time          12.3 s
+          verified      2 tables and 2 definitions differ (every row read back)
+            public.b differs: 7 rows on the source, 8 on the target
+            public.c was not read on both sides
+            public.b: 1 rows only on the target, id (9);
+            INDEX public.b_x is missing on the target
+            TABLE public.c is defined otherwise on the target
+                expected: a integer,
+                found: a bigint,
+            sequences were not compared
+        "#);
     }
 
     #[test]
@@ -267,7 +325,10 @@ mod tests {
             passwords_to_set: Vec::new(),
             ..report()
         };
-        insta::assert_snapshot!(render(|page| migrated(page, &report)), @"");
+        insta::assert_snapshot!(render(|page| migrated(page, &report)), @r#"
+        database shop: already finished at 2026-01-02 03:04:05+00: nothing to do
+          verified      all 2 tables are equal (every row read back), and so are the catalogs
+        "#);
     }
 
     #[test]
@@ -280,11 +341,9 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_plural() {
-        use crate::toc::Kind;
-        let plural = |kind: Kind| names(kind.tag()).1;
-        let some = [Kind::Table, Kind::Index, Kind::Policy, Kind::Statistics, Kind::RowSecurity];
+        let some = ["TABLE", "INDEX", "POLICY", "STATISTICS", "ROW SECURITY"];
         assert_eq!(
-            some.map(plural),
+            some.map(|tag| names(tag).1),
             ["tables", "indexes", "policies", "extended statistics", "tables with row security"]
         );
     }

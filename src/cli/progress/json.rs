@@ -111,7 +111,7 @@ impl Show for JsonEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::StepId;
+    use crate::commands::StepId;
 
     #[test]
     fn the_fields_of_an_event_stay_as_they_are() {

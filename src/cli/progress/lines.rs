@@ -141,7 +141,7 @@ pub(super) fn amounts(standing: &Standing) -> Vec<String> {
 mod tests {
     use super::super::standing::Amount;
     use super::*;
-    use crate::plan::StepId;
+    use crate::commands::StepId;
 
     #[test]
     fn a_sign_of_life_says_how_far_how_fast_and_what_is_done_now() {

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::commands::{Event, Events};
-use crate::copy::Progress;
+use crate::commands::{Event, Events, Progress};
 
 use super::messages::Messages;
 use super::output::Output;

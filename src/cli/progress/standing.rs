@@ -204,7 +204,7 @@ impl Measure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::StepId;
+    use crate::commands::StepId;
 
     fn started(worker: usize, cost: u64) -> Event {
         let (step, phase, title) = (StepId(0), Phase::Data, "public.t".to_owned());
