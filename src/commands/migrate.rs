@@ -43,8 +43,8 @@ async fn migrate_all(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    refuse_findings(request).await?;
-    for pair in databases::pairs(request).await? {
+    stop.or(refuse_findings(request)).await?;
+    for pair in stop.or(databases::pairs(request)).await? {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
         let moved = migrate_one(request, &pair, events, stop).await;
@@ -79,9 +79,9 @@ async fn migrate_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = survey::source(&pair.source).await?;
+    let source = stop.or(survey::source(&pair.source)).await?;
     let target = connect_or_create(pair, &source).await?;
-    Claim::take(&target).await?;
+    stop.or(Claim::take(&target)).await?;
 
     let facts = catalog::target_facts(&target).await?;
     let same_major = facts.version.major() == source.identity.version.major();
@@ -91,15 +91,15 @@ async fn migrate_one(
         None => (begin(request, &source, &adapted, &target).await?, false),
     };
     let StoredJob { job, plan, receipts, state } = stored;
-    if let JobState::Sealed { report, .. } = state {
-        return finished_before(&report);
+    if let JobState::Sealed { at, report } = state {
+        return finished_before(at, &report);
     }
     refuse_another_source(&job, &source)?;
 
     let plan = Arc::new(plan);
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let (receipts, snapshot) =
-        prepare_data(request, pair, &plan, receipts, snapshot, &target, events).await?;
+    let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
+    let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
     let run = Run {
         source: pair.source.clone(),
@@ -115,9 +115,9 @@ async fn migrate_one(
     }
 
     let receipts = Ledger::of(&target).receipts().await?;
-    let mut verification =
-        verify_job(request, &plan, &receipts, &adapted, same_major, &target).await?;
-    locate(pair, &plan, &mut verification).await?;
+    let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
+    let mut verification = stop.or(judged).await?;
+    stop.or(locate(pair, &plan, &mut verification)).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
@@ -164,11 +164,12 @@ async fn begin(
     Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
 }
 
-fn finished_before(report: &str) -> Result<DatabaseReport> {
+fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
     let mut report: DatabaseReport = serde_json::from_str(report).map_err(|e| {
         Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
     })?;
     report.was_finished = true;
+    report.finished_at = Some(at);
     Ok(report)
 }
 
@@ -241,6 +242,9 @@ async fn prepare_data(
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
     let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
+    let cost = |step: &plan::Step| step.cost;
+    let all_cost = plan.steps.iter().map(cost).sum();
+    let done_cost = plan.steps.iter().filter(|step| receipts.is_done(step)).map(cost).sum();
     let (mut all, mut there) = (0, 0);
     for (step, part, chunk) in plan.copies() {
         all += chunk.bytes;
@@ -248,8 +252,12 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
             there += chunk.bytes;
         }
     }
-    let event =
-        Event::Planned { steps: (owed, done), tables: plan.tables.len(), bytes: (all, there) };
+    let event = Event::Planned {
+        steps: (owed, done),
+        tables: plan.tables.len(),
+        bytes: (all, there),
+        cost: (all_cost, done_cost),
+    };
     events.say(event).await;
 }
 

@@ -1,0 +1,107 @@
+//! Bars on a terminal: one for the database, and below it a line for each worker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::commands::Event;
+
+use super::super::escape;
+use super::super::messages::Messages;
+use super::super::units;
+use super::lines::{amounts, announcement};
+use super::standing::Standing;
+use super::Show;
+
+/// A worker that is busy for less than this doesn't say for how long.
+const BRIEF: Duration = Duration::from_secs(2);
+
+/// The bars, drawn below the messages.
+pub(super) struct Bars {
+    all: MultiProgress,
+    messages: Messages,
+    total: Option<ProgressBar>,
+    workers: BTreeMap<usize, ProgressBar>,
+}
+
+impl Bars {
+    pub(super) fn new(all: MultiProgress, messages: Messages) -> Bars {
+        Bars { all, messages, total: None, workers: BTreeMap::new() }
+    }
+
+    fn clear(&mut self) {
+        for bar in self.total.take().into_iter().chain(std::mem::take(&mut self.workers).into_values())
+        {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
+
+    fn draw(&mut self, standing: &Standing) {
+        let Some(database) = &standing.database else {
+            return;
+        };
+        let all = &self.all;
+        let total = self.total.get_or_insert_with(|| all.add(bar("{wide_msg}")));
+        let share = standing.share().map(|share| format!("{} ", gauge(share)));
+        let mut parts = vec![format!("{database} {}", share.unwrap_or_default()).trim_end().to_owned()];
+        parts.extend(amounts(standing));
+        total.set_message(escape::line(&parts.join(" · ")).into_owned());
+
+        for worker in standing.tasks.keys() {
+            // Workers are hired from 0 on, but may begin in any order.
+            for number in self.workers.len()..=*worker {
+                self.workers.insert(number, all.add(bar("  {wide_msg}")));
+            }
+        }
+        for (number, bar) in &self.workers {
+            bar.set_message(match standing.tasks.get(number) {
+                None => format!("{}: waiting", number + 1),
+                Some(task) => {
+                    let time = task.since.elapsed();
+                    let long = (time >= BRIEF).then(|| format!(" ({})", units::duration(time)));
+                    let (phase, title) = (task.phase, escape::line(&task.title));
+                    format!("{}: {phase}: {title}{}", number + 1, long.unwrap_or_default())
+                }
+            });
+        }
+    }
+}
+
+impl Show for Bars {
+    fn pace(&self) -> Duration {
+        Duration::from_millis(200)
+    }
+
+    fn event(&mut self, event: &Event, _: &Standing) {
+        match event {
+            Event::StepStarted { .. } | Event::StepFinished { .. } => {}
+            Event::Database { .. } => {
+                self.clear();
+                self.messages.say(&announcement(event));
+            }
+            _ => self.messages.say(&announcement(event)),
+        }
+    }
+
+    fn tick(&mut self, standing: &Standing) {
+        self.draw(standing);
+    }
+
+    fn end(&mut self) {
+        self.clear();
+    }
+}
+
+fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).expect("the template is one of those above");
+    ProgressBar::no_length().with_style(style)
+}
+
+/// `[#####-----] 50 %`.
+fn gauge(share: f64) -> String {
+    const WIDTH: usize = 20;
+    let full = ((share * WIDTH as f64) as usize).min(WIDTH);
+    format!("[{}{}] {}", "#".repeat(full), "-".repeat(WIDTH - full), units::percent(share))
+}

@@ -1,0 +1,173 @@
+//! Plain lines, for logs: what begins, what took long, and a sign of life now and then.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::commands::{Event, Phase};
+
+use super::super::messages::Messages;
+use super::super::units;
+use super::standing::Standing;
+use super::Show;
+
+/// Between signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A step that took at least so long has a line of its own.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Lines on standard error, each with the time since the start.
+pub(super) struct Lines {
+    messages: Messages,
+    start: Instant,
+    begun: BTreeSet<Phase>,
+}
+
+impl Lines {
+    pub(super) fn new(messages: Messages) -> Lines {
+        Lines { messages, start: Instant::now(), begun: BTreeSet::new() }
+    }
+
+    fn say(&self, text: &str) {
+        let seconds = self.start.elapsed().as_secs();
+        self.messages.say(&format!("{:02}:{:02} {text}", seconds / 60, seconds % 60));
+    }
+}
+
+impl Show for Lines {
+    fn pace(&self) -> Duration {
+        HEARTBEAT
+    }
+
+    fn event(&mut self, event: &Event, _: &Standing) {
+        match event {
+            Event::StepStarted { phase, .. } => {
+                if self.begun.insert(*phase) {
+                    self.say(&format!("{phase}: begun"));
+                }
+            }
+            Event::StepFinished { title, rows, bytes, took, .. } if *took >= LONG => {
+                self.say(&finished(title, *rows, *bytes, *took));
+            }
+            Event::StepFinished { .. } => {}
+            Event::Database { .. } => {
+                self.begun.clear();
+                self.say(&announcement(event));
+            }
+            _ => self.say(&announcement(event)),
+        }
+    }
+
+    fn tick(&mut self, standing: &Standing) {
+        if standing.share().is_some() {
+            self.say(&heartbeat(standing));
+        }
+    }
+
+    fn end(&mut self) {}
+}
+
+/// What an event that isn't a step's says.
+pub(super) fn announcement(event: &Event) -> String {
+    match event {
+        Event::Database { name } => format!("database {name}"),
+        Event::Planned { steps: (all, done), tables, bytes, .. } => {
+            let begun = match done {
+                0 => String::new(),
+                done => format!(" ({done} steps, {} done before)", units::bytes(bytes.1)),
+            };
+            let (all, tables) = (*all as u64, *tables as u64);
+            format!(
+                "{}, about {} of rows in {}{begun}",
+                units::counted(all, "step", "steps"),
+                units::bytes(bytes.0),
+                units::counted(tables, "table", "tables"),
+            )
+        }
+        Event::Reading { tables, bytes } => format!(
+            "reading about {} of rows in {} on both sides",
+            units::bytes(*bytes),
+            units::counted(*tables as u64, "table", "tables")
+        ),
+        Event::StepStarted { title, .. } | Event::StepFinished { title, .. } => title.clone(),
+        Event::Note(text) => text.clone(),
+    }
+}
+
+fn finished(title: &str, rows: u64, bytes: u64, took: Duration) -> String {
+    match rows {
+        0 => format!("done: {title} ({})", units::duration(took)),
+        _ => format!(
+            "done: {title} ({}, {}, {})",
+            units::counted(rows, "row", "rows"),
+            units::bytes(bytes),
+            units::duration(took)
+        ),
+    }
+}
+
+/// How far the work is, in one line.
+pub(super) fn heartbeat(standing: &Standing) -> String {
+    let mut parts = Vec::new();
+    parts.extend(standing.share().map(units::percent));
+    parts.extend(amounts(standing));
+    let tasks: Vec<&str> = standing.tasks.values().map(|task| task.title.as_str()).collect();
+    if !tasks.is_empty() {
+        parts.push(format!("now: {}", tasks.join("; ")));
+    }
+    parts.join(" · ")
+}
+
+/// What moved, how fast, how long it will take.
+pub(super) fn amounts(standing: &Standing) -> Vec<String> {
+    let mut parts = Vec::new();
+    if let Some((done, all)) = standing.steps {
+        parts.push(format!("{done}/{all} steps"));
+    }
+    let sides = match standing.steps {
+        Some(_) => [("copied", standing.copied), ("read back", standing.verified)],
+        None => [("source", standing.copied), ("target", standing.verified)],
+    };
+    for (what, amount) in sides.into_iter().filter(|(_, amount)| amount.rows > 0) {
+        let rows = units::counted(amount.rows, "row", "rows");
+        parts.push(format!("{what} {}, {rows}", units::bytes(amount.bytes)));
+    }
+    parts.extend(standing.rate().map(|rate| format!("{}/s", units::bytes(rate))));
+    parts.extend(standing.remaining().map(|time| format!("{} left", units::duration(time))));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::Amount;
+    use super::*;
+    use crate::commands::StepId;
+
+    #[test]
+    fn a_sign_of_life_says_how_far_how_fast_and_what_is_done_now() {
+        let start = Instant::now();
+        let mut standing = Standing::default();
+        let planned = Event::Planned {
+            steps: (100, 20),
+            tables: 3,
+            bytes: (50_000_000, 0),
+            cost: (100_000_000, 20_000_000),
+        };
+        standing.observe(&planned, start);
+        let (step, phase, title) = (StepId(3), Phase::Data, "public.orders".to_owned());
+        let step = Event::StepStarted { worker: 0, step, phase, title, cost: 50_000_000 };
+        standing.observe(&step, start);
+        let amount = |rows, bytes| Amount { rows, bytes };
+        standing.sample(amount(0, 0), amount(0, 0), start);
+        standing.sample(amount(1234, 10_000_000), amount(0, 0), start + Duration::from_secs(2));
+        assert_eq!(
+            heartbeat(&standing),
+            "30 % · 20/100 steps · copied 10.0 MB, 1,234 rows · 5.00 MB/s · 14.0 s left · \
+             now: public.orders"
+        );
+        assert_eq!(
+            announcement(&planned),
+            "100 steps, about 50.0 MB of rows in 3 tables (20 steps, 0 B done before)"
+        );
+    }
+}
