@@ -26,7 +26,13 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
     };
     match &request.databases {
         Databases::AsGiven => {
-            Ok(vec![Pair { source: request.source.clone(), target: request.target.clone() }])
+            let source = request.source.clone();
+            // libpq would take the user's name, and a job would make a database `master`.
+            let target = match request.target.names_database() {
+                true => request.target.clone(),
+                false => request.target.with_database(source.database()),
+            };
+            Ok(vec![Pair { source, target }])
         }
         Databases::Named(names) => Ok(named(names)),
         Databases::All => Ok(named(&all(&request.source).await?)),
@@ -90,9 +96,7 @@ impl TargetDatabase {
 pub(super) async fn target_database(target: &Conninfo) -> Result<TargetDatabase> {
     match Session::connect(target).await {
         Ok(session) => Ok(TargetDatabase::There(session)),
-        Err(error) if is_missing(&error) => {
-            Ok(TargetDatabase::Missing(maintenance(target).await?))
-        }
+        Err(error) if is_missing(&error) => Ok(TargetDatabase::Missing(maintenance(target).await?)),
         Err(error) => Err(error),
     }
 }
@@ -124,8 +128,7 @@ pub(super) async fn knows_locale(server: &Session, source: &DatabaseFacts) -> Re
     }
     let sql = "SELECT pg_catalog.count(DISTINCT collcollate) FROM pg_catalog.pg_collation \
                WHERE collprovider = 'c' AND collcollate IN ($1, $2)";
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-        [&source.collate, &source.ctype];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&source.collate, &source.ctype];
     let found: i64 = server.query_one("looking for the locale", sql, &params).await?.get(0);
     let wanted = if source.collate == source.ctype { 1 } else { 2 };
     Ok(found >= wanted)
@@ -145,10 +148,7 @@ fn create_sql(name: &str, source: &DatabaseFacts) -> String {
         _ => None,
     };
     if let (Some((provider, option)), Some(locale)) = (provider, &source.locale) {
-        sql.push_str(&format!(
-            " LOCALE_PROVIDER {provider} {option} {}",
-            quote_literal(locale)
-        ));
+        sql.push_str(&format!(" LOCALE_PROVIDER {provider} {option} {}", quote_literal(locale)));
         if let Some(rules) = &source.icu_rules {
             sql.push_str(&format!(" ICU_RULES {}", quote_literal(rules)));
         }

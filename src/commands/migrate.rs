@@ -110,9 +110,10 @@ async fn migrate_one(
         jobs: request.jobs(),
     };
     let outcome = engine::run(run, events, stop).await?;
-    if request.carry_passwords {
-        passwords::carry(&pair.source, &target, &job.login_roles).await?;
-    }
+    let passwords_to_set = match request.carry_passwords {
+        true => passwords::carry(&pair.source, &target, job.login_roles).await?,
+        false => job.login_roles,
+    };
 
     let receipts = Ledger::of(&target).receipts().await?;
     let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
@@ -124,7 +125,7 @@ async fn migrate_one(
         objects: count_objects(&adapted.toc),
         tables: plan.tables.len(),
         seconds: started.elapsed().as_secs_f64(),
-        passwords_to_set: if request.carry_passwords { Vec::new() } else { job.login_roles },
+        passwords_to_set,
         changes: job.changes,
         verification,
         ..totals(&plan, &receipts, &outcome)
@@ -179,18 +180,16 @@ fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
             .because(because)
             .hint("drop and recreate the target database to begin anew, then run again"))
     };
-    let known = |identity: &engine::SourceIdentity| {
-        (identity.system.clone(), identity.database.clone())
-    };
+    let known =
+        |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return refused(format!(
-            "it copies database {} of another server",
-            job.source.database
-        ));
+        return refused(format!("it copies database {} of another server", job.source.database));
     }
     let now = digests(&source.toc);
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
-        a.iter().filter(|(title, digest)| b.get(*title) != Some(digest)).map(|(t, _)| t.clone())
+        a.iter()
+            .filter(|(title, digest)| b.get(*title) != Some(digest))
+            .map(|(t, _)| t.clone())
             .collect()
     };
     let mut changed = names(&job.catalog, &now);
@@ -226,16 +225,9 @@ async fn prepare_data(
         snapshot.release().await?;
         return Ok((receipts, None));
     }
-    let receipts = engine::recheck(
-        plan,
-        receipts,
-        &snapshot,
-        &pair.source,
-        target,
-        request.jobs(),
-        events,
-    )
-    .await?;
+    let receipts =
+        engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
+            .await?;
     Ok((receipts, Some(snapshot)))
 }
 
@@ -301,4 +293,3 @@ fn render(report: &DatabaseReport) -> Result<String> {
     serde_json::to_string(report)
         .map_err(|e| Error::step("writing the report").because(e.to_string()))
 }
-

@@ -100,8 +100,7 @@ async fn compare(
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours =
-        ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
+    let ours = ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
     let theirs = ReadFrom { conninfo: pair.target.clone(), snapshot: None };
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
@@ -125,8 +124,12 @@ async fn compare(
 
 /// The tables that the target has: the others are missing, which the catalogs' comparison says.
 fn present_tables(plan: &Plan, found: &Toc) -> BTreeSet<u32> {
-    let there: BTreeSet<_> =
-        found.entries.iter().filter_map(|entry| entry.table.as_ref()).map(|t| &t.relation).collect();
+    let there: BTreeSet<_> = found
+        .entries
+        .iter()
+        .filter_map(|entry| entry.table.as_ref())
+        .map(|t| &t.relation)
+        .collect();
     let tables = plan.tables.iter().enumerate();
     tables.filter(|(_, table)| there.contains(&table.relation)).map(|(i, _)| i as u32).collect()
 }

@@ -35,6 +35,7 @@ pub struct Conninfo {
     pub(super) endpoints: Vec<Endpoint>,
     user: String,
     database: String,
+    names_database: bool,
     password: Option<Secret>,
     names_password: bool,
     passfile: Arc<PassFile>,
@@ -113,6 +114,7 @@ impl Conninfo {
             endpoints,
             user: user.to_owned(),
             database: parameters.get("dbname").unwrap_or(user).to_owned(),
+            names_database: parameters.get("dbname").is_some(),
             password: parameters.get("password").map(Secret::new),
             names_password: false,
             passfile: Arc::new(match passfile {
@@ -153,6 +155,11 @@ impl Conninfo {
             },
             warnings,
         })
+    }
+
+    /// Whether a database was named, rather than taken to be the user's.
+    pub fn names_database(&self) -> bool {
+        self.names_database
     }
 
     /// The same server, another database.

@@ -10,9 +10,9 @@ use crate::commands::Event;
 use super::super::escape;
 use super::super::messages::Messages;
 use super::super::units;
+use super::Show;
 use super::lines::{amounts, announcement};
 use super::standing::Standing;
-use super::Show;
 
 /// A worker that is busy for less than this doesn't say for how long.
 const BRIEF: Duration = Duration::from_secs(2);
@@ -31,7 +31,8 @@ impl Bars {
     }
 
     fn clear(&mut self) {
-        for bar in self.total.take().into_iter().chain(std::mem::take(&mut self.workers).into_values())
+        for bar in
+            self.total.take().into_iter().chain(std::mem::take(&mut self.workers).into_values())
         {
             bar.finish_and_clear();
             self.all.remove(&bar);
@@ -45,7 +46,8 @@ impl Bars {
         let all = &self.all;
         let total = self.total.get_or_insert_with(|| all.add(bar("{wide_msg}")));
         let share = standing.share().map(|share| format!("{} ", gauge(share)));
-        let mut parts = vec![format!("{database} {}", share.unwrap_or_default()).trim_end().to_owned()];
+        let mut parts =
+            vec![format!("{database} {}", share.unwrap_or_default()).trim_end().to_owned()];
         parts.extend(amounts(standing));
         total.set_message(escape::line(&parts.join(" · ")).into_owned());
 

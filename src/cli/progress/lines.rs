@@ -7,8 +7,8 @@ use crate::commands::{Event, Phase};
 
 use super::super::messages::Messages;
 use super::super::units;
-use super::standing::Standing;
 use super::Show;
+use super::standing::Standing;
 
 /// Between signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
