@@ -1,4 +1,4 @@
-//! Bars on a terminal: one for the database, and below it a line for each worker.
+//! Bars on a terminal: one for the database, what moved, and a line for each worker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::commands::Event;
 use super::super::escape;
 use super::super::messages::Messages;
 use super::super::units;
-use super::lines::{amounts, announcement};
+use super::lines::{amounts, announcement, times};
 use super::standing::Standing;
 use super::Show;
 
@@ -21,7 +21,8 @@ const BRIEF: Duration = Duration::from_secs(2);
 pub(super) struct Bars {
     all: MultiProgress,
     messages: Messages,
-    total: Option<ProgressBar>,
+    /// The database's bar, and what moved.
+    total: Option<(ProgressBar, ProgressBar)>,
     workers: BTreeMap<usize, ProgressBar>,
 }
 
@@ -31,8 +32,8 @@ impl Bars {
     }
 
     fn clear(&mut self) {
-        for bar in self.total.take().into_iter().chain(std::mem::take(&mut self.workers).into_values())
-        {
+        let total = self.total.take().into_iter().flat_map(|(bar, moved)| [bar, moved]);
+        for bar in total.chain(std::mem::take(&mut self.workers).into_values()) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
@@ -42,12 +43,21 @@ impl Bars {
         let Some(database) = &standing.database else {
             return;
         };
+        if standing.is_through() {
+            // What is left is looking at what came of it, or the next database.
+            return self.clear();
+        }
         let all = &self.all;
-        let total = self.total.get_or_insert_with(|| all.add(bar("{wide_msg}")));
-        let share = standing.share().map(|share| format!("{} ", gauge(share)));
-        let mut parts = vec![format!("{database} {}", share.unwrap_or_default()).trim_end().to_owned()];
-        parts.extend(amounts(standing));
-        total.set_message(escape::line(&parts.join(" · ")).into_owned());
+        let (total, moved) = self
+            .total
+            .get_or_insert_with(|| (all.add(bar("{wide_msg}")), all.add(bar("  {wide_msg}"))));
+        let mut parts: Vec<String> = standing.share().map(gauge).into_iter().collect();
+        parts.extend(times(standing));
+        if parts.is_empty() {
+            parts.push("reading the catalogs".to_owned());
+        }
+        total.set_message(escape::line(&format!("{database} {}", parts.join(" · "))).into_owned());
+        moved.set_message(amounts(standing).join(" · "));
 
         for worker in standing.tasks.keys() {
             // Workers are hired from 0 on, but may begin in any order.

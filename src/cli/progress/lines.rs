@@ -110,6 +110,7 @@ fn finished(title: &str, rows: u64, bytes: u64, took: Duration) -> String {
 pub(super) fn heartbeat(standing: &Standing) -> String {
     let mut parts = Vec::new();
     parts.extend(standing.share().map(units::percent));
+    parts.extend(times(standing));
     parts.extend(amounts(standing));
     let tasks: Vec<&str> = standing.tasks.values().map(|task| task.title.as_str()).collect();
     if !tasks.is_empty() {
@@ -118,12 +119,19 @@ pub(super) fn heartbeat(standing: &Standing) -> String {
     parts.join(" · ")
 }
 
-/// What moved, how fast, how long it will take.
-pub(super) fn amounts(standing: &Standing) -> Vec<String> {
+/// How many steps are done, and how long the others will take.
+pub(super) fn times(standing: &Standing) -> Vec<String> {
     let mut parts = Vec::new();
     if let Some((done, all)) = standing.steps {
         parts.push(format!("{done}/{all} steps"));
     }
+    parts.extend(standing.remaining().map(|time| format!("{} left", units::duration(time))));
+    parts
+}
+
+/// What moved, and how fast.
+pub(super) fn amounts(standing: &Standing) -> Vec<String> {
+    let mut parts = Vec::new();
     let sides = match standing.steps {
         Some(_) => [("copied", standing.copied), ("read back", standing.verified)],
         None => [("source", standing.copied), ("target", standing.verified)],
@@ -132,8 +140,8 @@ pub(super) fn amounts(standing: &Standing) -> Vec<String> {
         let rows = units::counted(amount.rows, "row", "rows");
         parts.push(format!("{what} {}, {rows}", units::bytes(amount.bytes)));
     }
-    parts.extend(standing.rate().map(|rate| format!("{}/s", units::bytes(rate))));
-    parts.extend(standing.remaining().map(|time| format!("{} left", units::duration(time))));
+    let rate = standing.rate().filter(|_| !parts.is_empty());
+    parts.extend(rate.map(|rate| format!("{}/s", units::bytes(rate))));
     parts
 }
 
@@ -162,7 +170,7 @@ mod tests {
         standing.sample(amount(1234, 10_000_000), amount(0, 0), start + Duration::from_secs(2));
         assert_eq!(
             heartbeat(&standing),
-            "30 % · 20/100 steps · copied 10.0 MB, 1,234 rows · 5.00 MB/s · 14.0 s left · \
+            "30 % · 20/100 steps · 14.0 s left · copied 10.0 MB, 1,234 rows · 5.00 MB/s · \
              now: public.orders"
         );
         assert_eq!(
