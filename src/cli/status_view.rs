@@ -29,7 +29,8 @@ pub(super) fn show(page: &mut Page, status: &Status) {
     page.labelled("job", tone, &format!("{state}; begun at {}", job.created_at));
     let number = |n: i64| u64::try_from(n).unwrap_or_default();
     for (phase, done, all, share) in &job.phases {
-        let steps = format!("{} of {} steps", units::count(number(*done)), units::count(number(*all)));
+        let steps =
+            format!("{} of {} steps", units::count(number(*done)), units::count(number(*all)));
         let share = if done == all { 1.0 } else { *share };
         let label = phase.replace('-', " ");
         page.labelled(&label, Tone::Plain, &format!("{steps}, {}", units::percent(share)));
@@ -49,12 +50,8 @@ mod tests {
     use crate::commands::JobStatus;
 
     fn render(job: Option<JobStatus>) -> String {
-        let status = Status {
-            database: "shop".into(),
-            server: "15.4".into(),
-            latency_ms: (0.21, 1.0),
-            job,
-        };
+        let status =
+            Status { database: "shop".into(), server: "15.4".into(), latency_ms: (0.21, 1.0), job };
         let mut page = Page::new(false);
         show(&mut page, &status);
         page.into_text()

@@ -87,7 +87,9 @@ fn verification(page: &mut Page, found: &Verification) {
                 let (ours, theirs) = (units::count(*source_rows), units::count(*target_rows));
                 let text = match source_rows == target_rows {
                     true => format!("{table} differs: {ours} rows on both sides"),
-                    false => format!("{table} differs: {ours} rows on the source, {theirs} on the target"),
+                    false => format!(
+                        "{table} differs: {ours} rows on the source, {theirs} on the target"
+                    ),
                 };
                 page.line(4, Tone::Bad, &text);
             }
@@ -126,7 +128,11 @@ fn catalog_difference(page: &mut Page, difference: &CatalogDifference) {
             page.line(8, Tone::Plain, &format!("{side}: {line}"));
         }
         if lines.len() > SHOWN_LINES {
-            page.line(8, Tone::Plain, &format!("{side}: and {} lines more", lines.len() - SHOWN_LINES));
+            page.line(
+                8,
+                Tone::Plain,
+                &format!("{side}: and {} lines more", lines.len() - SHOWN_LINES),
+            );
         }
     }
 }
@@ -236,7 +242,8 @@ mod tests {
     }
 
     fn report() -> DatabaseReport {
-        let equal = |name, rows| TableVerdict::Equal { table: QualifiedName::new("public", name), rows };
+        let equal =
+            |name, rows| TableVerdict::Equal { table: QualifiedName::new("public", name), rows };
         let objects = [("TABLE", 2), ("INDEX", 1), ("POLICY", 2), ("FK CONSTRAINT", 1), ("ACL", 3)];
         DatabaseReport {
             database: "shop".into(),

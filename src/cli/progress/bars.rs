@@ -10,9 +10,9 @@ use crate::commands::Event;
 use super::super::escape;
 use super::super::messages::Messages;
 use super::super::units;
+use super::Show;
 use super::lines::{amounts, announcement, times};
 use super::standing::Standing;
-use super::Show;
 
 /// A worker that is busy for less than this doesn't say for how long.
 const BRIEF: Duration = Duration::from_secs(2);

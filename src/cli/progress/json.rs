@@ -7,17 +7,33 @@ use serde::Serialize;
 use crate::commands::{Event, Phase};
 
 use super::super::output::Output;
-use super::standing::Standing;
 use super::Show;
+use super::standing::Standing;
 
 /// An event. Names and fields are an interface: they are added to, not changed.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line<'a> {
-    Database { name: &'a str },
-    Planned { steps: usize, steps_done: usize, tables: usize, bytes: u64, bytes_done: u64 },
-    Reading { tables: usize, bytes: u64 },
-    StepStarted { worker: usize, step: u32, phase: Phase, title: &'a str },
+    Database {
+        name: &'a str,
+    },
+    Planned {
+        steps: usize,
+        steps_done: usize,
+        tables: usize,
+        bytes: u64,
+        bytes_done: u64,
+    },
+    Reading {
+        tables: usize,
+        bytes: u64,
+    },
+    StepStarted {
+        worker: usize,
+        step: u32,
+        phase: Phase,
+        title: &'a str,
+    },
     StepFinished {
         worker: usize,
         step: u32,
@@ -27,7 +43,9 @@ enum Line<'a> {
         bytes: u64,
         seconds: f64,
     },
-    Note { text: &'a str },
+    Note {
+        text: &'a str,
+    },
     Progress {
         database: &'a str,
         steps_done: Option<usize>,

@@ -7,8 +7,8 @@ use crate::commands::{Event, Phase};
 
 use super::super::messages::Messages;
 use super::super::units;
-use super::standing::Standing;
 use super::Show;
+use super::standing::Standing;
 
 /// Between signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -74,7 +74,11 @@ pub(super) fn announcement(event: &Event) -> String {
         Event::Planned { steps: (all, done), tables, bytes, .. } => {
             let begun = match done {
                 0 => String::new(),
-                done => format!(" ({done} steps, {} done before)", units::bytes(bytes.1)),
+                done => format!(
+                    " ({}, {} done before)",
+                    units::counted(*done as u64, "step", "steps"),
+                    units::bytes(bytes.1)
+                ),
             };
             let (all, tables) = (*all as u64, *tables as u64);
             format!(

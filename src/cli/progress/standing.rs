@@ -180,8 +180,8 @@ impl Standing {
         if self.only_reads {
             return self.copied.bytes + self.verified.bytes;
         }
-        let under_way = self.copying.under_way(self.copied.bytes)
-            + self.reading.under_way(self.verified.bytes);
+        let under_way =
+            self.copying.under_way(self.copied.bytes) + self.reading.under_way(self.verified.bytes);
         self.cost.1 + under_way
     }
 
