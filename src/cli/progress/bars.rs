@@ -1,7 +1,7 @@
 //! Bars on a terminal: one for the database, what moved, and a line for each worker.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -24,11 +24,12 @@ pub(super) struct Bars {
     /// The database's bar, and what moved.
     total: Option<(ProgressBar, ProgressBar)>,
     workers: BTreeMap<usize, ProgressBar>,
+    last_said: Instant,
 }
 
 impl Bars {
     pub(super) fn new(all: MultiProgress, messages: Messages) -> Bars {
-        Bars { all, messages, total: None, workers: BTreeMap::new() }
+        Bars { all, messages, total: None, workers: BTreeMap::new(), last_said: Instant::now() }
     }
 
     fn clear(&mut self) {
@@ -40,9 +41,6 @@ impl Bars {
     }
 
     fn draw(&mut self, standing: &Standing) {
-        let Some(database) = &standing.database else {
-            return;
-        };
         if standing.is_through() {
             // What is left is looking at what came of it, or the next database.
             return self.clear();
@@ -54,9 +52,11 @@ impl Bars {
         let mut parts: Vec<String> = standing.share().map(gauge).into_iter().collect();
         parts.extend(times(standing));
         if parts.is_empty() {
-            parts.push("reading the catalogs".to_owned());
+            parts.push(format!("… {}", units::duration(self.last_said.elapsed())));
         }
-        total.set_message(escape::line(&format!("{database} {}", parts.join(" · "))).into_owned());
+        let database = standing.database.as_deref().unwrap_or_default();
+        let text = format!("{database} {}", parts.join(" · "));
+        total.set_message(escape::line(text.trim_start()).into_owned());
         moved.set_message(amounts(standing).join(" · "));
 
         for worker in standing.tasks.keys() {
@@ -86,13 +86,12 @@ impl Show for Bars {
 
     fn event(&mut self, event: &Event, _: &Standing) {
         match event {
-            Event::StepStarted { .. } | Event::StepFinished { .. } => {}
-            Event::Database { .. } => {
-                self.clear();
-                self.messages.say(&announcement(event));
-            }
-            _ => self.messages.say(&announcement(event)),
+            Event::StepStarted { .. } | Event::StepFinished { .. } => return,
+            Event::Database { .. } => self.clear(),
+            _ => {}
         }
+        self.messages.say(&announcement(event));
+        self.last_said = Instant::now();
     }
 
     fn tick(&mut self, standing: &Standing) {

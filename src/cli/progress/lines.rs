@@ -13,6 +13,9 @@ use super::standing::Standing;
 /// Between signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// After so long a silence there is a sign of life even if it can't say how far the work is.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// A step that took at least so long has a line of its own.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -21,14 +24,17 @@ pub(super) struct Lines {
     messages: Messages,
     start: Instant,
     begun: BTreeSet<Phase>,
+    last_said: Instant,
 }
 
 impl Lines {
     pub(super) fn new(messages: Messages) -> Lines {
-        Lines { messages, start: Instant::now(), begun: BTreeSet::new() }
+        let now = Instant::now();
+        Lines { messages, start: now, begun: BTreeSet::new(), last_said: now }
     }
 
-    fn say(&self, text: &str) {
+    fn say(&mut self, text: &str) {
+        self.last_said = Instant::now();
         let seconds = self.start.elapsed().as_secs();
         self.messages.say(&format!("{:02}:{:02} {text}", seconds / 60, seconds % 60));
     }
@@ -61,6 +67,8 @@ impl Show for Lines {
     fn tick(&mut self, standing: &Standing) {
         if standing.share().is_some() {
             self.say(&heartbeat(standing));
+        } else if self.last_said.elapsed() >= SILENCE {
+            self.say("still at it");
         }
     }
 
