@@ -36,11 +36,8 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
             base: row.get("base"),
             acl: row.get("acl"),
         };
-        let held = if word == "SCHEMA" && held.name == "public" {
-            held.of_public(major)
-        } else {
-            held
-        };
+        let held =
+            if word == "SCHEMA" && held.name == "public" { held.of_public(major) } else { held };
         let Some(mut entry) = held.entry(major) else {
             out.unsupported(held.tag(), "its privileges could not be read");
             continue;
@@ -200,17 +197,7 @@ impl Family {
             }
             None => ("null", String::new(), system("true")),
         };
-        let Family {
-            class,
-            word,
-            name,
-            acl,
-            owner,
-            letter,
-            arguments,
-            condition,
-            ..
-        } = self;
+        let Family { class, word, name, acl, owner, letter, arguments, condition, .. } = self;
         format!(
             "select 'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid as class, o.oid, \
              {word}::text as word, {schema}::text as schema, {name}::text as name, \
@@ -352,20 +339,14 @@ mod tests {
             acl: vec!["a=X/o".to_owned()],
             ..held(Grantable::Function, "f")
         };
-        assert_eq!(
-            create(&function),
-            "GRANT ALL ON FUNCTION \"s\".\"f\"(a integer) TO \"a\";\n"
-        );
+        assert_eq!(create(&function), "GRANT ALL ON FUNCTION \"s\".\"f\"(a integer) TO \"a\";\n");
         assert_eq!(function.tag(), "FUNCTION f(a integer)");
         let column = Held {
             column: Some("c".to_owned()),
             acl: vec!["a=r/o".to_owned()],
             ..held(Grantable::Column, "t")
         };
-        assert_eq!(
-            create(&column),
-            "GRANT SELECT(\"c\") ON TABLE \"s\".\"t\" TO \"a\";\n"
-        );
+        assert_eq!(create(&column), "GRANT SELECT(\"c\") ON TABLE \"s\".\"t\" TO \"a\";\n");
         assert_eq!(column.tag(), "COLUMN t.c");
     }
 
@@ -385,10 +366,7 @@ mod tests {
             "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
              GRANT ALL ON SCHEMA \"public\" TO PUBLIC;\n"
         );
-        assert_eq!(
-            public(15, &["o=UC/o", "=UC/o"]),
-            public(14, &["o=UC/o", "=UC/o"])
-        );
+        assert_eq!(public(15, &["o=UC/o", "=UC/o"]), public(14, &["o=UC/o", "=UC/o"]));
         assert_eq!(
             public(15, &["o=U/o"]),
             "REVOKE ALL ON SCHEMA \"public\" FROM \"o\";\n\

@@ -52,15 +52,9 @@ impl Checks {
         relations: &Relations,
         out: &Builder,
     ) -> Result<Self> {
-        let placement = Placement {
-            dependencies,
-            relations,
-            out,
-        };
+        let placement = Placement { dependencies, relations, out };
         let mut checks = Checks::default();
-        let rows = session
-            .query("reading check constraints", &checks_sql(scope), &[])
-            .await?;
+        let rows = session.query("reading check constraints", &checks_sql(scope), &[]).await?;
         for row in &rows {
             let oid: u32 = row.get("oid");
             let Some(table) = relations.own(row.get("conrelid")) else {
@@ -84,8 +78,7 @@ impl Checks {
     /// The checks that the definition of `table` holds.
     pub(super) fn inline(&self, table: &Relation) -> impl Iterator<Item = &Check> {
         let partition = table.is_partition;
-        self.of(table.oid)
-            .filter(move |check| !check.separate && (check.local || partition))
+        self.of(table.oid).filter(move |check| !check.separate && (check.local || partition))
     }
 
     /// What the definition of a column says of NULL, where the table's definition writes the
@@ -183,9 +176,7 @@ impl Checks {
 
     /// A NOT NULL that is NOT VALID waits for the rows that may violate it.
     fn add_unproven_not_null(&self, table: &Relation, column: &Column, out: &mut Builder) {
-        let found = self
-            .named_not_null(table, column)
-            .filter(|found| !found.valid && found.local);
+        let found = self.named_not_null(table, column).filter(|found| !found.valid && found.local);
         if let Some(found) = found {
             let definition = format!(
                 "NOT NULL {}{} NOT VALID",
@@ -218,16 +209,8 @@ fn separate_entry(table: &Relation, name: &str, definition: &str) -> Entry {
             table.sql(),
             quote_ident(name)
         ),
-        drop: format!(
-            "ALTER TABLE {} DROP CONSTRAINT {};\n",
-            table.sql(),
-            quote_ident(name)
-        ),
-        ..Entry::new(
-            Kind::CheckConstraint,
-            Some(&table.name.schema),
-            table.tag_of(name),
-        )
+        drop: format!("ALTER TABLE {} DROP CONSTRAINT {};\n", table.sql(), quote_ident(name)),
+        ..Entry::new(Kind::CheckConstraint, Some(&table.name.schema), table.tag_of(name))
     }
 }
 
@@ -235,9 +218,7 @@ async fn read_not_null(session: &Session) -> Result<HashMap<(u32, i16), NotNull>
     let sql = "SELECT oid, conrelid, conkey[1] AS attnum, conname, connoinherit, conislocal, \
                       convalidated \
                FROM pg_catalog.pg_constraint WHERE contype = 'n' AND conrelid <> 0";
-    let rows = session
-        .query("reading NOT NULL constraints", sql, &[])
-        .await?;
+    let rows = session.query("reading NOT NULL constraints", sql, &[]).await?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -282,19 +263,10 @@ mod tests {
 
     #[test]
     fn inherited_checks_are_written_for_partitions_only() {
-        let of_table = vec![
-            check(10, "own", true, false),
-            check(11, "inh", false, false),
-        ];
-        let checks = Checks {
-            by_table: [(1, of_table)].into(),
-            not_null: None,
-        };
+        let of_table = vec![check(10, "own", true, false), check(11, "inh", false, false)];
+        let checks = Checks { by_table: [(1, of_table)].into(), not_null: None };
         let child = sample::table(1, "c");
-        let partition = Relation {
-            is_partition: true,
-            ..child.clone()
-        };
+        let partition = Relation { is_partition: true, ..child.clone() };
         let names = |table: &Relation| checks.inline(table).map(|c| c.oid).collect::<Vec<_>>();
         assert_eq!(names(&child), [10]);
         assert_eq!(names(&partition), [10, 11]);
@@ -325,37 +297,21 @@ mod tests {
 
     #[test]
     fn not_null_is_written_with_its_name_where_names_exist() {
-        let column = Column {
-            number: 3,
-            name: "a".to_owned(),
-            not_null: true,
-            ..Column::default()
-        };
+        let column =
+            Column { number: 3, name: "a".to_owned(), not_null: true, ..Column::default() };
         let table = sample::table(1, "t");
         let old = Checks::default();
-        assert_eq!(
-            old.not_null_clause(&table, &column, false).as_deref(),
-            Some("NOT NULL")
-        );
+        assert_eq!(old.not_null_clause(&table, &column, false).as_deref(), Some("NOT NULL"));
         assert_eq!(old.not_null_clause(&table, &column, true), None);
-        let named = NotNull {
-            oid: 5,
-            name: "n".to_owned(),
-            no_inherit: true,
-            local: true,
-            valid: true,
-        };
-        let new = Checks {
-            not_null: Some([((1, 3), named)].into()),
-            ..Checks::default()
-        };
+        let named =
+            NotNull { oid: 5, name: "n".to_owned(), no_inherit: true, local: true, valid: true };
+        let new = Checks { not_null: Some([((1, 3), named)].into()), ..Checks::default() };
         assert_eq!(
             new.not_null_clause(&table, &column, false).as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL NO INHERIT")
         );
         assert_eq!(
-            new.not_null_constraint(&table, &column, &Columns::default())
-                .as_deref(),
+            new.not_null_constraint(&table, &column, &Columns::default()).as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL \"a\" NO INHERIT")
         );
     }

@@ -77,10 +77,7 @@ impl Dependencies {
         let mut dependencies = Dependencies::new(edges);
         let sql = "SELECT oid, extname FROM pg_catalog.pg_extension";
         let rows = session.query("reading extensions", sql, &[]).await?;
-        dependencies.extensions = rows
-            .iter()
-            .map(|row| (Oid(row.get(0)), row.get(1)))
-            .collect();
+        dependencies.extensions = rows.iter().map(|row| (Oid(row.get(0)), row.get(1))).collect();
         Ok(dependencies)
     }
 
@@ -91,18 +88,12 @@ impl Dependencies {
         for (i, edge) in edges.iter().enumerate() {
             by_object.entry(edge.from).or_insert(i..i).end = i + 1;
         }
-        Dependencies {
-            edges,
-            by_object,
-            extensions: HashMap::new(),
-        }
+        Dependencies { edges, by_object, extensions: HashMap::new() }
     }
 
     /// What `object` needs.
     pub(super) fn of(&self, object: ObjectId) -> &[Edge] {
-        self.by_object
-            .get(&object)
-            .map_or(&[], |range| &self.edges[range.clone()])
+        self.by_object.get(&object).map_or(&[], |range| &self.edges[range.clone()])
     }
 
     /// The objects that extensions bring.
@@ -213,12 +204,7 @@ fn forwards(edge: Edge) -> Edge {
         && edge.from.class == class::PG_CLASS
         && edge.to.class == class::PG_TYPE;
     match reversed {
-        true => Edge {
-            from: edge.to,
-            to: edge.from,
-            to_column: 0,
-            ..edge
-        },
+        true => Edge { from: edge.to, to: edge.from, to_column: 0, ..edge },
         false => edge,
     }
 }
@@ -268,11 +254,7 @@ mod tests {
         Dependencies::new([
             edge((class::PG_CLASS, SEQUENCE), (class::PG_CLASS, TABLE), "a"),
             edge((class::PG_ATTRDEF, 40_000), (class::PG_CLASS, TABLE), "a"),
-            edge(
-                (class::PG_ATTRDEF, 40_000),
-                (class::PG_CLASS, SEQUENCE),
-                "n",
-            ),
+            edge((class::PG_ATTRDEF, 40_000), (class::PG_CLASS, SEQUENCE), "n"),
         ])
         .resolve(&mut out);
         assert_eq!(out.entries[table.0 as usize].depends_on, [sequence]);

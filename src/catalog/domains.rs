@@ -100,10 +100,7 @@ fn query(scope: &Scope, major: u32) -> String {
             "left join pg_catalog.pg_constraint nn on nn.contypid = t.oid and nn.contype = 'n'",
         )
     } else {
-        (
-            "null::text as not_null_name, null::pg_catalog.oid as not_null_oid",
-            "",
-        )
+        ("null::text as not_null_name, null::pg_catalog.oid as not_null_oid", "")
     };
     format!(
         "select t.oid, t.typarray, n.nspname::text, t.typname::text, \
@@ -190,11 +187,7 @@ impl Domain {
             owner: Some(self.owner.clone()),
             create,
             drop: format!("DROP DOMAIN {name};"),
-            ..Entry::new(
-                Kind::Domain,
-                Some(&self.name.schema),
-                self.name.name.as_str(),
-            )
+            ..Entry::new(Kind::Domain, Some(&self.name.schema), self.name.name.as_str())
         }
     }
 
@@ -251,18 +244,10 @@ mod tests {
     #[test]
     fn a_check_waits_only_if_its_function_needs_the_domain() {
         let object = |class, oid| ObjectId::new(class, oid);
-        let edge = |from, to| Edge {
-            from,
-            to,
-            to_column: 0,
-            nature: Nature::Normal,
-        };
+        let edge = |from, to| Edge { from, to, to_column: 0, nature: Nature::Normal };
         let domain = object(class::PG_TYPE, 30_000);
         let array = object(class::PG_TYPE, 30_001);
-        let (plain, circular) = (
-            object(class::PG_PROC, 30_002),
-            object(class::PG_PROC, 30_003),
-        );
+        let (plain, circular) = (object(class::PG_PROC, 30_002), object(class::PG_PROC, 30_003));
         let dependencies = Dependencies::new([
             edge(constraint(1), domain),
             edge(constraint(1), plain),
@@ -287,10 +272,7 @@ mod tests {
 
     #[test]
     fn a_made_up_name_of_not_null_is_not_told() {
-        let domain = Domain {
-            not_null_name: Some("d_not_null".to_owned()),
-            ..domain()
-        };
+        let domain = Domain { not_null_name: Some("d_not_null".to_owned()), ..domain() };
         assert!(domain.entry().create.contains("\"C\" NOT NULL DEFAULT"));
     }
 
@@ -298,10 +280,7 @@ mod tests {
     fn a_check_that_waits_is_added_to_the_domain_later() {
         let domain = domain();
         let entry = domain.separate(&domain.checks[1]);
-        assert_eq!(
-            (entry.kind, entry.name.as_str()),
-            (Kind::CheckConstraint, "d later")
-        );
+        assert_eq!((entry.kind, entry.name.as_str()), (Kind::CheckConstraint, "d later"));
         assert_eq!(
             entry.create,
             "ALTER DOMAIN \"s\".\"d\"\n\tADD CONSTRAINT \"later\" CHECK ((s.ok(VALUE)));\n"

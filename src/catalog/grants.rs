@@ -186,12 +186,7 @@ impl Item {
         let (grantee, rest) = role(text, '=')?;
         let (letters, rest) = rest.split_once('/')?;
         let (grantor, _) = role(rest, '\0')?;
-        let mut item = Item {
-            grantee,
-            grantor,
-            plain: String::new(),
-            grantable: String::new(),
-        };
+        let mut item = Item { grantee, grantor, plain: String::new(), grantable: String::new() };
         let mut letters = letters.chars().peekable();
         while let Some(letter) = letters.next() {
             match letters.next_if_eq(&'*') {
@@ -267,11 +262,7 @@ mod tests {
     #[test]
     fn the_owners_own_grants_come_first_and_the_rest_keeps_its_order() {
         assert_eq!(
-            told(
-                &table("o"),
-                &["o=arwdDxt/o"],
-                &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]
-            ),
+            told(&table("o"), &["o=arwdDxt/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO PUBLIC;\n\
@@ -285,10 +276,7 @@ mod tests {
 
     #[test]
     fn all_is_what_the_source_calls_all() {
-        let target = Target {
-            major: 17,
-            ..table("o")
-        };
+        let target = Target { major: 17, ..table("o") };
         assert_eq!(
             told(&target, &[], &["a=arwdDxtm/o", "b=arwdDxt/o"]),
             "GRANT ALL ON TABLE \"s\".\"t\" TO \"a\";\n\
@@ -299,11 +287,7 @@ mod tests {
 
     #[test]
     fn a_columns_privileges_name_the_column_each_time() {
-        let target = Target {
-            kind: Grantable::Column,
-            column: Some("c\""),
-            ..table("o")
-        };
+        let target = Target { kind: Grantable::Column, column: Some("c\""), ..table("o") };
         assert_eq!(
             told(&target, &[], &["a=rw/o", "b=arwx/o"]),
             "GRANT SELECT(\"c\"\"\"),UPDATE(\"c\"\"\") ON TABLE \"s\".\"t\" TO \"a\";\n\

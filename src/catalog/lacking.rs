@@ -30,11 +30,8 @@ pub(super) fn without(
     for (i, mut entry) in entries.into_iter().enumerate() {
         match lacking.get(&EntryId(i as u32)) {
             None => {
-                entry.depends_on = entry
-                    .depends_on
-                    .iter()
-                    .filter_map(|id| place[id.0 as usize])
-                    .collect();
+                entry.depends_on =
+                    entry.depends_on.iter().filter_map(|id| place[id.0 as usize]).collect();
                 kept.push(entry);
             }
             Some(what) if is_worth_a_line(&entry) => left_out.push(LeftOut {
@@ -59,10 +56,10 @@ fn spread(entries: &[Entry], lacking: &mut BTreeMap<EntryId, String>) {
     while let Some(id) = open.pop() {
         let what = lacking.get(&id).cloned().unwrap_or_default();
         for &after in &needed_by[id.0 as usize] {
-            if !lacking.contains_key(&after) {
-                lacking.insert(after, what.clone());
+            lacking.entry(after).or_insert_with(|| {
                 open.push(after);
-            }
+                what.clone()
+            });
         }
     }
 }

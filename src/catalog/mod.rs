@@ -49,10 +49,11 @@ mod target;
 mod triggers;
 mod types;
 mod unhandled;
+mod view_loops;
 mod views;
 
 use crate::error::Result;
-use crate::toc::{self, Toc};
+use crate::toc::{EntryId, Toc};
 use crate::wire::Session;
 
 use builder::Builder;
@@ -130,9 +131,10 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let lacking = dependencies.resolve(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);
-    let sorted = toc::in_restoring_order(entries);
+    let sorted = view_loops::sort(entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;
-    unsupported.extend(sorted.loops.into_iter().map(circle));
+    let circles = sorted.loops.iter();
+    unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
     Ok(Reading {
         toc: sorted.toc,
         database,
@@ -144,7 +146,8 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
 }
 
 /// Entries that need each other in a circle that no family knows how to break.
-fn circle(titles: Vec<String>) -> Unsupported {
+fn circle(ids: &[EntryId], toc: &Toc) -> Unsupported {
+    let titles: Vec<String> = ids.iter().map(|&id| toc.entry(id).title()).collect();
     Unsupported {
         object: titles.join(", "),
         why: "they depend on each other in a circle".to_owned(),

@@ -18,15 +18,9 @@ pub(super) async fn read(session: &Session, roles: &[String], out: &mut Builder)
     // Parameters belong to the superuser that initdb makes.
     let sql = "select p.parname, pg_catalog.pg_get_userbyid(10)::text as owner, \
          p.paracl::text[] as acl from pg_catalog.pg_parameter_acl p order by p.parname";
-    for row in session
-        .query("reading parameters' privileges", sql, &[])
-        .await?
-    {
-        let granted = Granted {
-            parameter: row.get("parname"),
-            owner: row.get("owner"),
-            acl: row.get("acl"),
-        };
+    for row in session.query("reading parameters' privileges", sql, &[]).await? {
+        let granted =
+            Granted { parameter: row.get("parname"), owner: row.get("owner"), acl: row.get("acl") };
         if let Some(entry) = granted.entry(roles, major) {
             out.add_part(entry);
         }
@@ -57,10 +51,7 @@ impl Granted {
 
     /// None where none of the roles is granted anything.
     fn entry(&self, roles: &[String], major: u32) -> Option<Entry> {
-        let acl: Vec<String> = self
-            .to(|grantee| roles.contains(grantee))
-            .cloned()
-            .collect();
+        let acl: Vec<String> = self.to(|grantee| roles.contains(grantee)).cloned().collect();
         let target = Target {
             kind: Grantable::Parameter,
             object: format!("PARAMETER {}", quote_ident(&self.parameter)),
@@ -86,19 +77,12 @@ mod tests {
         let granted = Granted {
             parameter: "log_statement".to_owned(),
             owner: "postgres".to_owned(),
-            acl: [
-                "postgres=sA/postgres",
-                "app=s/postgres",
-                "other=sA/postgres",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
+            acl: ["postgres=sA/postgres", "app=s/postgres", "other=sA/postgres"]
+                .map(str::to_owned)
+                .to_vec(),
         };
         let entry = granted.entry(&["app".to_owned()], 15).unwrap();
-        assert_eq!(
-            entry.create,
-            "GRANT SET ON PARAMETER \"log_statement\" TO \"app\";\n"
-        );
+        assert_eq!(entry.create, "GRANT SET ON PARAMETER \"log_statement\" TO \"app\";\n");
         assert_eq!(granted.entry(&[], 15), None);
     }
 }

@@ -51,11 +51,7 @@ impl Pattern {
             format!("{column} ~ {}", quote_literal(&format!("^({regex})$")))
         };
         match &self.schema {
-            Some(regex) => format!(
-                "{} AND {}",
-                matches(schema, regex),
-                matches(name, &self.name)
-            ),
+            Some(regex) => format!("{} AND {}", matches(schema, regex), matches(name, &self.name)),
             None => matches(name, &self.name),
         }
     }
@@ -86,19 +82,13 @@ mod tests {
     #[test]
     fn wildcards_classes_and_folding_are_as_in_pg_dump() {
         assert_eq!(condition("Ord*"), "r ~ '^(ord.*)$'");
-        assert_eq!(
-            condition("app.log_[0-9]?"),
-            "s ~ '^(app)$' AND r ~ '^(log_[0-9].)$'"
-        );
+        assert_eq!(condition("app.log_[0-9]?"), "s ~ '^(app)$' AND r ~ '^(log_[0-9].)$'");
         assert_eq!(condition("a$b"), "r ~ '^(a\\$b)$'");
     }
 
     #[test]
     fn quotes_make_everything_stand_for_itself() {
-        assert_eq!(
-            condition("\"My.S\".\"T*\"\"'x\""),
-            "s ~ '^(My\\.S)$' AND r ~ '^(T\\*\"''x)$'"
-        );
+        assert_eq!(condition("\"My.S\".\"T*\"\"'x\""), "s ~ '^(My\\.S)$' AND r ~ '^(T\\*\"''x)$'");
     }
 
     #[test]

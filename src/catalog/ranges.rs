@@ -114,9 +114,8 @@ impl Range {
             ("collation", self.collation.as_ref()),
             ("subtype_diff", self.difference.as_ref()),
         ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
+        let given =
+            options.into_iter().filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
         format!("RANGE ({})", listed(given))
     }
 }
@@ -134,10 +133,7 @@ mod tests {
             collation: None,
             difference: None,
         };
-        assert_eq!(
-            range.definition(),
-            "RANGE (\n\tsubtype = double precision\n)"
-        );
+        assert_eq!(range.definition(), "RANGE (\n\tsubtype = double precision\n)");
         range.multirange = Some("\"s\".\"fs\"".to_owned());
         range.difference = Some("float8mi".to_owned());
         assert_eq!(

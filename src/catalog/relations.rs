@@ -136,8 +136,7 @@ impl Relations {
                 .hint("correct the pattern, or quote it so that the shell doesn't expand it"));
         }
         let excluded = all.by_oid.values().filter(|r| !r.selected);
-        out.excluded
-            .extend(excluded.map(|r| (r.object(), r.name.clone())));
+        out.excluded.extend(excluded.map(|r| (r.object(), r.name.clone())));
         Ok(all)
     }
 
@@ -233,19 +232,12 @@ fn relations_sql(scope: &Scope) -> String {
 fn from_row(row: &Row) -> Option<Relation> {
     Some(Relation {
         oid: row.get("oid"),
-        name: QualifiedName::new(
-            row.get::<_, String>("nspname"),
-            row.get::<_, String>("relname"),
-        ),
+        name: QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname")),
         kind: RelationKind::from_code(row.get("kind"))?,
         owner: row.get("owner"),
         unlogged: row.get("unlogged"),
-        options: row
-            .get::<_, Option<Vec<String>>>("reloptions")
-            .unwrap_or_default(),
-        toast_options: row
-            .get::<_, Option<Vec<String>>>("toast_options")
-            .unwrap_or_default(),
+        options: row.get::<_, Option<Vec<String>>>("reloptions").unwrap_or_default(),
+        toast_options: row.get::<_, Option<Vec<String>>>("toast_options").unwrap_or_default(),
         access_method: row.get("amname"),
         replica_identity: row.get("replica_identity"),
         row_security: row.get("relrowsecurity"),
@@ -270,14 +262,8 @@ mod tests {
 
     #[test]
     fn a_sequence_goes_where_the_table_that_owns_it_goes() {
-        let table = Relation {
-            selected: false,
-            ..sample::table(1, "t")
-        };
-        let sequence = Relation {
-            kind: RelationKind::Sequence,
-            ..sample::table(2, "t_id_seq")
-        };
+        let table = Relation { selected: false, ..sample::table(1, "t") };
+        let sequence = Relation { kind: RelationKind::Sequence, ..sample::table(2, "t_id_seq") };
         let edge = Edge {
             from: sequence.object(),
             to: table.object(),

@@ -55,10 +55,8 @@ mod tests {
     #[test]
     fn what_is_excluded_is_out_even_where_it_is_included() {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
-        let scope = Scope {
-            include: vec![pattern("a"), pattern("b")],
-            exclude: vec![pattern("c")],
-        };
+        let scope =
+            Scope { include: vec![pattern("a"), pattern("b")], exclude: vec![pattern("c")] };
         assert_eq!(
             scope.relations("s", "r"),
             "(((r ~ '^(a)$') OR (r ~ '^(b)$')) AND NOT ((r ~ '^(c)$')))"

@@ -50,9 +50,7 @@ pub(super) struct Sequences {
 
 impl Sequences {
     pub(super) async fn read(session: &Session) -> Result<Self> {
-        let rows = session
-            .query("reading sequences", SEQUENCES_SQL, &[])
-            .await?;
+        let rows = session.query("reading sequences", SEQUENCES_SQL, &[]).await?;
         Ok(Sequences {
             have_persistence: session.version().major() >= 15,
             ..Sequences::new(rows.iter().map(from_row))
@@ -136,11 +134,7 @@ impl Sequence {
 }
 
 fn persistence(relation: &Relation) -> String {
-    let wanted = if relation.unlogged {
-        "UNLOGGED"
-    } else {
-        "LOGGED"
-    };
+    let wanted = if relation.unlogged { "UNLOGGED" } else { "LOGGED" };
     format!("ALTER SEQUENCE {} SET {wanted};\n", relation.sql())
 }
 
@@ -152,12 +146,7 @@ pub(super) async fn read(
     config: &[u32],
     out: &mut Builder,
 ) -> Result<()> {
-    let Parts {
-        relations,
-        columns,
-        sequences,
-        ..
-    } = parts;
+    let Parts { relations, columns, sequences, .. } = parts;
     for relation in own_sequences(relations) {
         if let Some(sequence) = sequences.by_oid.get(&relation.oid)
             && !sequences.is_identity(relation.oid)
@@ -186,18 +175,13 @@ async fn read_values(session: &Session, batch: &[&Relation]) -> Result<Vec<Row>>
     session.execute(doing, "SAVEPOINT sequence_values").await?;
     let rows = session.query(doing, &values_sql(batch), &[]).await?;
     session
-        .execute(
-            doing,
-            "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values",
-        )
+        .execute(doing, "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values")
         .await?;
     Ok(rows)
 }
 
 fn own_sequences(relations: &Relations) -> impl Iterator<Item = &Relation> {
-    relations
-        .iter()
-        .filter(|relation| relation.kind == RelationKind::Sequence)
+    relations.iter().filter(|relation| relation.kind == RelationKind::Sequence)
 }
 
 fn add_sequence(
@@ -213,11 +197,7 @@ fn add_sequence(
             owner: Some(relation.owner.clone()),
             create: sequence.create(relation),
             drop: format!("DROP SEQUENCE {};\n", relation.sql()),
-            ..Entry::new(
-                Kind::Sequence,
-                Some(&relation.name.schema),
-                &relation.name.name,
-            )
+            ..Entry::new(Kind::Sequence, Some(&relation.name.schema), &relation.name.name)
         },
     );
     if let Some(owner) = &sequence.owner
@@ -238,11 +218,7 @@ fn owned_by_entry(sequence: &Relation, table: &Relation, column: &str) -> Entry 
             table.sql(),
             quote_ident(column),
         ),
-        ..Entry::new(
-            Kind::SequenceOwnedBy,
-            Some(&sequence.name.schema),
-            &sequence.name.name,
-        )
+        ..Entry::new(Kind::SequenceOwnedBy, Some(&sequence.name.schema), &sequence.name.name)
     }
 }
 
@@ -252,11 +228,7 @@ fn add_value(relation: &Relation, last_value: i64, is_called: bool, out: &mut Bu
             "SELECT pg_catalog.setval({}::pg_catalog.regclass, {last_value}, {is_called});\n",
             quote_literal(&relation.sql()),
         ),
-        ..Entry::new(
-            Kind::SequenceSet,
-            Some(&relation.name.schema),
-            &relation.name.name,
-        )
+        ..Entry::new(Kind::SequenceSet, Some(&relation.name.schema), &relation.name.name)
     });
     out.needs(id, relation.object());
     id
@@ -331,24 +303,13 @@ mod tests {
             max: 5,
             cache: 3,
             cycle: true,
-            owner: Some(OwningColumn {
-                table: 1,
-                number: 1,
-                identity,
-            }),
+            owner: Some(OwningColumn { table: 1, number: 1, identity }),
         }
     }
 
     fn world() -> (Relations, Columns) {
-        let q = Relation {
-            kind: RelationKind::Sequence,
-            ..sample::table(9, "q")
-        };
-        let id = Column {
-            number: 1,
-            name: "id".to_owned(),
-            ..Column::default()
-        };
+        let q = Relation { kind: RelationKind::Sequence, ..sample::table(9, "q") };
+        let id = Column { number: 1, name: "id".to_owned(), ..Column::default() };
         let relations = Relations::new([sample::table(1, "t"), q], []);
         (relations, Columns::new([(1, id)]))
     }

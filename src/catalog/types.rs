@@ -133,11 +133,7 @@ async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) ->
             .into_iter()
             .zip(types)
             .zip(collations)
-            .map(|((name, type_name), collation)| Attribute {
-                name,
-                type_name,
-                collation,
-            })
+            .map(|((name, type_name), collation)| Attribute { name, type_name, collation })
             .collect();
         let entry = Named::of(&row).entry(&composite_definition(&attributes));
         let id = add(out, &row, entry);
@@ -189,20 +185,14 @@ mod tests {
     use super::*;
 
     fn named() -> Named {
-        Named {
-            name: QualifiedName::new("s", "T"),
-            owner: "o".to_owned(),
-        }
+        Named { name: QualifiedName::new("s", "T"), owner: "o".to_owned() }
     }
 
     #[test]
     fn an_enum_lists_its_labels_in_order() {
         let labels = ["b".to_owned(), "it's".to_owned()];
         let entry = named().entry(&enum_definition(&labels));
-        assert_eq!(
-            entry.create,
-            "CREATE TYPE \"s\".\"T\" AS ENUM (\n\t'b',\n\t'it''s'\n);\n"
-        );
+        assert_eq!(entry.create, "CREATE TYPE \"s\".\"T\" AS ENUM (\n\t'b',\n\t'it''s'\n);\n");
         assert_eq!(
             entry.owner_sql("x").as_deref(),
             Some("ALTER TYPE \"s\".\"T\" OWNER TO \"x\";\n")

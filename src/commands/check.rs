@@ -1,6 +1,5 @@
 //! `pgconvoy check`: everything that would stop or change the job, all at once, with what mends it.
 
-use crate::catalog;
 use crate::error::Result;
 use crate::toc::adapt::adapt;
 use crate::toc::{Finding, Severity};
@@ -42,7 +41,7 @@ pub async fn check(request: &Request) -> Result<Vec<Checked>> {
             .iter()
             .map(|object| Finding::refusal(&object.object, &object.why))
             .collect();
-        let facts = catalog::target_facts(target.session()).await?;
+        let facts = target.facts(pair.target.database()).await?;
         findings.extend(adapt(&source.toc, &source.bootstrap, &facts).findings);
         if let TargetDatabase::Missing(_) = target {
             let what = "isn't there: it will be created";

@@ -94,7 +94,7 @@ async fn compare(
     let plan = Arc::new(plan_for(request, &source, &adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
-    let found = catalog::read(target, &catalog::Scope::default()).await?.toc;
+    let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
     let catalog = compare_catalogs(expected, &found, same_major);
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();

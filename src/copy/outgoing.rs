@@ -164,18 +164,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_objection_is_heard_by_the_next_sends_without_a_pause_between_them() {
-        let objection = [
-            scripted::error("ERROR", "22P04", "extra data"),
-            scripted::ready(b'E'),
-        ];
+        let objection = [scripted::error("ERROR", "22P04", "extra data"), scripted::ready(b'E')];
         let script = [vec![scripted::copy_in()], objection.to_vec()].concat();
         let (mut target, _) = server(script.into_iter().map(Act::Send).collect()).await;
         target.start_copy_in("copying", "COPY t").await.unwrap();
-        let stream = CopyStream {
-            doing: "copying t",
-            format: RowFormat::Text,
-            columns: 1,
-        };
+        let stream = CopyStream { doing: "copying t", format: RowFormat::Text, columns: 1 };
         let mut outgoing = Outgoing::new(&mut target, &stream);
         let payload = vec![0; LARGE_PAYLOAD];
         for _ in 0..10_000 {

@@ -72,15 +72,8 @@ async fn pump(incoming: &mut Incoming<'_>, outgoing: &mut Outgoing<'_>) -> Resul
         }
     }
     let fingerprint = incoming.finish().await.map_err(Failed::Source)?;
-    let crc32 = outgoing
-        .finish(fingerprint.rows)
-        .await
-        .map_err(Failed::Target)?;
-    Ok(Tally {
-        bytes: incoming.bytes(),
-        crc32,
-        fingerprint,
-    })
+    let crc32 = outgoing.finish(fingerprint.rows).await.map_err(Failed::Target)?;
+    Ok(Tally { bytes: incoming.bytes(), crc32, fingerprint })
 }
 
 /// Waits for the source, and listens to the target meanwhile: one that fails must not wait to be
@@ -105,23 +98,14 @@ mod tests {
     use crate::pg::RowFormat;
     use crate::wire::{RawConnection, TransactionStatus};
 
-    const STREAM: CopyStream<'_> = CopyStream {
-        doing: "copying public.orders",
-        format: RowFormat::Text,
-        columns: 1,
-    };
+    const STREAM: CopyStream<'_> =
+        CopyStream { doing: "copying public.orders", format: RowFormat::Text, columns: 1 };
 
     async fn copy(source: &mut RawConnection, target: &mut RawConnection) -> Result<Tally> {
         let progress = Progress::default();
         let copying = forward(
-            CopyEnd {
-                connection: source,
-                statement: "COPY t TO STDOUT",
-            },
-            CopyEnd {
-                connection: target,
-                statement: "COPY t FROM STDIN",
-            },
+            CopyEnd { connection: source, statement: "COPY t TO STDOUT" },
+            CopyEnd { connection: target, statement: "COPY t FROM STDIN" },
             &STREAM,
             &progress,
         );
@@ -317,13 +301,7 @@ mod tests {
         let rows = rows(10_000, 100);
         let (mut source, _) = server(vec![sends(&rows), Act::Send(scripted::copied(10_000))]).await;
         let (mut target, _) = server(vec![
-            Act::Send(
-                [
-                    scripted::copy_in(),
-                    scripted::notice("a trigger's").repeat(50),
-                ]
-                .concat(),
-            ),
+            Act::Send([scripted::copy_in(), scripted::notice("a trigger's").repeat(50)].concat()),
             Act::TakeCopy,
             Act::Send(scripted::taken(10_000)),
         ])
@@ -385,9 +363,7 @@ mod tests {
         let (mut target, play) = target(scripted::taken(1)).await;
         let copying = Box::pin(copy(&mut source, &mut target));
         let short = Duration::from_millis(100);
-        timeout(short, copying)
-            .await
-            .expect_err("it waits for more");
+        timeout(short, copying).await.expect_err("it waits for more");
         source.execute("going on", "SELECT 1").await.unwrap_err();
         target.execute("going on", "COMMIT").await.unwrap_err();
         assert!(!heard(target, play).await.others.contains(&b'c'));

@@ -20,13 +20,8 @@ pub async fn fingerprint(
     stream: &CopyStream<'_>,
     progress: &Progress,
 ) -> Result<Fingerprint> {
-    let CopyEnd {
-        connection,
-        statement,
-    } = source;
-    connection
-        .start_copy_out(&Incoming::doing(stream), statement)
-        .await?;
+    let CopyEnd { connection, statement } = source;
+    connection.start_copy_out(&Incoming::doing(stream), statement).await?;
     let mut incoming = Incoming::new(connection, stream, progress);
     loop {
         let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
@@ -61,10 +56,7 @@ impl<'a> KeyedRows<'a> {
         if stream.format != RowFormat::Text {
             return Err(Error::step(doing).because("keys can be read from rows in text only"));
         }
-        let CopyEnd {
-            connection,
-            statement,
-        } = source;
+        let CopyEnd { connection, statement } = source;
         connection.start_copy_out(&doing, statement).await?;
         Ok(KeyedRows {
             incoming: Incoming::new(connection, stream, progress),
@@ -77,9 +69,7 @@ impl<'a> KeyedRows<'a> {
     /// The next row; none after the last one.
     pub async fn next(&mut self) -> Result<Option<KeyedRow>> {
         while !self.ended {
-            let KeyedRows {
-                incoming, lines, ..
-            } = self;
+            let KeyedRows { incoming, lines, .. } = self;
             let pause = incoming.walk(|payload| match lines.take(payload) {
                 None => ControlFlow::Continue(()),
                 Some(row) => ControlFlow::Break(row),
@@ -105,11 +95,8 @@ mod tests {
     use super::super::scripted::{self, Act, server};
     use super::*;
 
-    const STREAM: CopyStream<'_> = CopyStream {
-        doing: "verifying public.orders",
-        format: RowFormat::Text,
-        columns: 2,
-    };
+    const STREAM: CopyStream<'_> =
+        CopyStream { doing: "verifying public.orders", format: RowFormat::Text, columns: 2 };
 
     fn script(lines: &[&str], end: Vec<u8>) -> Vec<Act> {
         let lines: Vec<_> = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
@@ -118,10 +105,7 @@ mod tests {
     }
 
     fn end(connection: &mut crate::wire::RawConnection) -> CopyEnd<'_> {
-        CopyEnd {
-            connection,
-            statement: "COPY t TO STDOUT",
-        }
+        CopyEnd { connection, statement: "COPY t TO STDOUT" }
     }
 
     #[tokio::test]
@@ -154,9 +138,7 @@ mod tests {
     async fn rows_come_one_by_one_with_their_keys() {
         let (mut source, _) = server(script(&["1\ta\n", "2\tb\n"], scripted::copied(2))).await;
         let progress = Progress::default();
-        let mut rows = KeyedRows::start(end(&mut source), &STREAM, 1, &progress)
-            .await
-            .unwrap();
+        let mut rows = KeyedRows::start(end(&mut source), &STREAM, 1, &progress).await.unwrap();
         for key in ["1", "2"] {
             let row = rows.next().await.unwrap().unwrap();
             assert_eq!(row.key, [Some(key.as_bytes().to_vec())]);
@@ -169,10 +151,7 @@ mod tests {
     #[tokio::test]
     async fn keys_are_not_read_from_binary_rows() {
         let (mut source, _) = server(vec![]).await;
-        let stream = CopyStream {
-            format: RowFormat::Binary,
-            ..STREAM
-        };
+        let stream = CopyStream { format: RowFormat::Binary, ..STREAM };
         let progress = Progress::default();
         let started = KeyedRows::start(end(&mut source), &stream, 1, &progress).await;
         assert!(started.is_err());

@@ -96,12 +96,9 @@ impl Account {
 
 /// Runs a command to its end; its output, or an error with its last words.
 pub(super) fn run(doing: &str, command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|error| {
-            Error::step(format!("{doing}: starting {:?}", command.get_program())).io(error)
-        })?;
+    let output = command.stdin(std::process::Stdio::null()).output().map_err(|error| {
+        Error::step(format!("{doing}: starting {:?}", command.get_program())).io(error)
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -144,10 +141,7 @@ mod tests {
     #[test]
     fn an_account_is_found_by_its_whole_name() {
         let passwd = "postgresql:x:1:1::/:/bin/sh\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n";
-        assert_eq!(
-            look_up(passwd, "postgres"),
-            Some(Account::Other { uid: 101, gid: 104 })
-        );
+        assert_eq!(look_up(passwd, "postgres"), Some(Account::Other { uid: 101, gid: 104 }));
         assert_eq!(look_up(passwd, "nobody"), None);
     }
 }

@@ -28,13 +28,7 @@ impl<'a> Apt<'a> {
     /// Installs a package and what it needs, no more. One that is there isn't upgraded: that
     /// replaces programs and libraries under running servers.
     pub(super) fn install(&self, package: &str) -> Result<()> {
-        self.tell_and_run(&[
-            "install",
-            "-y",
-            "--no-upgrade",
-            "--no-install-recommends",
-            package,
-        ])
+        self.tell_and_run(&["install", "-y", "--no-upgrade", "--no-install-recommends", package])
     }
 
     /// The package of a server that fits, if the distribution has one. The plain package
@@ -53,10 +47,7 @@ impl<'a> Apt<'a> {
 
     fn ask(&self, arguments: &[&str]) -> Option<String> {
         let output = Command::new("apt-cache").args(arguments).output().ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn tell_and_run(&self, arguments: &[&str]) -> Result<()> {

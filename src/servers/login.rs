@@ -13,10 +13,7 @@ pub(super) struct Login {
 
 impl Login {
     pub(super) fn new(name: &str, password: &str) -> Login {
-        Login {
-            name: name.to_owned(),
-            password: password.to_owned(),
-        }
+        Login { name: name.to_owned(), password: password.to_owned() }
     }
 
     /// The part of a URI before the `@`.

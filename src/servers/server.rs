@@ -79,9 +79,7 @@ impl Server {
     /// include/utils/pidfile.h).
     fn is_up(&self) -> bool {
         let told = std::fs::read_to_string(self.data().join("postmaster.pid"));
-        let port: Option<u16> = told
-            .ok()
-            .and_then(|text| text.lines().nth(3)?.trim().parse().ok());
+        let port: Option<u16> = told.ok().and_then(|text| text.lines().nth(3)?.trim().parse().ok());
         port.is_some_and(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 

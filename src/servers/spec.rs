@@ -41,11 +41,7 @@ impl Spec {
 
     fn of(flavour: Flavour) -> Spec {
         // Only Linux has C.UTF-8 everywhere.
-        let locale = if cfg!(target_os = "linux") {
-            "C.UTF-8"
-        } else {
-            "C"
-        };
+        let locale = if cfg!(target_os = "linux") { "C.UTF-8" } else { "C" };
         Spec {
             flavour,
             wanted: Wanted::AtLeast(OLDEST_MAJOR),

@@ -217,9 +217,7 @@ mod tests {
     fn params(names: &[&str], common_name: &str) -> CertificateParams {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params
     }
 
@@ -264,14 +262,7 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let leaf = params(&["db.example.com", "127.0.0.1"], "other.example.com");
         let leaf = leaf.signed_by(&key, &issuer).unwrap();
-        let full = |host| {
-            verdict(
-                Verification::IssuerAndHost,
-                &[root.clone()],
-                leaf.der(),
-                host,
-            )
-        };
+        let full = |host| verdict(Verification::IssuerAndHost, &[root.clone()], leaf.der(), host);
         full("db.example.com").unwrap();
         full("127.0.0.1").unwrap();
         full("127.0.0.2").unwrap_err();
@@ -280,12 +271,7 @@ mod tests {
         verdict(Verification::Issuer, &[root], leaf.der(), "x.example.com").unwrap();
 
         let (stranger, _) = authority("two");
-        let refused = verdict(
-            Verification::Issuer,
-            &[stranger],
-            leaf.der(),
-            "db.example.com",
-        );
+        let refused = verdict(Verification::Issuer, &[stranger], leaf.der(), "db.example.com");
         assert_eq!(reason(refused), CertificateError::UnknownIssuer);
         verdict(Verification::Nothing, &[], leaf.der(), "x.example.com").unwrap();
     }

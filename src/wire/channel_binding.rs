@@ -97,12 +97,7 @@ mod tests {
 
     #[test]
     fn sha_1_and_md5_give_way_to_sha_256_and_a_signature_without_a_hash_binds_nothing() {
-        let named = |oid| {
-            hash_of_signature(&AlgorithmIdentifierOwned {
-                oid,
-                parameters: None,
-            })
-        };
+        let named = |oid| hash_of_signature(&AlgorithmIdentifierOwned { oid, parameters: None });
         for weak in [
             algorithm::MD_5_WITH_RSA_ENCRYPTION,
             algorithm::SHA_1_WITH_RSA_ENCRYPTION,

@@ -62,22 +62,14 @@ async fn try_endpoint(
             return Ok(None);
         }
         None => {
-            failures.push(
-                looking_up()
-                    .because("no answer in time")
-                    .hint("check the name service"),
-            );
+            failures.push(looking_up().because("no answer in time").hint("check the name service"));
             return Ok(None);
         }
     };
     for address in addresses {
         let mut then = Then::NextAddress;
         for encryption in dial::encryptions(conninfo, &address) {
-            let route = Route {
-                endpoint: endpoint.clone(),
-                address: address.clone(),
-                encryption,
-            };
+            let route = Route { endpoint: endpoint.clone(), address: address.clone(), encryption };
             match attempt(route, conninfo, target).await {
                 Ok(connection) => return Ok(Some(connection)),
                 Err(failure) => {
@@ -161,10 +153,7 @@ impl RawConnection {
 
     /// Servers from 14 on report both settings by themselves.
     async fn is_read_only(&mut self) -> Result<bool> {
-        match (
-            self.parameter("default_transaction_read_only"),
-            self.parameter("in_hot_standby"),
-        ) {
+        match (self.parameter("default_transaction_read_only"), self.parameter("in_hot_standby")) {
             (Some(read_only), Some(standby)) => Ok(read_only == "on" || standby == "on"),
             _ => self.asks("SHOW transaction_read_only", "on").await,
         }
@@ -173,10 +162,7 @@ impl RawConnection {
     async fn is_standby(&mut self) -> Result<bool> {
         match self.parameter("in_hot_standby") {
             Some(standby) => Ok(standby == "on"),
-            None => {
-                self.asks("SELECT pg_catalog.pg_is_in_recovery()", "t")
-                    .await
-            }
+            None => self.asks("SELECT pg_catalog.pg_is_in_recovery()", "t").await,
         }
     }
 

@@ -95,14 +95,11 @@ impl Conninfo {
 
     fn from_parameters(parameters: &Parameters, environment: &Environment) -> Result<Conninfo> {
         let mut warnings = Vec::new();
-        let user = parameters
-            .get("user")
-            .or(environment.user.as_deref())
-            .ok_or_else(|| {
-                Error::usage("reading the connection string")
-                    .because("it names no user, and the system user's name is unknown")
-                    .hint("add user=NAME")
-            })?;
+        let user = parameters.get("user").or(environment.user.as_deref()).ok_or_else(|| {
+            Error::usage("reading the connection string")
+                .because("it names no user, and the system user's name is unknown")
+                .hint("add user=NAME")
+        })?;
         let passfile = match parameters.get("passfile") {
             Some(path) => Some(PathBuf::from(path)),
             None => environment.default_passfile(),
@@ -110,9 +107,8 @@ impl Conninfo {
         let endpoints = endpoint::all(parameters)?;
         let tls = TlsSettings::from_parameters(parameters, environment)?;
         tls.warn_about(&endpoints, &mut warnings);
-        let name = parameters
-            .get("application_name")
-            .or(parameters.get("fallback_application_name"));
+        let name =
+            parameters.get("application_name").or(parameters.get("fallback_application_name"));
         Ok(Conninfo {
             endpoints,
             user: user.to_owned(),
@@ -162,37 +158,24 @@ impl Conninfo {
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Conninfo {
-        Conninfo {
-            database: database.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { database: database.to_owned(), ..self.clone() }
     }
 
     /// The same, under another application_name: how the sessions of a job are told apart.
     #[must_use]
     pub fn with_application_name(&self, name: &str) -> Conninfo {
-        Conninfo {
-            application_name: name.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { application_name: name.to_owned(), ..self.clone() }
     }
 
     /// The same, with text in another encoding: SQL_ASCII sources can't convert to UTF8.
     #[must_use]
     pub fn with_client_encoding(&self, encoding: &str) -> Conninfo {
-        Conninfo {
-            client_encoding: encoding.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { client_encoding: encoding.to_owned(), ..self.clone() }
     }
 
     /// The same, but only this endpoint will do, whatever kind of server it has become.
     pub(super) fn with_endpoint(&self, endpoint: Endpoint) -> Conninfo {
-        Conninfo {
-            endpoints: vec![endpoint],
-            target: TargetSession::Any,
-            ..self.clone()
-        }
+        Conninfo { endpoints: vec![endpoint], target: TargetSession::Any, ..self.clone() }
     }
 
     /// The database connected to.
@@ -246,8 +229,7 @@ impl Conninfo {
     pub(super) fn password_for(&self, endpoint: &Endpoint) -> Option<&Secret> {
         self.password.as_ref().or_else(|| {
             let host = endpoint.passfile_host();
-            self.passfile
-                .find(&host, endpoint.port, &self.database, &self.user)
+            self.passfile.find(&host, endpoint.port, &self.database, &self.user)
         })
     }
 }
@@ -257,9 +239,7 @@ impl TcpSettings {
         // Zero leaves the system's own.
         let positive = |keyword| -> Result<Option<u64>> {
             let number = parameters.number(keyword)?;
-            Ok(number
-                .and_then(|number| u64::try_from(number).ok())
-                .filter(|&number| number > 0))
+            Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|&number| number > 0))
         };
         let or_system = |keyword, default| -> Result<Option<Duration>> {
             Ok(match parameters.get(keyword) {
@@ -282,10 +262,9 @@ impl TcpSettings {
 fn connect_timeout(parameters: &Parameters) -> Result<Option<Duration>> {
     Ok(match parameters.number("connect_timeout")? {
         None => Some(CONNECT_TIMEOUT),
-        Some(seconds) => u64::try_from(seconds)
-            .ok()
-            .filter(|&seconds| seconds > 0)
-            .map(Duration::from_secs),
+        Some(seconds) => {
+            u64::try_from(seconds).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs)
+        }
     })
 }
 

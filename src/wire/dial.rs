@@ -83,16 +83,12 @@ impl Route {
     /// The endpoint with its address fixed: a name may stand for several servers.
     pub(super) fn fixed_endpoint(&self) -> Endpoint {
         let place = match (&self.endpoint.place, &self.address) {
-            (Place::Host { name, .. }, Address::Tcp(address)) => Place::Host {
-                name: name.clone(),
-                address: Some(address.ip()),
-            },
+            (Place::Host { name, .. }, Address::Tcp(address)) => {
+                Place::Host { name: name.clone(), address: Some(address.ip()) }
+            }
             (place, _) => place.clone(),
         };
-        Endpoint {
-            place,
-            port: self.endpoint.port,
-        }
+        Endpoint { place, port: self.endpoint.port }
     }
 }
 
@@ -112,10 +108,9 @@ impl fmt::Display for Route {
 /// The addresses an endpoint stands for.
 pub(super) async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<Address>> {
     match &endpoint.place {
-        Place::Host {
-            address: Some(address),
-            ..
-        } => Ok(vec![Address::Tcp((*address, endpoint.port).into())]),
+        Place::Host { address: Some(address), .. } => {
+            Ok(vec![Address::Tcp((*address, endpoint.port).into())])
+        }
         Place::Host { name, .. } => {
             let found = tokio::net::lookup_host((name.as_str(), endpoint.port)).await?;
             Ok(found.map(Address::Tcp).collect())
@@ -200,10 +195,7 @@ async fn encrypt(
         )),
         (other, _) => Err(Failure::new(
             Then::Stop,
-            not_postgres(
-                route,
-                io::Error::other(format!("it answered {:?}", char::from(other))),
-            ),
+            not_postgres(route, io::Error::other(format!("it answered {:?}", char::from(other)))),
         )),
     }
 }
@@ -279,7 +271,5 @@ fn unreachable(route: &Route, error: io::Error) -> Error {
 
 /// The peer answers in no way a PostgreSQL server does.
 pub(super) fn not_postgres(route: &Route, error: io::Error) -> Error {
-    connecting(route)
-        .io(error)
-        .hint("check that host and port are those of a PostgreSQL server")
+    connecting(route).io(error).hint("check that host and port are those of a PostgreSQL server")
 }

@@ -336,9 +336,7 @@ impl Owed {
     /// A word in a literal only makes us trust the caller.
     fn of(sql: &str) -> Owed {
         let sql = sql.to_ascii_uppercase();
-        Owed {
-            asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT"),
-        }
+        Owed { asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT") }
     }
 }
 
@@ -350,10 +348,7 @@ mod tests {
     use super::*;
 
     fn statement(doing: &str, sql: &str) -> Statement {
-        Statement {
-            doing: doing.into(),
-            sql: sql.into(),
-        }
+        Statement { doing: doing.into(), sql: sql.into() }
     }
 
     #[tokio::test]
@@ -456,14 +451,8 @@ mod tests {
         let given_up = tokio::time::timeout(Duration::from_millis(5), slow).await;
         assert!(given_up.is_err());
         task.await.unwrap();
-        let error = connection
-            .execute("going on", "SELECT 2")
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("middle of an exchange"),
-            "{error}"
-        );
+        let error = connection.execute("going on", "SELECT 2").await.unwrap_err();
+        assert!(error.to_string().contains("middle of an exchange"), "{error}");
     }
 
     #[tokio::test]

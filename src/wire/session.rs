@@ -50,13 +50,8 @@ struct ConnectionTask(JoinHandle<()>);
 impl Session {
     /// Connects, tries every host in turn, and sets the session up.
     pub async fn connect(conninfo: &Conninfo) -> Result<Session> {
-        let Established {
-            mut channel,
-            version,
-            process_id,
-            cancel,
-            peer,
-        } = RawConnection::connect(conninfo).await?.into_established();
+        let Established { mut channel, version, process_id, cancel, peer } =
+            RawConnection::connect(conninfo).await?.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
             warnings: std::mem::take(&mut channel.warnings),
@@ -151,11 +146,7 @@ impl Session {
 
     /// Says good-bye and waits until the connection is closed.
     pub async fn close(self) {
-        let Session {
-            client,
-            mut connection,
-            ..
-        } = self;
+        let Session { client, mut connection, .. } = self;
         // The task says good-bye once nobody can ask it for more. A server that doesn't listen any
         // more isn't waited for: the task is ended with its handle.
         drop(client);
@@ -175,11 +166,7 @@ impl Session {
         }
         match &locked(&self.said).last_words {
             Some(words) => Error::step(doing).server(words.clone()),
-            None => lost(
-                &self.peer,
-                doing,
-                std::io::ErrorKind::ConnectionAborted.into(),
-            ),
+            None => lost(&self.peer, doing, std::io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

@@ -33,10 +33,7 @@ pub(super) async fn start(
     route: &Route,
     conninfo: &Conninfo,
 ) -> Result<Started, Failure> {
-    let mut greeting = Greeting {
-        channel: Channel::new(link),
-        route,
-    };
+    let mut greeting = Greeting { channel: Channel::new(link), route };
     let mut bytes = BytesMut::new();
     frontend::startup_message(startup_parameters(conninfo), &mut bytes)
         .map_err(|error| Failure::new(Then::Stop, connecting(route).io(error)))?;
@@ -101,10 +98,7 @@ impl Greeting<'_> {
 
     /// Going on would be wrong.
     pub(super) fn refuse(&self, because: &str, hint: &str) -> Failure {
-        Failure::new(
-            Then::Stop,
-            connecting(self.route).because(because).hint(hint),
-        )
+        Failure::new(Then::Stop, connecting(self.route).because(because).hint(hint))
     }
 
     async fn finish(mut self) -> Result<Started, Failure> {
@@ -135,12 +129,7 @@ impl Greeting<'_> {
                 "connect to the PostgreSQL server itself, not through a proxy",
             ));
         };
-        Ok(Started {
-            channel: self.channel,
-            version,
-            process_id,
-            secret_key,
-        })
+        Ok(Started { channel: self.channel, version, process_id, secret_key })
     }
 }
 
@@ -156,32 +145,22 @@ fn rejected(route: &Route, words: ServerError) -> Failure {
             Then::Stop,
             "check the user and the password (in the connection string, PGPASSWORD or the password file)",
         ),
-        "3D000" => (
-            Then::Stop,
-            "create the database, or name another one with dbname=NAME",
-        ),
-        "53300" => (
-            Then::Stop,
-            "close other sessions, raise max_connections, or use fewer jobs (-j)",
-        ),
+        "3D000" => (Then::Stop, "create the database, or name another one with dbname=NAME"),
+        "53300" => {
+            (Then::Stop, "close other sessions, raise max_connections, or use fewer jobs (-j)")
+        }
         // Starting up or shutting down: another host may be ready.
         "57P03" => (Then::NextAddress, "wait until the server is up"),
         _ => (Then::Stop, ""),
     };
     let error = connecting(route).server(words);
-    let error = if hint.is_empty() {
-        error
-    } else {
-        error.hint(hint)
-    };
+    let error = if hint.is_empty() { error } else { error.hint(hint) };
     Failure::new(then, error)
 }
 
 /// "15.18 (Debian 15.18-1)", "18beta1", "9.6.24" as server_version_num has them.
 fn parse_version(text: &str) -> Option<ServerVersion> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let mut parts = text[..end].split('.').map(|part| part.parse::<u32>().ok());
     let major = parts.next()??;
     let minor = parts.next().flatten().unwrap_or(0);

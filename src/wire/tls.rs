@@ -72,9 +72,7 @@ async fn config(
             trusted.get_or_try_init(read).await?.clone()
         }
     };
-    let client = client
-        .get_or_try_init(|| async { ClientIdentity::read(settings) })
-        .await?;
+    let client = client.get_or_try_init(|| async { ClientIdentity::read(settings) }).await?;
     let provider = Arc::new(ring::default_provider());
     let verifier = ServerCertificate {
         verification,
@@ -93,12 +91,12 @@ async fn config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match client {
-        Some(ClientIdentity { chain, key }) => builder
-            .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(|error| {
+        Some(ClientIdentity { chain, key }) => {
+            builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| {
                 unusable("using sslcert and sslkey", &error)
                     .hint("give the certificate and the key that belong together")
-            })?,
+            })?
+        }
         None => builder.with_no_client_auth(),
     };
     config.enable_sni = settings.server_name_indication;
@@ -109,10 +107,7 @@ async fn config(
 
 impl Trusted {
     fn nobody() -> Trusted {
-        Trusted {
-            roots: Arc::new(RootCertStore::empty()),
-            listed: Arc::new([]),
-        }
+        Trusted { roots: Arc::new(RootCertStore::empty()), listed: Arc::new([]) }
     }
 
     fn read(from: &Roots) -> Result<Trusted, Error> {
@@ -135,10 +130,7 @@ impl Trusted {
                 }
             }
         }
-        Ok(Trusted {
-            roots: Arc::new(roots),
-            listed: listed.into(),
-        })
+        Ok(Trusted { roots: Arc::new(roots), listed: listed.into() })
     }
 }
 
@@ -155,18 +147,13 @@ impl ClientIdentity {
 }
 
 fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let failed = || {
-        Error::new(
-            Kind::Connect,
-            format!("reading {parameter} {}", path.display()),
-        )
-    };
+    let failed = || Error::new(Kind::Connect, format!("reading {parameter} {}", path.display()));
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(failed()
-            .because("there is no certificate in it")
-            .hint("give a file in PEM format")),
+        Ok(certificates) if certificates.is_empty() => {
+            Err(failed().because("there is no certificate in it").hint("give a file in PEM format"))
+        }
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(failed()
             .because(error.to_string())
@@ -177,20 +164,15 @@ fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<
 /// A key that others may read is refused, as with libpq.
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let failed = || Error::new(Kind::Connect, format!("reading sslkey {}", path.display()));
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        failed()
-            .io(error)
-            .hint("name the key's file with sslkey=FILE")
-    })?;
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| failed().io(error).hint("name the key's file with sslkey=FILE"))?;
     if open_to_others(&metadata) {
         return Err(failed()
             .because("others may read it")
             .hint(format!("run: chmod 0600 {}", path.display())));
     }
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        failed()
-            .because(error.to_string())
-            .hint("give an unencrypted key in PEM format")
+        failed().because(error.to_string()).hint("give an unencrypted key in PEM format")
     })
 }
 
@@ -236,9 +218,7 @@ fn unusable(doing: &str, error: &rustls::Error) -> Error {
 /// A failed handshake in words that help.
 fn explain(route: &Route, error: io::Error) -> Error {
     let failed = connecting(route);
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(tls) = tls else {
         return failed
             .because(format!("the TLS handshake broke off: {error}"))

@@ -20,11 +20,7 @@ async fn the_demo_databases_load_on_every_major() {
                  count(*) FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'S', 'v', 'm')",
             )
             .await;
-            assert!(
-                owned.starts_with("0 of "),
-                "{major}, {}: {owned}",
-                login.role
-            );
+            assert!(owned.starts_with("0 of "), "{major}, {}: {owned}", login.role);
         }
     }
 }
@@ -37,10 +33,7 @@ async fn the_demo_is_about_as_large_as_asked() {
         make_demo_databases(&cluster, asked).await.unwrap();
         let made = size_of(&cluster).await;
         let ratio = made / asked.0 as f64;
-        eprintln!(
-            "{asked:?}: {made} bytes, {ratio:.2}, in {:?}",
-            begun.elapsed()
-        );
+        eprintln!("{asked:?}: {made} bytes, {ratio:.2}, in {:?}", begun.elapsed());
         assert!((0.85..1.15).contains(&ratio), "{asked:?}: {made} bytes");
     }
 }

