@@ -108,11 +108,8 @@ pub(super) struct Jobs {
 /// How far the target's rows are read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReadBack {
-    /// Every row is read back and compared
     Full,
-    /// Rows are counted
     Counts,
-    /// Nothing is compared
     None,
 }
 
@@ -122,7 +119,7 @@ pub(super) struct Migrate {
     pub(super) sides: Sides,
     #[command(flatten)]
     pub(super) jobs: Jobs,
-    /// How far the target's rows are read back
+    /// Read every row back and compare, only count rows, or compare nothing
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(super) verify: ReadBack,
     /// Refuse what would differ on the target, rather than report it
@@ -223,6 +220,43 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_of_each_command_are_these() {
+        let mut all = Args::command();
+        all.build();
+        let flags = |command: &clap::Command| {
+            let names = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+            names.filter(|name| name != "help").collect::<Vec<_>>().join(" ")
+        };
+        let commands = all.get_subcommands().filter(|command| command.get_name() != "help");
+        let table: Vec<String> = commands
+            .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
+            .collect();
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        migrate: source target database all-databases jobs verify strict carry-passwords json
+        check: source target database all-databases strict json
+        plan: source target database all-databases jobs json
+        verify: source target database all-databases jobs json
+        status: target database json
+        demo: size jobs keep json
+        completions:
+        man:
+        "#);
+    }
+
+    #[test]
+    fn help_fits_a_page_and_says_what_a_connection_string_is() {
+        let mut all = Args::command();
+        all.build();
+        for command in all.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+            if command.get_arguments().any(|arg| arg.get_id() == "source") {
+                assert!(help.contains("postgresql://") && help.contains("Exit codes"), "{help}");
+            }
+        }
     }
 
     #[test]

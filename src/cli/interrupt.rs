@@ -63,7 +63,7 @@ impl Asked {
 #[cfg(windows)]
 struct Asked {
     interrupt: tokio::signal::windows::CtrlC,
-    close: tokio::signal::windows::CtrlBreak,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
 }
 
 #[cfg(windows)]
@@ -71,14 +71,14 @@ impl Asked {
     fn new() -> std::io::Result<Asked> {
         Ok(Asked {
             interrupt: tokio::signal::windows::ctrl_c()?,
-            close: tokio::signal::windows::ctrl_break()?,
+            ctrl_break: tokio::signal::windows::ctrl_break()?,
         })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
-            _ = self.close.recv() => {}
+            _ = self.ctrl_break.recv() => {}
         }
     }
 }

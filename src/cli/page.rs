@@ -97,13 +97,16 @@ impl Page {
     }
 }
 
-/// Lines of no more than `width` characters, if the words allow it; at least one.
+/// Lines of no more than `width` characters, if the words allow it; at least one. The items of a
+/// list stay whole.
 fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
     while rest.chars().count() > width {
         let limit = rest.char_indices().nth(width + 1).map_or(rest.len(), |(at, _)| at);
-        let Some(at) = rest[..limit].rfind(' ').or_else(|| rest.find(' ')) else {
+        let fits = &rest[..limit];
+        let item = fits.rfind(", ").map(|comma| comma + 1);
+        let Some(at) = item.or_else(|| fits.rfind(' ')).or_else(|| rest.find(' ')) else {
             break;
         };
         lines.push(&rest[..at]);
@@ -136,6 +139,7 @@ mod tests {
         assert_eq!(wrap("", 5), [""]);
         assert_eq!(wrap("one two", 7), ["one two"]);
         assert_eq!(wrap("ein öl zwei", 6), ["ein öl", "zwei"]);
+        assert_eq!(wrap("1 row, 2 bytes", 10), ["1 row,", "2 bytes"]);
         assert_eq!(wrap("incomprehensible so", 4), ["incomprehensible", "so"]);
         assert_eq!(wrap("incomprehensible", 4), ["incomprehensible"]);
     }

@@ -146,16 +146,24 @@ fn verdict(found: &Verification) -> (Tone, String) {
         "counts" => "rows counted, not compared",
         _ => "every row read back",
     };
-    if !found.is_clean() {
-        let differing = units::counted((all - equal) as u64, "table", "tables");
-        let objects = units::counted(found.catalog.len() as u64, "definition", "definitions");
-        return (Tone::Bad, format!("{differing} and {objects} differ ({how})"));
+    let definitions =
+        || units::counted(found.catalog.len() as u64, "definition differs", "definitions differ");
+    if equal < all {
+        let differing = units::counted((all - equal) as u64, "table differs", "tables differ");
+        let definitions = match found.catalog.is_empty() {
+            true => String::new(),
+            false => format!(", {}", definitions()),
+        };
+        return (Tone::Bad, format!("{differing}{definitions} ({how})"));
     }
     let tables = match all {
         0 => "there are no tables".to_owned(),
         1 => "the one table is equal".to_owned(),
         all => format!("all {} tables are equal", units::count(all as u64)),
     };
+    if !found.catalog.is_empty() {
+        return (Tone::Bad, format!("{tables} ({how}), but {}", definitions()));
+    }
     (Tone::Good, format!("{tables} ({how}), and so are the catalogs"))
 }
 
@@ -311,7 +319,7 @@ mod tests {
         insta::assert_snapshot!(render(|page| verified(page, &report)), @r#"
         database shop: different
           time          12.3 s
-          verified      2 tables and 2 definitions differ (every row read back)
+          verified      2 tables differ, 2 definitions differ (every row read back)
             public.b differs: 7 rows on the source, 8 on the target
             public.c was not read on both sides
             public.b: 1 rows only on the target, id (9);
@@ -344,6 +352,12 @@ mod tests {
         assert_eq!(verdict(&none).1, "nothing: run `pgconvoy verify` to compare");
         let counts = Verification { mode: "counts".into(), ..report().verification };
         assert!(verdict(&counts).1.contains("rows counted, not compared"));
+        let missing = CatalogDifference::Missing { entry: "INDEX x".into() };
+        let catalog = Verification { catalog: vec![missing], ..report().verification };
+        assert_eq!(
+            verdict(&catalog).1,
+            "all 2 tables are equal (every row read back), but 1 definition differs"
+        );
     }
 
     #[test]

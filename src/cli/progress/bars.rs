@@ -1,7 +1,7 @@
-//! Bars on a terminal: one for the database, and below it a line for each worker.
+//! Bars on a terminal: one for the database, what moved, and a line for each worker.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -11,7 +11,7 @@ use super::super::escape;
 use super::super::messages::Messages;
 use super::super::units;
 use super::Show;
-use super::lines::{amounts, announcement};
+use super::lines::{amounts, announcement, times};
 use super::standing::Standing;
 
 /// A worker that is busy for less than this doesn't say for how long.
@@ -21,35 +21,43 @@ const BRIEF: Duration = Duration::from_secs(2);
 pub(super) struct Bars {
     all: MultiProgress,
     messages: Messages,
-    total: Option<ProgressBar>,
+    /// The database's bar, and what moved.
+    total: Option<(ProgressBar, ProgressBar)>,
     workers: BTreeMap<usize, ProgressBar>,
+    last_said: Instant,
 }
 
 impl Bars {
     pub(super) fn new(all: MultiProgress, messages: Messages) -> Bars {
-        Bars { all, messages, total: None, workers: BTreeMap::new() }
+        Bars { all, messages, total: None, workers: BTreeMap::new(), last_said: Instant::now() }
     }
 
     fn clear(&mut self) {
-        for bar in
-            self.total.take().into_iter().chain(std::mem::take(&mut self.workers).into_values())
-        {
+        let total = self.total.take().into_iter().flat_map(|(bar, moved)| [bar, moved]);
+        for bar in total.chain(std::mem::take(&mut self.workers).into_values()) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
     }
 
     fn draw(&mut self, standing: &Standing) {
-        let Some(database) = &standing.database else {
-            return;
-        };
+        if standing.is_through() {
+            // What is left is looking at what came of it, or the next database.
+            return self.clear();
+        }
         let all = &self.all;
-        let total = self.total.get_or_insert_with(|| all.add(bar("{wide_msg}")));
-        let share = standing.share().map(|share| format!("{} ", gauge(share)));
-        let mut parts =
-            vec![format!("{database} {}", share.unwrap_or_default()).trim_end().to_owned()];
-        parts.extend(amounts(standing));
-        total.set_message(escape::line(&parts.join(" · ")).into_owned());
+        let (total, moved) = self
+            .total
+            .get_or_insert_with(|| (all.add(bar("{wide_msg}")), all.add(bar("  {wide_msg}"))));
+        let mut parts: Vec<String> = standing.share().map(gauge).into_iter().collect();
+        parts.extend(times(standing));
+        if parts.is_empty() {
+            parts.push(format!("… {}", units::duration(self.last_said.elapsed())));
+        }
+        let database = standing.database.as_deref().unwrap_or_default();
+        let text = format!("{database} {}", parts.join(" · "));
+        total.set_message(escape::line(text.trim_start()).into_owned());
+        moved.set_message(amounts(standing).join(" · "));
 
         for worker in standing.tasks.keys() {
             // Workers are hired from 0 on, but may begin in any order.
@@ -78,13 +86,12 @@ impl Show for Bars {
 
     fn event(&mut self, event: &Event, _: &Standing) {
         match event {
-            Event::StepStarted { .. } | Event::StepFinished { .. } => {}
-            Event::Database { .. } => {
-                self.clear();
-                self.messages.say(&announcement(event));
-            }
-            _ => self.messages.say(&announcement(event)),
+            Event::StepStarted { .. } | Event::StepFinished { .. } => return,
+            Event::Database { .. } => self.clear(),
+            _ => {}
         }
+        self.messages.say(&announcement(event));
+        self.last_said = Instant::now();
     }
 
     fn tick(&mut self, standing: &Standing) {

@@ -13,6 +13,9 @@ use super::standing::Standing;
 /// Between signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// After so long a silence there is a sign of life even if it can't say how far the work is.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// A step that took at least so long has a line of its own.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -21,14 +24,17 @@ pub(super) struct Lines {
     messages: Messages,
     start: Instant,
     begun: BTreeSet<Phase>,
+    last_said: Instant,
 }
 
 impl Lines {
     pub(super) fn new(messages: Messages) -> Lines {
-        Lines { messages, start: Instant::now(), begun: BTreeSet::new() }
+        let now = Instant::now();
+        Lines { messages, start: now, begun: BTreeSet::new(), last_said: now }
     }
 
-    fn say(&self, text: &str) {
+    fn say(&mut self, text: &str) {
+        self.last_said = Instant::now();
         let seconds = self.start.elapsed().as_secs();
         self.messages.say(&format!("{:02}:{:02} {text}", seconds / 60, seconds % 60));
     }
@@ -61,6 +67,8 @@ impl Show for Lines {
     fn tick(&mut self, standing: &Standing) {
         if standing.share().is_some() {
             self.say(&heartbeat(standing));
+        } else if self.last_said.elapsed() >= SILENCE {
+            self.say("still at it");
         }
     }
 
@@ -74,7 +82,11 @@ pub(super) fn announcement(event: &Event) -> String {
         Event::Planned { steps: (all, done), tables, bytes, .. } => {
             let begun = match done {
                 0 => String::new(),
-                done => format!(" ({done} steps, {} done before)", units::bytes(bytes.1)),
+                done => format!(
+                    " ({}, {} done before)",
+                    units::counted(*done as u64, "step", "steps"),
+                    units::bytes(bytes.1)
+                ),
             };
             let (all, tables) = (*all as u64, *tables as u64);
             format!(
@@ -110,6 +122,7 @@ fn finished(title: &str, rows: u64, bytes: u64, took: Duration) -> String {
 pub(super) fn heartbeat(standing: &Standing) -> String {
     let mut parts = Vec::new();
     parts.extend(standing.share().map(units::percent));
+    parts.extend(times(standing));
     parts.extend(amounts(standing));
     let tasks: Vec<&str> = standing.tasks.values().map(|task| task.title.as_str()).collect();
     if !tasks.is_empty() {
@@ -118,12 +131,19 @@ pub(super) fn heartbeat(standing: &Standing) -> String {
     parts.join(" · ")
 }
 
-/// What moved, how fast, how long it will take.
-pub(super) fn amounts(standing: &Standing) -> Vec<String> {
+/// How many steps are done, and how long the others will take.
+pub(super) fn times(standing: &Standing) -> Vec<String> {
     let mut parts = Vec::new();
     if let Some((done, all)) = standing.steps {
         parts.push(format!("{done}/{all} steps"));
     }
+    parts.extend(standing.remaining().map(|time| format!("{} left", units::duration(time))));
+    parts
+}
+
+/// What moved, and how fast.
+pub(super) fn amounts(standing: &Standing) -> Vec<String> {
+    let mut parts = Vec::new();
     let sides = match standing.steps {
         Some(_) => [("copied", standing.copied), ("read back", standing.verified)],
         None => [("source", standing.copied), ("target", standing.verified)],
@@ -132,8 +152,8 @@ pub(super) fn amounts(standing: &Standing) -> Vec<String> {
         let rows = units::counted(amount.rows, "row", "rows");
         parts.push(format!("{what} {}, {rows}", units::bytes(amount.bytes)));
     }
-    parts.extend(standing.rate().map(|rate| format!("{}/s", units::bytes(rate))));
-    parts.extend(standing.remaining().map(|time| format!("{} left", units::duration(time))));
+    let rate = standing.rate().filter(|_| !parts.is_empty());
+    parts.extend(rate.map(|rate| format!("{}/s", units::bytes(rate))));
     parts
 }
 
@@ -162,7 +182,7 @@ mod tests {
         standing.sample(amount(1234, 10_000_000), amount(0, 0), start + Duration::from_secs(2));
         assert_eq!(
             heartbeat(&standing),
-            "30 % · 20/100 steps · copied 10.0 MB, 1,234 rows · 5.00 MB/s · 14.0 s left · \
+            "30 % · 20/100 steps · 14.0 s left · copied 10.0 MB, 1,234 rows · 5.00 MB/s · \
              now: public.orders"
         );
         assert_eq!(

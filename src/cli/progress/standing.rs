@@ -113,10 +113,12 @@ impl Standing {
                     *done += 1;
                 }
                 self.cost.1 += cost;
+                let counted = match phase {
+                    Phase::Data => self.copied.bytes,
+                    _ => self.verified.bytes,
+                };
                 if let Some(measure) = self.measure(*phase) {
-                    measure.running = measure.running.saturating_sub(*cost);
-                    measure.expected += cost;
-                    measure.moved += bytes;
+                    measure.finish(*cost, *bytes, counted);
                 }
             }
             Event::Note(_) => {}
@@ -138,6 +140,11 @@ impl Standing {
         {
             self.samples.pop_front();
         }
+    }
+
+    /// Whether every step that is owed is done.
+    pub(super) fn is_through(&self) -> bool {
+        self.tasks.is_empty() && self.steps.is_some_and(|(done, all)| done == all)
     }
 
     /// How much of the work is done, between 0 and 1; none while that isn't known.
@@ -188,6 +195,17 @@ impl Standing {
 }
 
 impl Measure {
+    /// A step has ended. One that only read doesn't say how many bytes: of those counted since it
+    /// has the part that it has in the cost of all that were under way.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn finish(&mut self, cost: u64, bytes: u64, counted: u64) {
+        let part = cost as f64 / self.running.max(1) as f64;
+        let unclaimed = counted.saturating_sub(self.moved) as f64;
+        self.moved += if bytes > 0 { bytes } else { (unclaimed * part) as u64 };
+        self.expected += cost;
+        self.running = self.running.saturating_sub(cost);
+    }
+
     /// The cost that the steps under way have behind them. Costs are estimated from files, and
     /// COPY's bytes are more or fewer: what finished steps came to is the scale.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -243,6 +261,17 @@ mod tests {
         standing.sample(bytes(9000), bytes(0), now);
         assert_eq!(standing.share(), Some(1.0));
         assert_eq!(standing.steps, Some((3, 10)));
+    }
+
+    #[test]
+    fn steps_that_only_read_share_what_was_counted_by_their_cost() {
+        let mut reading = Measure { running: 300, ..Measure::default() };
+        reading.finish(200, 0, 600);
+        assert_eq!((reading.moved, reading.expected, reading.running), (400, 200, 100));
+        assert_eq!(reading.under_way(600), 100);
+        reading.finish(100, 0, 700);
+        assert_eq!((reading.moved, reading.expected, reading.running), (700, 300, 0));
+        assert_eq!(reading.under_way(700), 0);
     }
 
     #[test]
