@@ -95,6 +95,7 @@ async fn migrate_one(
         return finished_before(&report);
     }
     refuse_another_source(&job, &source)?;
+    refuse_changed_definitions(&job, &source)?;
 
     let plan = Arc::new(plan);
     let snapshot = SourceSnapshot::export(source.session).await?;
@@ -172,24 +173,26 @@ fn finished_before(report: &str) -> Result<DatabaseReport> {
     Ok(report)
 }
 
-fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
-    let refused = |because: String| {
-        Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
-            .because(because)
-            .hint("drop and recreate the target database to begin anew, then run again"))
-    };
-    let known = |identity: &engine::SourceIdentity| {
-        (identity.system.clone(), identity.database.clone())
-    };
+/// Whether the ledger's job is about this source.
+pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
+    let known =
+        |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return refused(format!(
+        return Err(another_job(format!(
             "it copies database {} of another server",
             job.source.database
-        ));
+        )));
     }
+    Ok(())
+}
+
+/// Whether the source is still as the ledger's job was planned for.
+pub(super) fn refuse_changed_definitions(job: &Job, source: &Source) -> Result<()> {
     let now = digests(&source.toc);
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
-        a.iter().filter(|(title, digest)| b.get(*title) != Some(digest)).map(|(t, _)| t.clone())
+        a.iter()
+            .filter(|(title, digest)| b.get(*title) != Some(digest))
+            .map(|(t, _)| t.clone())
             .collect()
     };
     let mut changed = names(&job.catalog, &now);
@@ -202,7 +205,16 @@ fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let more = changed.len().saturating_sub(10);
     changed.truncate(10);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    refused(format!("the source's definitions changed since: {}{more}", changed.join(", ")))
+    Err(another_job(format!(
+        "the source's definitions changed since: {}{more}",
+        changed.join(", ")
+    )))
+}
+
+fn another_job(because: String) -> Error {
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(because)
+        .hint("drop and recreate the target database to begin anew, then run again")
 }
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
@@ -225,16 +237,9 @@ async fn prepare_data(
         snapshot.release().await?;
         return Ok((receipts, None));
     }
-    let receipts = engine::recheck(
-        plan,
-        receipts,
-        &snapshot,
-        &pair.source,
-        target,
-        request.jobs(),
-        events,
-    )
-    .await?;
+    let receipts =
+        engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
+            .await?;
     Ok((receipts, Some(snapshot)))
 }
 
@@ -293,4 +298,3 @@ fn render(report: &DatabaseReport) -> Result<String> {
     serde_json::to_string(report)
         .map_err(|e| Error::step("writing the report").because(e.to_string()))
 }
-

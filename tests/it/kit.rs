@@ -2,6 +2,7 @@
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
 use pgconvoy::servers::{Cluster, Sources, Spec};
+use pgconvoy::wire::{Conninfo, Environment, Session};
 
 /// Where this run's servers come from. Fetching is said on stderr.
 pub(crate) fn sources() -> Sources {
@@ -33,4 +34,13 @@ pub(crate) async fn ask(conninfo: &str, sql: &str) -> String {
         .unwrap();
     tokio::spawn(connection);
     client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Runs statements as an application would, with its server's search_path.
+pub(crate) async fn run(conninfo: &str, sql: &str) {
+    let conninfo = Conninfo::parse(conninfo, &Environment::default()).unwrap();
+    let session = Session::connect(&conninfo).await.unwrap();
+    session.execute("preparing a test", "RESET search_path").await.unwrap();
+    session.execute("preparing a test", sql).await.unwrap();
+    session.close().await;
 }

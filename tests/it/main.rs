@@ -6,4 +6,5 @@
 
 mod demo_data;
 mod kit;
+mod preflight;
 mod servers;

@@ -1,0 +1,142 @@
+//! `check` against real servers: what stands in a job's way is found, and what mends it is told.
+
+use pgconvoy::commands::{
+    Conninfo, Databases, Environment, Finding, Request, Severity, VerifyMode, check,
+};
+
+use crate::kit;
+
+/// What checking one database finds.
+async fn findings(source: &str, target: &str) -> Vec<Finding> {
+    let conninfo = |text: &str| Conninfo::parse(text, &Environment::default()).unwrap();
+    let request = Request {
+        source: conninfo(source),
+        target: conninfo(target),
+        databases: Databases::AsGiven,
+        jobs: Some(2),
+        verify: VerifyMode::Full,
+        strict: false,
+        carry_passwords: false,
+    };
+    let checked = check(&request).await.unwrap();
+    assert_eq!(checked.len(), 1);
+    for finding in &checked[0].findings {
+        eprintln!("{finding}");
+    }
+    checked.into_iter().flat_map(|checked| checked.findings).collect()
+}
+
+fn refusals(found: &[Finding]) -> Vec<&Finding> {
+    found.iter().filter(|finding| finding.severity == Severity::Refusal).collect()
+}
+
+/// Whether a finding of this severity about this object says this.
+fn says(found: &[Finding], severity: Severity, object: &str, what: &str) -> bool {
+    found.iter().any(|f| f.severity == severity && f.object == object && f.what.contains(what))
+}
+
+fn remedy_of<'a>(found: &'a [Finding], object: &str) -> &'a str {
+    let finding = found.iter().find(|finding| finding.object == object);
+    finding.and_then(|finding| finding.remedy.as_deref()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn two_servers_alike_have_nothing_to_refuse() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    kit::run(&source.conninfo("postgres"), "CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("postgres")).await;
+    assert_eq!(refusals(&found), Vec::<&Finding>::new());
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("new")).await;
+    assert_eq!(refusals(&found), Vec::<&Finding>::new());
+}
+
+#[tokio::test]
+async fn everything_that_stops_the_job_is_found_at_once() {
+    let (source, target) = (kit::bundled(18).await, kit::rds_like(15).await);
+    let super_target = target.superuser_conninfo("postgres");
+    kit::run(
+        &source.conninfo("postgres"),
+        "CREATE ROLE reader LOGIN PASSWORD 'reader';
+         CREATE TABLE readable (id int); GRANT SELECT ON readable TO reader;
+         CREATE TABLE secret (id int); CREATE SEQUENCE hidden_numbers;
+         CREATE TABLE filtered (id int); ALTER TABLE filtered ENABLE ROW LEVEL SECURITY;
+         GRANT SELECT ON filtered TO reader;
+         CREATE SCHEMA closed; CREATE TABLE closed.t (id int)",
+    )
+    .await;
+    kit::run(
+        &super_target,
+        "CREATE TABLE occupied (id int);
+         ALTER DATABASE postgres SET default_transaction_read_only = on;
+         ALTER DATABASE postgres CONNECTION LIMIT 3",
+    )
+    .await;
+    let source = source.conninfo_as("reader", "reader", "postgres");
+    let found = findings(&source, &target.conninfo("postgres")).await;
+    let refused = |object, what| says(&found, Severity::Refusal, object, what);
+    assert!(refused("target server", "older than the source's 18"));
+    assert!(refused("target endpoint", "read-only"));
+    assert!(refused("target database", "table public.occupied"));
+    assert!(refused("source tables", "may not read 2 tables: closed.t, public.secret"));
+    assert!(refused("source tables", "policies hide rows of 1 table from reader: public.filtered"));
+    assert!(refused("source sequences", "public.hidden_numbers"));
+    assert!(refused("source schemas", "closed"));
+    assert!(refused("target server", "limit of 3 leaves"));
+    assert_eq!(
+        remedy_of(&found, "source schemas"),
+        "on the source: GRANT USAGE ON SCHEMA \"closed\" TO \"reader\";"
+    );
+    assert!(found.iter().any(|f| f.remedy.as_deref()
+        == Some(
+            "on the source: GRANT SELECT ON TABLE \"closed\".\"t\", \"public\".\"secret\" TO \
+             \"reader\";"
+        )));
+}
+
+#[tokio::test]
+async fn session_defaults_that_differ_are_told_with_what_keeps_them() {
+    let source = pgconvoy::servers::Spec::bundled()
+        .major(15)
+        .setting("timezone", "Europe/Berlin")
+        .setting("datestyle", "ISO, DMY");
+    let (source, target) = (kit::start(source).await, kit::rds_like(15).await);
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("postgres")).await;
+    assert_eq!(
+        remedy_of(&found, "setting TimeZone"),
+        "ALTER DATABASE \"postgres\" SET \"TimeZone\" TO 'Europe/Berlin';"
+    );
+    assert!(says(&found, Severity::Change, "setting DateStyle", "DMY"));
+    // What travels with the database is no matter.
+    kit::run(
+        &source.conninfo("postgres"),
+        "ALTER DATABASE postgres SET timezone = 'Europe/Berlin'; \
+         ALTER DATABASE postgres SET datestyle = 'ISO, DMY'",
+    )
+    .await;
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("postgres")).await;
+    assert!(!found.iter().any(|f| f.object.starts_with("setting ")));
+}
+
+#[tokio::test]
+async fn the_source_is_no_target() {
+    let server = kit::bundled(15).await;
+    let database = server.conninfo("postgres");
+    let found = findings(&database, &database).await;
+    assert!(says(&found, Severity::Refusal, "target database", "is the source itself"));
+}
+
+#[tokio::test]
+async fn what_the_target_adds_to_new_objects_is_named() {
+    let server = kit::bundled(15).await;
+    kit::run(&server.conninfo("postgres"), "CREATE DATABASE there").await;
+    kit::run(
+        &server.conninfo("there"),
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+         CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION public.f()",
+    )
+    .await;
+    let found = findings(&server.conninfo("postgres"), &server.conninfo("there")).await;
+    assert!(says(&found, Severity::Change, "default privileges of postgres", "PUBLIC"));
+    assert!(says(&found, Severity::Change, "event triggers", "watching"));
+}
