@@ -36,11 +36,8 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
             base: row.get("base"),
             acl: row.get("acl"),
         };
-        let held = if word == "SCHEMA" && held.name == "public" {
-            held.of_public(major)
-        } else {
-            held
-        };
+        let held =
+            if word == "SCHEMA" && held.name == "public" { held.of_public(major) } else { held };
         let Some(mut entry) = held.entry(major) else {
             out.unsupported(held.tag(), "its privileges could not be read");
             continue;
@@ -200,17 +197,7 @@ impl Family {
             }
             None => ("null", String::new(), system("true")),
         };
-        let Family {
-            class,
-            word,
-            name,
-            acl,
-            owner,
-            letter,
-            arguments,
-            condition,
-            ..
-        } = self;
+        let Family { class, word, name, acl, owner, letter, arguments, condition, .. } = self;
         format!(
             "select 'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid as class, o.oid, \
              {word}::text as word, {schema}::text as schema, {name}::text as name, \
@@ -307,17 +294,18 @@ impl Held {
         }
     }
 
-    /// What a fresh target gives `public` depends on its version: since 15 PUBLIC may only use it.
-    /// A source before 15 may go to either, so everything PUBLIC may have is revoked (the grant
-    /// option, which it can't hold, makes the item differ from any) and all is granted anew
-    /// (source: getNamespaces in pg_dump.c for what later versions start from).
+    /// What a fresh database gives `public` depends on its version: since 15 PUBLIC may only use
+    /// it, before it may create as well. Where the source has what it has since 15, and so will
+    /// the target, nothing is said. Else all that PUBLIC may have is revoked (the grant option,
+    /// which it can't hold, makes the item differ from any) and granted anew, in the same words
+    /// whichever version tells it (source: getNamespaces in pg_dump.c).
     fn of_public(mut self, major: u32) -> Held {
         let owner = quote_ident(&self.owner);
-        self.base = if major >= 15 {
-            vec![format!("{owner}=UC/{owner}"), format!("=U/{owner}")]
-        } else {
-            vec![format!("=UC*/{owner}")]
-        };
+        self.base = vec![format!("{owner}=UC/{owner}"), format!("=U/{owner}")];
+        let fresh = self.entry(major).is_some_and(|e| e.create.is_empty());
+        if major < 15 || !fresh {
+            self.base[1] = format!("=UC*/{owner}");
+        }
         self
     }
 }
@@ -351,20 +339,14 @@ mod tests {
             acl: vec!["a=X/o".to_owned()],
             ..held(Grantable::Function, "f")
         };
-        assert_eq!(
-            create(&function),
-            "GRANT ALL ON FUNCTION \"s\".\"f\"(a integer) TO \"a\";\n"
-        );
+        assert_eq!(create(&function), "GRANT ALL ON FUNCTION \"s\".\"f\"(a integer) TO \"a\";\n");
         assert_eq!(function.tag(), "FUNCTION f(a integer)");
         let column = Held {
             column: Some("c".to_owned()),
             acl: vec!["a=r/o".to_owned()],
             ..held(Grantable::Column, "t")
         };
-        assert_eq!(
-            create(&column),
-            "GRANT SELECT(\"c\") ON TABLE \"s\".\"t\" TO \"a\";\n"
-        );
+        assert_eq!(create(&column), "GRANT SELECT(\"c\") ON TABLE \"s\".\"t\" TO \"a\";\n");
         assert_eq!(column.tag(), "COLUMN t.c");
     }
 
@@ -382,8 +364,14 @@ mod tests {
         assert_eq!(
             public(14, &["o=UC/o", "=UC/o"]),
             "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
-             GRANT ALL ON SCHEMA \"public\" TO \"o\";\n\
              GRANT ALL ON SCHEMA \"public\" TO PUBLIC;\n"
+        );
+        assert_eq!(public(15, &["o=UC/o", "=UC/o"]), public(14, &["o=UC/o", "=UC/o"]));
+        assert_eq!(
+            public(15, &["o=U/o"]),
+            "REVOKE ALL ON SCHEMA \"public\" FROM \"o\";\n\
+             REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
+             GRANT USAGE ON SCHEMA \"public\" TO \"o\";\n"
         );
     }
 }

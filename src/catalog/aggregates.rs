@@ -13,10 +13,7 @@ use super::scope::Scope;
 
 /// Adds an entry for each of the user's aggregates.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
-    for row in session
-        .query("reading aggregates", &query(scope), &[])
-        .await?
-    {
+    for row in session.query("reading aggregates", &query(scope), &[]).await? {
         let stage = |prefix: &str| Stage {
             step: row.get(format!("{prefix}transfn").as_str()),
             state: row.get(format!("{prefix}transtype").as_str()),
@@ -47,10 +44,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             sort_operator: row.get("sort_operator"),
             extensions: row.get("extensions"),
         };
-        out.add(
-            ObjectId::new(class::PG_PROC, row.get("oid")),
-            aggregate.entry(),
-        );
+        out.add(ObjectId::new(class::PG_PROC, row.get("oid")), aggregate.entry());
     }
     Ok(())
 }
@@ -134,11 +128,8 @@ impl Aggregate {
             list => list.to_owned(),
         };
         let signature = format!("{name}({})", arguments(&self.identity));
-        let options: Vec<String> = self
-            .options()
-            .into_iter()
-            .map(|option| format!("\n\t{option}"))
-            .collect();
+        let options: Vec<String> =
+            self.options().into_iter().map(|option| format!("\n\t{option}")).collect();
         let mut create = format!(
             "CREATE AGGREGATE {name}({}) ({}\n);\n",
             arguments(&self.arguments),
@@ -202,10 +193,7 @@ impl Aggregate {
         };
         option("SFUNC", stage.step.clone());
         option("STYPE", stage.state.clone());
-        option(
-            "SSPACE",
-            (stage.space != 0).then(|| stage.space.to_string()),
-        );
+        option("SSPACE", (stage.space != 0).then(|| stage.space.to_string()));
         option("FINALFUNC", stage.last.clone());
         option("INITCOND", stage.initial.as_deref().map(quote_literal));
         if stage.last.is_some() {
@@ -281,10 +269,7 @@ mod tests {
             serialize: Some("s.out".to_owned()),
             deserialize: Some("s.in".to_owned()),
             moving: Some((
-                Stage {
-                    initial: Some(String::new()),
-                    ..sum().plain
-                },
+                Stage { initial: Some(String::new()), ..sum().plain },
                 "int4mi".to_owned(),
             )),
             sort_operator: Some("OPERATOR(\"pg_catalog\".<)".to_owned()),

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::pg::Oid;
+use crate::pg::{Oid, QualifiedName};
 use crate::toc::{Entry, EntryId};
 
+use super::view_loops::StandIns;
 use super::{LeftOut, Unsupported};
 
 /// An object as pg_depend names it, its columns included.
@@ -17,10 +18,7 @@ pub(super) struct ObjectId {
 
 impl ObjectId {
     pub(super) fn new(class: Oid, oid: u32) -> Self {
-        ObjectId {
-            class,
-            oid: Oid(oid),
-        }
+        ObjectId { class, oid: Oid(oid) }
     }
 }
 
@@ -39,15 +37,16 @@ pub(super) struct Builder {
     pub(super) left_out: Vec<LeftOut>,
     /// Objects that an extension brings: never entries of their own.
     pub(super) extension_members: HashSet<ObjectId>,
+    /// Relations that were asked to be left behind.
+    pub(super) excluded: HashMap<ObjectId, QualifiedName>,
+    /// Views without their queries, for circles that go through one.
+    pub(super) stand_ins: StandIns,
 }
 
 impl Builder {
     /// No entries yet; `extension_members` never become any.
     pub(super) fn new(extension_members: HashSet<ObjectId>) -> Self {
-        Builder {
-            extension_members,
-            ..Builder::default()
-        }
+        Builder { extension_members, ..Builder::default() }
     }
 
     /// Adds the entry that creates `object`.
@@ -92,18 +91,12 @@ impl Builder {
 
     /// Reports what can't be moved.
     pub(super) fn unsupported(&mut self, object: impl Into<String>, why: impl Into<String>) {
-        self.unsupported.push(Unsupported {
-            object: object.into(),
-            why: why.into(),
-        });
+        self.unsupported.push(Unsupported { object: object.into(), why: why.into() });
     }
 
     /// Reports what isn't moved on purpose.
     pub(super) fn left_out(&mut self, object: impl Into<String>, why: impl Into<String>) {
-        self.left_out.push(LeftOut {
-            object: object.into(),
-            why: why.into(),
-        });
+        self.left_out.push(LeftOut { object: object.into(), why: why.into() });
     }
 
     /// The objects created by entries.

@@ -9,7 +9,7 @@ use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::columns::Column;
+use super::columns::{Column, Columns};
 use super::defaults::Placement;
 use super::dependencies::Dependencies;
 use super::relations::{Relation, Relations};
@@ -52,15 +52,9 @@ impl Checks {
         relations: &Relations,
         out: &Builder,
     ) -> Result<Self> {
-        let placement = Placement {
-            dependencies,
-            relations,
-            out,
-        };
+        let placement = Placement { dependencies, relations, out };
         let mut checks = Checks::default();
-        let rows = session
-            .query("reading check constraints", &checks_sql(scope), &[])
-            .await?;
+        let rows = session.query("reading check constraints", &checks_sql(scope), &[]).await?;
         for row in &rows {
             let oid: u32 = row.get("oid");
             let Some(table) = relations.own(row.get("conrelid")) else {
@@ -84,8 +78,7 @@ impl Checks {
     /// The checks that the definition of `table` holds.
     pub(super) fn inline(&self, table: &Relation) -> impl Iterator<Item = &Check> {
         let partition = table.is_partition;
-        self.of(table.oid)
-            .filter(move |check| !check.separate && (check.local || partition))
+        self.of(table.oid).filter(move |check| !check.separate && (check.local || partition))
     }
 
     /// What the definition of a column says of NULL, where the table's definition writes the
@@ -96,32 +89,49 @@ impl Checks {
         column: &Column,
         inherited: bool,
     ) -> Option<String> {
-        match &self.not_null {
-            None => (column.not_null && (!inherited || table.is_partition))
-                .then(|| "NOT NULL".to_owned()),
-            Some(named) => named
-                .get(&(table.oid, column.number))
-                .filter(|found| found.valid && (found.local || table.is_partition))
-                .map(|found| {
-                    let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
-                    format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
-                }),
+        if self.not_null.is_none() {
+            let said = column.not_null && (!inherited || table.is_partition);
+            return said.then(|| "NOT NULL".to_owned());
         }
+        let found = self.named_not_null(table, column)?;
+        let said = found.valid && (found.local || table.is_partition);
+        said.then(|| {
+            let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
+            format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
+        })
     }
 
-    /// The same of a column that the table only inherits: a constraint of the table.
-    pub(super) fn not_null_constraint(&self, table: &Relation, column: &Column) -> Option<String> {
-        let found = self
-            .not_null
-            .as_ref()?
-            .get(&(table.oid, column.number))
-            .filter(|found| found.valid && found.local)?;
-        Some(format!(
-            "CONSTRAINT {} NOT NULL {}{}",
-            quote_ident(&found.name),
-            quote_ident(&column.name),
-            if found.no_inherit { " NO INHERIT" } else { "" }
-        ))
+    /// The same of a column that the table only inherits: a constraint of the table, where it is
+    /// the table's own or holds for sure what the parent's only claims.
+    pub(super) fn not_null_constraint(
+        &self,
+        table: &Relation,
+        column: &Column,
+        columns: &Columns,
+    ) -> Option<String> {
+        let found = self.named_not_null(table, column)?;
+        let said = found.valid && (found.local || self.is_unproven_above(table, column, columns));
+        said.then(|| {
+            format!(
+                "CONSTRAINT {} NOT NULL {}{}",
+                quote_ident(&found.name),
+                quote_ident(&column.name),
+                if found.no_inherit { " NO INHERIT" } else { "" }
+            )
+        })
+    }
+
+    fn is_unproven_above(&self, table: &Relation, column: &Column, columns: &Columns) -> bool {
+        table.parents.iter().any(|&parent| {
+            columns
+                .named(parent, &column.name)
+                .and_then(|above| self.not_null.as_ref()?.get(&(parent, above.number)))
+                .is_some_and(|above| !above.valid)
+        })
+    }
+
+    fn named_not_null(&self, table: &Relation, column: &Column) -> Option<&NotNull> {
+        self.not_null.as_ref()?.get(&(table.oid, column.number))
     }
 
     /// Whether NOT NULL constraints have names here.
@@ -131,9 +141,7 @@ impl Checks {
 
     /// The constraints that are created with `table` itself.
     pub(super) fn created_with(&self, table: &Relation, column: &Column) -> Option<ObjectId> {
-        self.not_null
-            .as_ref()?
-            .get(&(table.oid, column.number))
+        self.named_not_null(table, column)
             .filter(|found| found.valid)
             .map(|found| object(found.oid))
     }
@@ -144,12 +152,7 @@ impl Checks {
 
     /// Adds the CHECK CONSTRAINT entries. A child's comes before its parent's of the same name:
     /// adding the parent's recurses and merges with what is there, never the other way.
-    pub(super) fn add(
-        &self,
-        relations: &Relations,
-        columns: &super::columns::Columns,
-        out: &mut Builder,
-    ) {
+    pub(super) fn add(&self, relations: &Relations, columns: &Columns, out: &mut Builder) {
         let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
         for table in relations.iter() {
             for check in self.of(table.oid).filter(|c| c.separate && c.local) {
@@ -173,11 +176,7 @@ impl Checks {
 
     /// A NOT NULL that is NOT VALID waits for the rows that may violate it.
     fn add_unproven_not_null(&self, table: &Relation, column: &Column, out: &mut Builder) {
-        let found = self
-            .not_null
-            .as_ref()
-            .and_then(|named| named.get(&(table.oid, column.number)))
-            .filter(|found| !found.valid && found.local);
+        let found = self.named_not_null(table, column).filter(|found| !found.valid && found.local);
         if let Some(found) = found {
             let definition = format!(
                 "NOT NULL {}{} NOT VALID",
@@ -210,16 +209,8 @@ fn separate_entry(table: &Relation, name: &str, definition: &str) -> Entry {
             table.sql(),
             quote_ident(name)
         ),
-        drop: format!(
-            "ALTER TABLE {} DROP CONSTRAINT {};\n",
-            table.sql(),
-            quote_ident(name)
-        ),
-        ..Entry::new(
-            Kind::CheckConstraint,
-            Some(&table.name.schema),
-            table.tag_of(name),
-        )
+        drop: format!("ALTER TABLE {} DROP CONSTRAINT {};\n", table.sql(), quote_ident(name)),
+        ..Entry::new(Kind::CheckConstraint, Some(&table.name.schema), table.tag_of(name))
     }
 }
 
@@ -227,9 +218,7 @@ async fn read_not_null(session: &Session) -> Result<HashMap<(u32, i16), NotNull>
     let sql = "SELECT oid, conrelid, conkey[1] AS attnum, conname, connoinherit, conislocal, \
                       convalidated \
                FROM pg_catalog.pg_constraint WHERE contype = 'n' AND conrelid <> 0";
-    let rows = session
-        .query("reading NOT NULL constraints", sql, &[])
-        .await?;
+    let rows = session.query("reading NOT NULL constraints", sql, &[]).await?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -259,7 +248,6 @@ fn checks_sql(scope: &Scope) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::columns::Columns;
     use super::super::relations::sample;
     use super::*;
 
@@ -275,19 +263,10 @@ mod tests {
 
     #[test]
     fn inherited_checks_are_written_for_partitions_only() {
-        let of_table = vec![
-            check(10, "own", true, false),
-            check(11, "inh", false, false),
-        ];
-        let checks = Checks {
-            by_table: [(1, of_table)].into(),
-            not_null: None,
-        };
+        let of_table = vec![check(10, "own", true, false), check(11, "inh", false, false)];
+        let checks = Checks { by_table: [(1, of_table)].into(), not_null: None };
         let child = sample::table(1, "c");
-        let partition = Relation {
-            is_partition: true,
-            ..child.clone()
-        };
+        let partition = Relation { is_partition: true, ..child.clone() };
         let names = |table: &Relation| checks.inline(table).map(|c| c.oid).collect::<Vec<_>>();
         assert_eq!(names(&child), [10]);
         assert_eq!(names(&partition), [10, 11]);
@@ -318,36 +297,21 @@ mod tests {
 
     #[test]
     fn not_null_is_written_with_its_name_where_names_exist() {
-        let column = Column {
-            number: 3,
-            name: "a".to_owned(),
-            not_null: true,
-            ..Column::default()
-        };
+        let column =
+            Column { number: 3, name: "a".to_owned(), not_null: true, ..Column::default() };
         let table = sample::table(1, "t");
         let old = Checks::default();
-        assert_eq!(
-            old.not_null_clause(&table, &column, false).as_deref(),
-            Some("NOT NULL")
-        );
+        assert_eq!(old.not_null_clause(&table, &column, false).as_deref(), Some("NOT NULL"));
         assert_eq!(old.not_null_clause(&table, &column, true), None);
-        let named = NotNull {
-            oid: 5,
-            name: "n".to_owned(),
-            no_inherit: true,
-            local: true,
-            valid: true,
-        };
-        let new = Checks {
-            not_null: Some([((1, 3), named)].into()),
-            ..Checks::default()
-        };
+        let named =
+            NotNull { oid: 5, name: "n".to_owned(), no_inherit: true, local: true, valid: true };
+        let new = Checks { not_null: Some([((1, 3), named)].into()), ..Checks::default() };
         assert_eq!(
             new.not_null_clause(&table, &column, false).as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL NO INHERIT")
         );
         assert_eq!(
-            new.not_null_constraint(&table, &column).as_deref(),
+            new.not_null_constraint(&table, &column, &Columns::default()).as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL \"a\" NO INHERIT")
         );
     }

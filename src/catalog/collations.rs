@@ -48,11 +48,7 @@ fn query(scope: &Scope, major: u32) -> String {
         15 | 16 => "c.colliculocale",
         _ => "case when c.collprovider = 'i' then c.collcollate::text end",
     };
-    let rules = if major >= 16 {
-        "c.collicurules"
-    } else {
-        "null::text"
-    };
+    let rules = if major >= 16 { "c.collicurules" } else { "null::text" };
     format!(
         "select c.oid, n.nspname::text, c.collname::text, \
          pg_catalog.pg_get_userbyid(c.collowner)::text as owner, \
@@ -113,11 +109,7 @@ impl Collation {
             owner: Some(self.owner.clone()),
             create: format!("CREATE COLLATION {name} ({});\n", options.join(", ")),
             drop: format!("DROP COLLATION {name};"),
-            ..Entry::new(
-                Kind::Collation,
-                Some(&self.name.schema),
-                self.name.name.as_str(),
-            )
+            ..Entry::new(Kind::Collation, Some(&self.name.schema), self.name.name.as_str())
         })
     }
 }
@@ -145,10 +137,7 @@ mod tests {
             libc().entry().unwrap().create,
             "CREATE COLLATION \"s\".\"c\" (provider = libc, locale = 'C');\n"
         );
-        let both = Collation {
-            ctype: Some("C.UTF-8".to_owned()),
-            ..libc()
-        };
+        let both = Collation { ctype: Some("C.UTF-8".to_owned()), ..libc() };
         assert_eq!(
             both.entry().unwrap().create,
             "CREATE COLLATION \"s\".\"c\" \
@@ -174,10 +163,7 @@ mod tests {
 
     #[test]
     fn an_unknown_provider_is_not_guessed() {
-        let odd = Collation {
-            provider: "z".to_owned(),
-            ..libc()
-        };
+        let odd = Collation { provider: "z".to_owned(), ..libc() };
         assert_eq!(odd.entry(), None);
     }
 }

@@ -77,9 +77,7 @@ impl Columns {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = columns_sql(scope, session.version().major());
         let rows = session.query("reading columns", &sql, &[]).await?;
-        Ok(Columns::new(
-            rows.iter().map(|row| (row.get("attrelid"), from_row(row))),
-        ))
+        Ok(Columns::new(rows.iter().map(|row| (row.get("attrelid"), from_row(row)))))
     }
 
     /// From (relation, column) pairs, a relation's columns in order.
@@ -96,9 +94,7 @@ impl Columns {
     }
 
     pub(super) fn numbered(&self, relation: u32, number: i16) -> Option<&Column> {
-        self.of(relation)
-            .iter()
-            .find(|column| column.number == number)
+        self.of(relation).iter().find(|column| column.number == number)
     }
 
     pub(super) fn named(&self, relation: u32, name: &str) -> Option<&Column> {
@@ -138,11 +134,7 @@ pub(super) fn definition(
 
 /// The ALTERs for what CREATE TABLE can't say of a column.
 pub(super) fn alterations(table: &Relation, column: &Column) -> String {
-    let target = format!(
-        "{} ALTER COLUMN {}",
-        table.alter_only(),
-        quote_ident(&column.name)
-    );
+    let target = format!("{} ALTER COLUMN {}", table.alter_only(), quote_ident(&column.name));
     let mut sql = String::new();
     if let Some(statistics) = column.statistics {
         sql.push_str(&format!("{target} SET STATISTICS {statistics};\n"));
@@ -202,9 +194,7 @@ fn from_row(row: &Row) -> Column {
             .get::<_, Option<String>>("collation_schema")
             .zip(row.get::<_, Option<String>>("collation_name"))
             .map(|(schema, name)| QualifiedName::new(schema, name).sql()),
-        default: default_oid
-            .zip(default_sql)
-            .map(|(oid, sql)| Expression { oid, sql }),
+        default: default_oid.zip(default_sql).map(|(oid, sql)| Expression { oid, sql }),
         generated: match row.get("generated") {
             "s" => Some(Generated::Stored),
             "v" => Some(Generated::Virtual),
@@ -212,13 +202,18 @@ fn from_row(row: &Row) -> Column {
         },
         storage: row.get::<_, Option<&str>>("storage").and_then(storage_name),
         compression: compression_name(row.get("compression")),
-        statistics: row
-            .get::<_, Option<i32>>("statistics")
-            .filter(|&target| target >= 0),
-        options: row
-            .get::<_, Option<Vec<String>>>("attoptions")
-            .unwrap_or_default(),
+        statistics: row.get::<_, Option<i32>>("statistics").filter(|&target| target >= 0),
+        options: users_options(row.get("attoptions")),
     }
+}
+
+/// What ALTER COLUMN … SET was told. The minor releases of November 2026 keep a version of the
+/// column's definition among the options: the server's own, and refused by any release before
+/// them, so pg_dump doesn't show it either (seen in 15.20).
+fn users_options(options: Option<Vec<String>>) -> Vec<String> {
+    let mut options = options.unwrap_or_default();
+    options.retain(|option| !option.starts_with("pg_attver="));
+    options
 }
 
 fn storage_name(code: &str) -> Option<&'static str> {
@@ -255,18 +250,13 @@ mod tests {
 
     #[test]
     fn a_definition_has_type_collation_default_and_not_null() {
-        let text = Column {
-            collation: Some("pg_catalog.\"C\"".to_owned()),
-            ..column("a b", "text")
-        };
+        let text =
+            Column { collation: Some("pg_catalog.\"C\"".to_owned()), ..column("a b", "text") };
         assert_eq!(
             definition(&text, false, Some("'x'::text"), Some("NOT NULL")),
             "\"a b\" text COLLATE pg_catalog.\"C\" DEFAULT 'x'::text NOT NULL"
         );
-        let sum = Column {
-            generated: Some(Generated::Virtual),
-            ..column("sum", "integer")
-        };
+        let sum = Column { generated: Some(Generated::Virtual), ..column("sum", "integer") };
         assert_eq!(
             definition(&sum, false, Some("a + b"), None),
             "\"sum\" integer GENERATED ALWAYS AS (a + b) VIRTUAL"
@@ -275,6 +265,13 @@ mod tests {
             definition(&column("t", "integer"), true, Some("1"), None),
             "\"t\" WITH OPTIONS DEFAULT 1"
         );
+    }
+
+    #[test]
+    fn the_servers_own_column_option_is_not_the_users() {
+        let stored = ["pg_attver=31235040", "n_distinct=5"].map(str::to_owned);
+        assert_eq!(users_options(Some(stored.into())), ["n_distinct=5"]);
+        assert!(users_options(None).is_empty());
     }
 
     #[test]

@@ -17,10 +17,8 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         let parent = ObjectId::new(Oid(row.get("parent_class")), row.get("parent"));
         let word: String = row.get("word");
         // What its parent's entry creates has that entry; so has a constraint's index.
-        let mut creators: Vec<EntryId> = [object, parent]
-            .into_iter()
-            .filter_map(|object| out.creator(object))
-            .collect();
+        let mut creators: Vec<EntryId> =
+            [object, parent].into_iter().filter_map(|object| out.creator(object)).collect();
         creators.dedup();
         if creators.is_empty() && word != "DATABASE" {
             continue;
@@ -48,14 +46,7 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
 fn query() -> String {
     let mut branches = vec![relations(), columns(), routines()];
     branches.extend([
-        branch(
-            "pg_namespace",
-            "SCHEMA",
-            "null",
-            "o.nspname",
-            "",
-            "o.nspowner",
-        ),
+        branch("pg_namespace", "SCHEMA", "null", "o.nspname", "", "o.nspowner"),
         branch(
             "pg_collation",
             "COLLATION",
@@ -146,14 +137,7 @@ const RELATION_SCHEMA: &str = "join pg_catalog.pg_namespace n on n.oid = o.relna
 
 /// A constraint's index has the constraint's entry.
 fn relations() -> String {
-    let rest = naming(
-        RELATION_WORD,
-        "n.nspname",
-        "o.relname",
-        "null",
-        "null",
-        "o.relowner",
-    );
+    let rest = naming(RELATION_WORD, "n.nspname", "o.relname", "null", "null", "o.relowner");
     select("pg_class", ("pg_constraint", "coalesce(i.oid, 0)"), &rest)
         + RELATION_SCHEMA
         + &described("pg_class", "= 0")
@@ -162,14 +146,7 @@ fn relations() -> String {
 }
 
 fn columns() -> String {
-    let rest = naming(
-        "'COLUMN'",
-        "n.nspname",
-        "a.attname",
-        "null",
-        "o.relname",
-        "o.relowner",
-    );
+    let rest = naming("'COLUMN'", "n.nspname", "a.attname", "null", "o.relname", "o.relowner");
     select("pg_class", ("pg_class", "0"), &rest)
         + RELATION_SCHEMA
         + &described("pg_class", "> 0")
@@ -207,14 +184,7 @@ fn types() -> String {
 
 /// Of a catalog whose objects are named by a relation and a name.
 fn on_relation(class: &str, word: &str, name: &str, relation: &str) -> String {
-    let rest = naming(
-        &format!("'{word}'"),
-        "n.nspname",
-        name,
-        "null",
-        "r.relname",
-        "r.relowner",
-    );
+    let rest = naming(&format!("'{word}'"), "n.nspname", name, "null", "r.relname", "r.relowner");
     select(class, ("pg_class", relation), &rest)
         + &format!(
             "join pg_catalog.pg_class r on r.oid = {relation} \
@@ -224,14 +194,8 @@ fn on_relation(class: &str, word: &str, name: &str, relation: &str) -> String {
 }
 
 fn on_domain() -> String {
-    let rest = naming(
-        "'DOMAIN CONSTRAINT'",
-        "n.nspname",
-        "o.conname",
-        "null",
-        "t.typname",
-        "t.typowner",
-    );
+    let rest =
+        naming("'DOMAIN CONSTRAINT'", "n.nspname", "o.conname", "null", "t.typname", "t.typowner");
     select("pg_constraint", ("pg_type", "o.contypid"), &rest)
         + "join pg_catalog.pg_type t on t.oid = o.contypid \
            join pg_catalog.pg_namespace n on n.oid = t.typnamespace "
@@ -247,14 +211,7 @@ fn shared() -> String {
              cross join lateral (select 0 as objsubid, d.description) c "
         )
     };
-    let database = naming(
-        "'DATABASE'",
-        "null",
-        "o.datname",
-        "null",
-        "null",
-        "o.datdba",
-    );
+    let database = naming("'DATABASE'", "null", "o.datname", "null", "null", "o.datdba");
     let role = naming("'ROLE'", "null", "o.rolname", "null", "null", "0");
     select("pg_database", ("pg_database", "0"), &database)
         + &described("pg_database")
@@ -266,14 +223,7 @@ fn shared() -> String {
 
 /// A fresh database has a comment on `public`, which the source may have taken away.
 fn silenced_public() -> String {
-    let rest = naming(
-        "'SCHEMA'",
-        "null",
-        "o.nspname",
-        "null",
-        "null",
-        "o.nspowner",
-    );
+    let rest = naming("'SCHEMA'", "null", "o.nspname", "null", "null", "o.nspowner");
     select("pg_namespace", ("pg_namespace", "0"), &rest)
         + "cross join (select 0 as objsubid, '' as description) c \
            where o.nspname = 'public' and pg_catalog.obj_description(o.oid, 'pg_namespace') is null"
@@ -317,10 +267,9 @@ impl Commented {
                 format!("{word} {}({arguments})", within(&self.name)),
                 format!("{word} {}({arguments})", self.name),
             ),
-            (word, None, None) => (
-                format!("{word} {}", within(&self.name)),
-                format!("{word} {}", self.name),
-            ),
+            (word, None, None) => {
+                (format!("{word} {}", within(&self.name)), format!("{word} {}", self.name))
+            }
         };
         Entry {
             owner: self.owner.clone(),
@@ -355,10 +304,8 @@ mod tests {
         let entry = commented("TABLE", "T").entry("it's");
         assert_eq!(entry.create, "COMMENT ON TABLE \"s\".\"T\" IS 'it''s';\n");
         assert_eq!(entry.title(), "COMMENT s.TABLE T");
-        let of_table = |word, name| Commented {
-            relation: Some("t".to_owned()),
-            ..commented(word, name)
-        };
+        let of_table =
+            |word, name| Commented { relation: Some("t".to_owned()), ..commented(word, name) };
         assert_eq!(
             of_table("COLUMN", "c").entry("x").create,
             "COMMENT ON COLUMN \"s\".\"t\".\"c\" IS 'x';\n"
@@ -372,18 +319,13 @@ mod tests {
             of_table("DOMAIN CONSTRAINT", "k").entry("x").create,
             "COMMENT ON CONSTRAINT \"k\" ON DOMAIN \"s\".\"t\" IS 'x';\n"
         );
-        let function = Commented {
-            arguments: Some("a integer".to_owned()),
-            ..commented("FUNCTION", "f")
-        };
+        let function =
+            Commented { arguments: Some("a integer".to_owned()), ..commented("FUNCTION", "f") };
         assert_eq!(
             function.entry("x").create,
             "COMMENT ON FUNCTION \"s\".\"f\"(a integer) IS 'x';\n"
         );
-        let role = Commented {
-            schema: None,
-            ..commented("ROLE", "r")
-        };
+        let role = Commented { schema: None, ..commented("ROLE", "r") };
         assert_eq!(role.entry("x").create, "COMMENT ON ROLE \"r\" IS 'x';\n");
     }
 

@@ -59,40 +59,25 @@ pub(super) fn entry(
         None => definition(constraint, index, columns),
     };
     Entry {
-        create: format!(
-            "{}\n    ADD CONSTRAINT {name} {definition};\n",
-            table.alter_only()
-        ),
+        create: format!("{}\n    ADD CONSTRAINT {name} {definition};\n", table.alter_only()),
         drop: format!("{} DROP CONSTRAINT {name};\n", table.alter_only()),
-        ..Entry::new(
-            Kind::Constraint,
-            Some(&table.name.schema),
-            table.tag_of(&constraint.name),
-        )
+        ..Entry::new(Kind::Constraint, Some(&table.name.schema), table.tag_of(&constraint.name))
     }
 }
 
 fn definition(constraint: &Constraint, index: &Index, columns: &Columns) -> String {
     let name = |number: &i16| {
-        columns
-            .numbered(index.table, *number)
-            .map(|column| quote_ident(&column.name))
+        columns.numbered(index.table, *number).map(|column| quote_ident(&column.name))
     };
     let key: Vec<String> = index.key().iter().filter_map(name).collect();
-    let included: Vec<String> = index.columns[index.key().len()..]
-        .iter()
-        .filter_map(name)
-        .collect();
+    let included: Vec<String> =
+        index.columns[index.key().len()..].iter().filter_map(name).collect();
     let mut sql = match constraint.kind {
         ConstraintKind::PrimaryKey => "PRIMARY KEY ".to_owned(),
         _ if index.nulls_not_distinct => "UNIQUE NULLS NOT DISTINCT ".to_owned(),
         _ => "UNIQUE ".to_owned(),
     };
-    let overlaps = if constraint.period {
-        " WITHOUT OVERLAPS"
-    } else {
-        ""
-    };
+    let overlaps = if constraint.period { " WITHOUT OVERLAPS" } else { "" };
     sql.push_str(&format!("({}{overlaps})", key.join(", ")));
     if !included.is_empty() {
         sql.push_str(&format!(" INCLUDE ({})", included.join(", ")));
@@ -118,16 +103,10 @@ mod tests {
 
     #[test]
     fn everything_an_index_constraint_can_have_is_written() {
-        let column = |number: i16, name: &str| Column {
-            number,
-            name: name.to_owned(),
-            ..Column::default()
-        };
-        let columns = Columns::new([
-            (1, column(1, "id")),
-            (1, column(2, "during")),
-            (1, column(3, "note")),
-        ]);
+        let column =
+            |number: i16, name: &str| Column { number, name: name.to_owned(), ..Column::default() };
+        let columns =
+            Columns::new([(1, column(1, "id")), (1, column(2, "during")), (1, column(3, "note"))]);
         let index = Index {
             columns: vec![1, 2, 3],
             key_columns: 2,

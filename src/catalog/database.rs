@@ -49,9 +49,7 @@ pub async fn database_facts_of(session: &Session, database: &str) -> Result<Data
 
 async fn facts(session: &Session, database: Option<&str>) -> Result<DatabaseFacts> {
     let sql = facts_query(session.version().major());
-    let row = session
-        .query_one("reading the database's properties", &sql, &[&database])
-        .await?;
+    let row = session.query_one("reading the database's properties", &sql, &[&database]).await?;
     Ok(DatabaseFacts {
         oid: row.get("oid"),
         name: row.get("datname"),
@@ -70,21 +68,13 @@ async fn facts(session: &Session, database: Option<&str>) -> Result<DatabaseFact
 
 /// Providers other than libc came with 15, rules with 16; 17 renamed the locale.
 fn facts_query(major: u32) -> String {
-    let provider = if major >= 15 {
-        "d.datlocprovider::text"
-    } else {
-        "'c'::text"
-    };
+    let provider = if major >= 15 { "d.datlocprovider::text" } else { "'c'::text" };
     let locale = match major {
         17.. => "d.datlocale",
         15 | 16 => "d.daticulocale",
         _ => "null::text",
     };
-    let rules = if major >= 16 {
-        "d.daticurules"
-    } else {
-        "null::text"
-    };
+    let rules = if major >= 16 { "d.daticurules" } else { "null::text" };
     format!(
         "select d.oid, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text as owner, \
          pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding, {provider} as provider, \
@@ -96,7 +86,7 @@ fn facts_query(major: u32) -> String {
     )
 }
 
-/// Adds one entry with all that is set on the database, if anything is.
+/// Adds one entry with the database's owner and all that is set on it.
 pub(super) async fn read(
     session: &Session,
     facts: &DatabaseFacts,
@@ -118,14 +108,9 @@ pub(super) async fn read(
         .query("reading the database's settings", sql, &[&facts.oid])
         .await?
         .into_iter()
-        .map(|row| Setting {
-            role: row.get("rolname"),
-            text: row.get("text"),
-        })
+        .map(|row| Setting { role: row.get("rolname"), text: row.get("text") })
         .collect();
-    if let Some(entry) = entry(facts, &settings) {
-        out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry);
-    }
+    out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry(facts, &settings));
     Ok(())
 }
 
@@ -136,7 +121,7 @@ struct Setting {
     text: String,
 }
 
-fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Option<Entry> {
+fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Entry {
     let database = quote_ident(&facts.name);
     let mut create = String::new();
     if facts.connection_limit != -1 {
@@ -158,13 +143,12 @@ fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Option<Entry> {
             None => format!("ALTER DATABASE {database} SET {assignment};\n"),
         });
     }
-    if create.is_empty() {
-        return None;
-    }
-    Some(Entry {
+    Entry {
+        owner: Some(facts.owner.clone()),
         create,
+        drop: format!("DROP DATABASE {database};"),
         ..Entry::new(Kind::DatabaseProperties, None, facts.name.as_str())
-    })
+    }
 }
 
 #[cfg(test)]
@@ -189,29 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn a_database_like_any_other_has_no_entry() {
-        assert_eq!(entry(&facts(), &[]), None);
+    fn a_database_like_any_other_has_an_owner_and_nothing_else() {
+        let entry = entry(&facts(), &[]);
+        assert_eq!(entry.create, "");
+        assert_eq!(entry.owner_sql("x").unwrap(), "ALTER DATABASE \"My db\" OWNER TO \"x\";\n");
     }
 
     #[test]
     fn limits_and_settings_are_told_for_all_roles_and_for_one() {
-        let facts = DatabaseFacts {
-            connection_limit: 7,
-            is_template: true,
-            ..facts()
-        };
+        let facts = DatabaseFacts { connection_limit: 7, is_template: true, ..facts() };
         let settings = [
-            Setting {
-                role: None,
-                text: "TimeZone=UTC".to_owned(),
-            },
-            Setting {
-                role: Some("app".to_owned()),
-                text: "search_path=a, b".to_owned(),
-            },
+            Setting { role: None, text: "TimeZone=UTC".to_owned() },
+            Setting { role: Some("app".to_owned()), text: "search_path=a, b".to_owned() },
         ];
         assert_eq!(
-            entry(&facts, &settings).unwrap().create,
+            entry(&facts, &settings).create,
             "ALTER DATABASE \"My db\" CONNECTION LIMIT 7;\n\
              ALTER DATABASE \"My db\" IS_TEMPLATE true;\n\
              ALTER DATABASE \"My db\" SET \"TimeZone\" TO 'UTC';\n\

@@ -27,10 +27,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         scope.schemas("n.nspname")
     );
     let major = session.version().major();
-    for row in session
-        .query("reading default privileges", &sql, &[])
-        .await?
-    {
+    for row in session.query("reading default privileges", &sql, &[]).await? {
         let defaults = Defaults {
             role: row.get("rolname"),
             schema: row.get("nspname"),
@@ -39,14 +36,12 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             acl: row.get("acl"),
         };
         match defaults.entry(major) {
+            Some(entry) if entry.create.is_empty() => {}
             Some(entry) => {
                 let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
                 let id = out.add(object, entry);
                 if defaults.schema.is_some() {
-                    out.needs(
-                        id,
-                        ObjectId::new(class::PG_NAMESPACE, row.get("schema_oid")),
-                    );
+                    out.needs(id, ObjectId::new(class::PG_NAMESPACE, row.get("schema_oid")));
                 }
             }
             None => out.unsupported(
@@ -79,10 +74,7 @@ impl Defaults {
             "L" => (Grantable::LargeObject, "LARGE OBJECTS"),
             _ => return None,
         };
-        let mut prefix = format!(
-            "ALTER DEFAULT PRIVILEGES FOR ROLE {} ",
-            quote_ident(&self.role)
-        );
+        let mut prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} ", quote_ident(&self.role));
         if let Some(schema) = &self.schema {
             prefix.push_str(&format!("IN SCHEMA {} ", quote_ident(schema)));
         }

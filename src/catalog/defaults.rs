@@ -61,11 +61,7 @@ pub(super) fn add(
 ) {
     for relation in relations.iter() {
         for column in columns.of(relation.oid) {
-            let placement = Placement {
-                dependencies,
-                relations,
-                out,
-            };
+            let placement = Placement { dependencies, relations, out };
             if relation.kind != RelationKind::Foreign
                 && placement.default_is_separate(column, relation)
                 && let Some(default) = &column.default
@@ -86,21 +82,13 @@ fn default_entry(relation: &Relation, column: &str, sql: &str) -> Entry {
             relation.sql(),
             quote_ident(column)
         ),
-        ..Entry::new(
-            Kind::Default,
-            Some(&relation.name.schema),
-            relation.tag_of(column),
-        )
+        ..Entry::new(Kind::Default, Some(&relation.name.schema), relation.tag_of(column))
     }
 }
 
 /// `ALTER TABLE ONLY … SET DEFAULT …`, which a view takes as well.
 pub(super) fn set_default(relation: &Relation, column: &str, sql: &str) -> String {
-    format!(
-        "{} ALTER COLUMN {} SET DEFAULT {sql}",
-        relation.alter_only(),
-        quote_ident(column)
-    )
+    format!("{} ALTER COLUMN {} SET DEFAULT {sql}", relation.alter_only(), quote_ident(column))
 }
 
 #[cfg(test)]
@@ -121,24 +109,11 @@ mod tests {
 
     #[test]
     fn only_a_default_that_calls_the_users_code_is_an_entry_of_its_own() {
-        let q = Relation {
-            kind: RelationKind::Sequence,
-            ..sample::table(20_001, "q")
-        };
+        let q = Relation { kind: RelationKind::Sequence, ..sample::table(20_001, "q") };
         let relations = Relations::new([sample::table(20_000, "t"), q], []);
         let column = |name: &str, oid| {
-            let default = Some(Expression {
-                oid,
-                sql: format!("{name}()"),
-            });
-            (
-                20_000,
-                Column {
-                    name: name.to_owned(),
-                    default,
-                    ..Column::default()
-                },
-            )
+            let default = Some(Expression { oid, sql: format!("{name}()") });
+            (20_000, Column { name: name.to_owned(), default, ..Column::default() })
         };
         let columns = Columns::new([column("a", 1), column("b", 2), column("c", 3)]);
         let dependencies = Dependencies::new([
@@ -150,10 +125,7 @@ mod tests {
         let mut out = Builder::new([brought].into());
         add(&dependencies, &relations, &columns, &mut out);
         let sql: Vec<&str> = out.entries.iter().map(|e| e.create.as_str()).collect();
-        assert_eq!(
-            sql,
-            ["ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"b\" SET DEFAULT b();\n"]
-        );
+        assert_eq!(sql, ["ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"b\" SET DEFAULT b();\n"]);
         assert_eq!(out.entries[0].name, "t b");
     }
 }

@@ -1,7 +1,7 @@
 //! pg_depend: which object needs which (documentation: "pg_depend"), and what that means between
 //! entries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::Result;
 use crate::pg::{Oid, class, quote_ident};
@@ -77,10 +77,7 @@ impl Dependencies {
         let mut dependencies = Dependencies::new(edges);
         let sql = "SELECT oid, extname FROM pg_catalog.pg_extension";
         let rows = session.query("reading extensions", sql, &[]).await?;
-        dependencies.extensions = rows
-            .iter()
-            .map(|row| (Oid(row.get(0)), row.get(1)))
-            .collect();
+        dependencies.extensions = rows.iter().map(|row| (Oid(row.get(0)), row.get(1))).collect();
         Ok(dependencies)
     }
 
@@ -91,18 +88,12 @@ impl Dependencies {
         for (i, edge) in edges.iter().enumerate() {
             by_object.entry(edge.from).or_insert(i..i).end = i + 1;
         }
-        Dependencies {
-            edges,
-            by_object,
-            extensions: HashMap::new(),
-        }
+        Dependencies { edges, by_object, extensions: HashMap::new() }
     }
 
     /// What `object` needs.
     pub(super) fn of(&self, object: ObjectId) -> &[Edge] {
-        self.by_object
-            .get(&object)
-            .map_or(&[], |range| &self.edges[range.clone()])
+        self.by_object.get(&object).map_or(&[], |range| &self.edges[range.clone()])
     }
 
     /// The objects that extensions bring.
@@ -131,20 +122,33 @@ impl Dependencies {
     /// Turns needs of objects into dependencies of entries. An object without an entry (an array
     /// type, a rule, what is out of scope) passes on what it needs itself, as in pg_dump
     /// (source: pg_dump.c, findDumpableDependencies).
-    pub(super) fn resolve(&self, out: &mut Builder) {
+    ///
+    /// Returns the entries that need an excluded relation, with that relation's name. A partition
+    /// doesn't need its parent: it is a table of its own until it is attached.
+    pub(super) fn resolve(&self, out: &mut Builder) -> BTreeMap<EntryId, String> {
         self.credit_extensions(out);
         let mut found = Vec::new();
+        let mut lacking = BTreeMap::new();
         for (object, id) in out.created() {
             for edge in self.of(object) {
                 if self.shapes_order(out, id, edge) {
-                    self.reach(edge.to, out, &mut |first| found.push((id, first)));
+                    let reached = self.reach(edge.to, out);
+                    found.extend(reached.entries.into_iter().map(|first| (id, first)));
+                    if let (Nature::Normal, Some(excluded)) = (edge.nature, reached.excluded) {
+                        lacking.insert(id, excluded);
+                    }
                 }
             }
         }
         for &(id, object) in out.extra_needs() {
-            self.reach(object, out, &mut |first| found.push((id, first)));
+            let reached = self.reach(object, out);
+            found.extend(reached.entries.into_iter().map(|first| (id, first)));
+            if let Some(excluded) = reached.excluded {
+                lacking.insert(id, excluded);
+            }
         }
         out.settle(found);
+        lacking
     }
 
     /// What an extension brings is created by the extension's entry.
@@ -168,19 +172,29 @@ impl Dependencies {
         !owned_by_column && edge.nature != Nature::Extension
     }
 
-    fn reach(&self, object: ObjectId, out: &Builder, found: &mut impl FnMut(EntryId)) {
+    fn reach(&self, object: ObjectId, out: &Builder) -> Reached {
+        let mut reached = Reached::default();
         let mut seen = HashSet::new();
         let mut open = vec![object];
         while let Some(object) = open.pop() {
-            match out.creator(object) {
-                Some(id) => found(id),
-                None if seen.insert(object) => {
-                    open.extend(self.of(object).iter().map(|edge| edge.to));
-                }
-                None => {}
+            if let Some(id) = out.creator(object) {
+                reached.entries.push(id);
+            } else if let Some(name) = out.excluded.get(&object) {
+                reached.excluded = Some(name.to_string());
+            } else if seen.insert(object) {
+                open.extend(self.of(object).iter().map(|edge| edge.to));
             }
         }
+        reached
     }
+}
+
+/// What an object stands for.
+#[derive(Debug, Default)]
+struct Reached {
+    entries: Vec<EntryId>,
+    /// A relation that was asked to be left behind.
+    excluded: Option<String>,
 }
 
 /// A composite type's pg_class row needs the pg_type row in the catalog, but it is the class that
@@ -190,12 +204,7 @@ fn forwards(edge: Edge) -> Edge {
         && edge.from.class == class::PG_CLASS
         && edge.to.class == class::PG_TYPE;
     match reversed {
-        true => Edge {
-            from: edge.to,
-            to: edge.from,
-            to_column: 0,
-            ..edge
-        },
+        true => Edge { from: edge.to, to: edge.from, to_column: 0, ..edge },
         false => edge,
     }
 }
@@ -203,6 +212,7 @@ fn forwards(edge: Edge) -> Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pg::QualifiedName;
     use crate::toc::Entry;
 
     const TABLE: u32 = 20_000;
@@ -244,11 +254,7 @@ mod tests {
         Dependencies::new([
             edge((class::PG_CLASS, SEQUENCE), (class::PG_CLASS, TABLE), "a"),
             edge((class::PG_ATTRDEF, 40_000), (class::PG_CLASS, TABLE), "a"),
-            edge(
-                (class::PG_ATTRDEF, 40_000),
-                (class::PG_CLASS, SEQUENCE),
-                "n",
-            ),
+            edge((class::PG_ATTRDEF, 40_000), (class::PG_CLASS, SEQUENCE), "n"),
         ])
         .resolve(&mut out);
         assert_eq!(out.entries[table.0 as usize].depends_on, [sequence]);
@@ -281,6 +287,23 @@ mod tests {
         ])
         .resolve(&mut out);
         assert_eq!(out.entries[composite.0 as usize].depends_on, [column]);
+    }
+
+    #[test]
+    fn what_needs_an_excluded_table_lacks_it_but_a_partition_doesnt_need_its_parent() {
+        let mut out = Builder::default();
+        let view = add(&mut out, Kind::View, class::PG_CLASS, 30_000);
+        let partition = add(&mut out, Kind::Table, class::PG_CLASS, 30_001);
+        let gone = ObjectId::new(class::PG_CLASS, TABLE);
+        out.excluded.insert(gone, QualifiedName::new("s", "gone"));
+        let lacking = Dependencies::new([
+            edge((class::PG_CLASS, 30_000), (class::PG_TYPE, 30_009), "n"),
+            edge((class::PG_TYPE, 30_009), (class::PG_CLASS, TABLE), "i"),
+            edge((class::PG_CLASS, 30_001), (class::PG_CLASS, TABLE), "a"),
+        ])
+        .resolve(&mut out);
+        assert_eq!(lacking.get(&view).map(String::as_str), Some("s.gone"));
+        assert!(!lacking.contains_key(&partition));
     }
 
     #[test]

@@ -1,32 +1,45 @@
 //! Domains and their constraints (documentation: SQL command CREATE DOMAIN).
 
+use std::collections::HashSet;
+
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident};
 use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
+use super::dependencies::Dependencies;
 use super::fragments::{quoted, stands_alone};
 use super::scope::Scope;
+use super::types::also_creates_type;
 
-/// Adds an entry for each of the user's domains, and one for each constraint that has to wait.
-pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+/// Adds an entry for each of the user's domains, and one for each constraint that has to wait: one
+/// that rows needn't meet, and one whose function needs the domain itself. No other may wait: a
+/// domain within another type's column takes no constraint that is to be validated
+/// (source: AlterDomainAddConstraint in commands/typecmds.c).
+pub(super) async fn read(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
     let sql = query(scope, session.version().major());
     for row in session.query("reading domains", &sql, &[]).await? {
         let oids: Vec<u32> = row.get("check_oids");
         let names: Vec<String> = row.get("check_names");
         let definitions: Vec<String> = row.get("check_definitions");
-        let inline: Vec<bool> = row.get("check_inline");
+        let valid: Vec<bool> = row.get("check_valid");
+        let object = ObjectId::new(class::PG_TYPE, row.get("oid"));
         let checks = oids
             .into_iter()
             .zip(names)
             .zip(definitions)
-            .zip(inline)
-            .map(|(((oid, name), definition), inline)| Check {
+            .zip(valid)
+            .map(|(((oid, name), definition), valid)| Check {
+                inline: valid && !comes_back(dependencies, constraint(oid), object),
                 oid,
                 name,
                 definition,
-                inline,
             })
             .collect();
         let domain = Domain {
@@ -42,29 +55,44 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             not_null_name: row.get("not_null_name"),
             checks,
         };
-        let id = out.add(
-            ObjectId::new(class::PG_TYPE, row.get("oid")),
-            domain.entry(),
-        );
-        out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+        let id = out.add(object, domain.entry());
+        also_creates_type(out, id, row.get("typarray"));
         if let Some(oid) = row.get::<_, Option<u32>>("not_null_oid") {
-            out.also_creates(id, ObjectId::new(class::PG_CONSTRAINT, oid));
+            out.also_creates(id, constraint(oid));
         }
         for check in &domain.checks {
-            let object = ObjectId::new(class::PG_CONSTRAINT, check.oid);
             if check.inline {
-                out.also_creates(id, object);
+                out.also_creates(id, constraint(check.oid));
             } else {
-                out.add(object, domain.separate(check));
+                out.add(constraint(check.oid), domain.separate(check));
             }
         }
     }
     Ok(())
 }
 
-/// A check that calls a user's function waits until the data is there, with all that the function
-/// may read; so does one that the rows needn't meet. NOT NULL has a constraint, and with it a name
-/// that counts, since 17.
+/// A constraint as pg_depend names it.
+fn constraint(oid: u32) -> ObjectId {
+    ObjectId::new(class::PG_CONSTRAINT, oid)
+}
+
+/// Whether what `check` needs, other than `domain`, needs `domain` in turn.
+fn comes_back(dependencies: &Dependencies, check: ObjectId, domain: ObjectId) -> bool {
+    let needs = |object| dependencies.of(object).iter().map(|edge| edge.to);
+    let mut open: Vec<ObjectId> = needs(check).filter(|object| *object != domain).collect();
+    let mut seen = HashSet::new();
+    while let Some(object) = open.pop() {
+        if object == domain {
+            return true;
+        }
+        if seen.insert(object) {
+            open.extend(needs(object));
+        }
+    }
+    false
+}
+
+/// NOT NULL has a constraint, and with it a name that counts, since 17.
 fn query(scope: &Scope, major: u32) -> String {
     let (not_null, join) = if major >= 17 {
         (
@@ -72,10 +100,7 @@ fn query(scope: &Scope, major: u32) -> String {
             "left join pg_catalog.pg_constraint nn on nn.contypid = t.oid and nn.contype = 'n'",
         )
     } else {
-        (
-            "null::text as not_null_name, null::pg_catalog.oid as not_null_oid",
-            "",
-        )
+        ("null::text as not_null_name, null::pg_catalog.oid as not_null_oid", "")
     };
     format!(
         "select t.oid, t.typarray, n.nspname::text, t.typname::text, \
@@ -89,7 +114,7 @@ fn query(scope: &Scope, major: u32) -> String {
          coalesce(checks.oids, '{{}}') as check_oids, \
          coalesce(checks.names, '{{}}') as check_names, \
          coalesce(checks.definitions, '{{}}') as check_definitions, \
-         coalesce(checks.inline, '{{}}') as check_inline \
+         coalesce(checks.valid, '{{}}') as check_valid \
          from pg_catalog.pg_type t \
          join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
          join pg_catalog.pg_type b on b.oid = t.typbasetype \
@@ -100,16 +125,11 @@ fn query(scope: &Scope, major: u32) -> String {
          pg_catalog.array_agg(c.conname::text order by c.conname) as names, \
          pg_catalog.array_agg(pg_catalog.pg_get_constraintdef(c.oid) order by c.conname) \
          as definitions, \
-         pg_catalog.array_agg(c.convalidated and not exists (select from pg_catalog.pg_depend d \
-         join pg_catalog.pg_proc f on f.oid = d.refobjid \
-         where d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = c.oid \
-         and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid >= 16384 \
-         and {own_function}) order by c.conname) as inline \
+         pg_catalog.array_agg(c.convalidated order by c.conname) as valid \
          from pg_catalog.pg_constraint c where c.contypid = t.oid and c.contype = 'c') \
          checks on true \
          where t.typtype = 'd' and {schema} and {alone} order by n.nspname, t.typname",
         collation = quoted("cn.nspname", "co.collname"),
-        own_function = stands_alone("pg_proc", "f.oid"),
         schema = scope.schemas("n.nspname"),
         alone = stands_alone("pg_type", "t.oid"),
     )
@@ -145,7 +165,9 @@ impl Domain {
             create.push_str(&format!(" COLLATE {collation}"));
         }
         if self.not_null {
-            if let Some(constraint) = &self.not_null_name {
+            // The server makes up the same name, whose mention would only tell versions apart.
+            let made_up = format!("{}_not_null", self.name.name);
+            if let Some(constraint) = self.not_null_name.as_ref().filter(|n| **n != made_up) {
                 create.push_str(&format!(" CONSTRAINT {}", quote_ident(constraint)));
             }
             create.push_str(" NOT NULL");
@@ -165,11 +187,7 @@ impl Domain {
             owner: Some(self.owner.clone()),
             create,
             drop: format!("DROP DOMAIN {name};"),
-            ..Entry::new(
-                Kind::Domain,
-                Some(&self.name.schema),
-                self.name.name.as_str(),
-            )
+            ..Entry::new(Kind::Domain, Some(&self.name.schema), self.name.name.as_str())
         }
     }
 
@@ -194,6 +212,7 @@ impl Domain {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dependencies::{Edge, Nature};
     use super::*;
 
     fn domain() -> Domain {
@@ -223,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn a_check_waits_only_if_its_function_needs_the_domain() {
+        let object = |class, oid| ObjectId::new(class, oid);
+        let edge = |from, to| Edge { from, to, to_column: 0, nature: Nature::Normal };
+        let domain = object(class::PG_TYPE, 30_000);
+        let array = object(class::PG_TYPE, 30_001);
+        let (plain, circular) = (object(class::PG_PROC, 30_002), object(class::PG_PROC, 30_003));
+        let dependencies = Dependencies::new([
+            edge(constraint(1), domain),
+            edge(constraint(1), plain),
+            edge(constraint(2), domain),
+            edge(constraint(2), circular),
+            edge(circular, array),
+            edge(array, domain),
+        ]);
+        assert!(!comes_back(&dependencies, constraint(1), domain));
+        assert!(comes_back(&dependencies, constraint(2), domain));
+    }
+
+    #[test]
     fn a_domain_has_its_collation_default_and_the_checks_that_need_nothing() {
         assert_eq!(
             domain().entry().create,
@@ -233,13 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn a_made_up_name_of_not_null_is_not_told() {
+        let domain = Domain { not_null_name: Some("d_not_null".to_owned()), ..domain() };
+        assert!(domain.entry().create.contains("\"C\" NOT NULL DEFAULT"));
+    }
+
+    #[test]
     fn a_check_that_waits_is_added_to_the_domain_later() {
         let domain = domain();
         let entry = domain.separate(&domain.checks[1]);
-        assert_eq!(
-            (entry.kind, entry.name.as_str()),
-            (Kind::CheckConstraint, "d later")
-        );
+        assert_eq!((entry.kind, entry.name.as_str()), (Kind::CheckConstraint, "d later"));
         assert_eq!(
             entry.create,
             "ALTER DOMAIN \"s\".\"d\"\n\tADD CONSTRAINT \"later\" CHECK ((s.ok(VALUE)));\n"

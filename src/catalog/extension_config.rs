@@ -19,21 +19,16 @@ impl ExtensionConfig {
         let sql = "SELECT c.relation, c.condition \
                    FROM pg_catalog.pg_extension e, \
                         ROWS FROM (pg_catalog.unnest(e.extconfig), \
-                        pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
-        let rows = session
-            .query("reading extensions' configuration tables", sql, &[])
-            .await?;
+                                   pg_catalog.unnest(e.extcondition)) AS c(relation, condition)";
+        let rows = session.query("reading extensions' configuration tables", sql, &[]).await?;
         let conditions: BTreeMap<u32, String> = rows
             .iter()
             .map(|row| {
                 let condition: Option<String> = row.get("condition");
-                (row.get("relation"), condition.unwrap_or_default())
+                (row.get("relation"), bare(condition.as_deref().unwrap_or_default()))
             })
             .collect();
-        let mut config = ExtensionConfig {
-            conditions,
-            references: Vec::new(),
-        };
+        let mut config = ExtensionConfig { conditions, references: Vec::new() };
         if !config.conditions.is_empty() {
             config.references = config.read_references(session).await?;
         }
@@ -46,20 +41,14 @@ impl ExtensionConfig {
         let sql = "SELECT conrelid, confrelid FROM pg_catalog.pg_constraint \
                    WHERE contype = 'f' AND conrelid = ANY ($1) AND confrelid = ANY ($1)";
         let rows = session
-            .query(
-                "reading foreign keys of configuration tables",
-                sql,
-                &[&relations],
-            )
+            .query("reading foreign keys of configuration tables", sql, &[&relations])
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// The relations (tables and sequences) with their conditions, by oid.
     pub(super) fn tables(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.conditions
-            .iter()
-            .map(|(&relation, condition)| (relation, condition.as_str()))
+        self.conditions.iter().map(|(&relation, condition)| (relation, condition.as_str()))
     }
 
     /// The relations, by oid.
@@ -70,5 +59,15 @@ impl ExtensionConfig {
     /// Their foreign keys to each other: (the one that refers, the one referred to).
     pub(super) fn references(&self) -> impl Iterator<Item = (u32, u32)> {
         self.references.iter().copied()
+    }
+}
+
+/// The condition without the WHERE that extensions write it with (documentation:
+/// pg_extension_config_dump).
+fn bare(condition: &str) -> String {
+    let condition = condition.trim();
+    match condition.get(..5) {
+        Some(word) if word.eq_ignore_ascii_case("where") => condition[5..].trim().to_owned(),
+        _ => condition.to_owned(),
     }
 }

@@ -53,16 +53,9 @@ fn entry(table: &Relation, name: &str, definition: &str) -> Entry {
         _ => table.alter_only(),
     };
     Entry {
-        create: format!(
-            "{alter}\n    ADD CONSTRAINT {} {definition};\n",
-            quote_ident(name)
-        ),
+        create: format!("{alter}\n    ADD CONSTRAINT {} {definition};\n", quote_ident(name)),
         drop: format!("{alter} DROP CONSTRAINT {};\n", quote_ident(name)),
-        ..Entry::new(
-            Kind::FkConstraint,
-            Some(&table.name.schema),
-            table.tag_of(name),
-        )
+        ..Entry::new(Kind::FkConstraint, Some(&table.name.schema), table.tag_of(name))
     }
 }
 
@@ -74,10 +67,7 @@ mod tests {
     #[test]
     fn a_partitioned_tables_key_goes_down_to_its_partitions() {
         let plain = sample::table(1, "t");
-        let partitioned = Relation {
-            kind: RelationKind::Partitioned,
-            ..plain.clone()
-        };
+        let partitioned = Relation { kind: RelationKind::Partitioned, ..plain.clone() };
         let definition = "FOREIGN KEY (a) REFERENCES s.r(a) NOT VALID";
         assert_eq!(
             entry(&plain, "k", definition).create,
@@ -85,9 +75,7 @@ mod tests {
              REFERENCES s.r(a) NOT VALID;\n"
         );
         assert!(
-            entry(&partitioned, "k", definition)
-                .create
-                .starts_with("ALTER TABLE \"s\".\"t\"\n")
+            entry(&partitioned, "k", definition).create.starts_with("ALTER TABLE \"s\".\"t\"\n")
         );
     }
 }

@@ -12,10 +12,7 @@ use super::scope::Scope;
 
 /// Adds an entry for each of the user's functions, window functions and procedures.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
-    for row in session
-        .query("reading functions", &query(scope), &[])
-        .await?
-    {
+    for row in session.query("reading functions", &query(scope), &[]).await? {
         let routine = Routine {
             name: QualifiedName::new(
                 row.get::<_, String>("nspname"),
@@ -28,10 +25,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             definition: row.get("definition"),
             extensions: row.get("extensions"),
         };
-        out.add(
-            ObjectId::new(class::PG_PROC, row.get("oid")),
-            routine.entry(),
-        );
+        out.add(ObjectId::new(class::PG_PROC, row.get("oid")), routine.entry());
     }
     Ok(())
 }
@@ -124,10 +118,7 @@ mod tests {
     fn a_functions_tag_has_its_input_types_and_its_drop_its_identity() {
         let entry = routine().entry();
         assert_eq!(entry.title(), "FUNCTION s.F(integer)");
-        assert_eq!(
-            entry.drop,
-            "DROP FUNCTION \"s\".\"F\"(a integer, OUT b text);"
-        );
+        assert_eq!(entry.drop, "DROP FUNCTION \"s\".\"F\"(a integer, OUT b text);");
         assert!(entry.create.ends_with("AS $$ $$;\n"));
     }
 

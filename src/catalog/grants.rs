@@ -16,6 +16,7 @@ pub(super) enum Grantable {
     Language,
     Database,
     LargeObject,
+    Parameter,
 }
 
 impl Grantable {
@@ -31,6 +32,7 @@ impl Grantable {
             Grantable::Language => "LANGUAGE",
             Grantable::Database => "DATABASE",
             Grantable::LargeObject => "LARGE OBJECT",
+            Grantable::Parameter => "PARAMETER",
         }
     }
 
@@ -47,6 +49,7 @@ impl Grantable {
             Grantable::Type | Grantable::Language => "U",
             Grantable::Database => "CcT",
             Grantable::LargeObject => "rw",
+            Grantable::Parameter => "sA",
         }
     }
 }
@@ -117,6 +120,11 @@ pub(super) fn statements(target: &Target<'_>, base: &[String], acl: &[String]) -
     Some(first + &then)
 }
 
+/// Whom an item grants something, empty for PUBLIC; none where it can't be read.
+pub(super) fn grantee(item: &str) -> Option<String> {
+    Item::parse(item).map(|item| item.grantee)
+}
+
 impl Target<'_> {
     /// The privileges of these letters as GRANT lists them, or none where there are none.
     fn privileges(&self, letters: &str) -> Option<String> {
@@ -153,6 +161,8 @@ fn name(letter: char) -> &'static str {
         'X' => "EXECUTE",
         'C' => "CREATE",
         'c' => "CONNECT",
+        's' => "SET",
+        'A' => "ALTER SYSTEM",
         _ => "TEMPORARY",
     }
 }
@@ -176,12 +186,7 @@ impl Item {
         let (grantee, rest) = role(text, '=')?;
         let (letters, rest) = rest.split_once('/')?;
         let (grantor, _) = role(rest, '\0')?;
-        let mut item = Item {
-            grantee,
-            grantor,
-            plain: String::new(),
-            grantable: String::new(),
-        };
+        let mut item = Item { grantee, grantor, plain: String::new(), grantable: String::new() };
         let mut letters = letters.chars().peekable();
         while let Some(letter) = letters.next() {
             match letters.next_if_eq(&'*') {
@@ -257,11 +262,7 @@ mod tests {
     #[test]
     fn the_owners_own_grants_come_first_and_the_rest_keeps_its_order() {
         assert_eq!(
-            told(
-                &table("o"),
-                &["o=arwdDxt/o"],
-                &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]
-            ),
+            told(&table("o"), &["o=arwdDxt/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO PUBLIC;\n\
@@ -275,10 +276,7 @@ mod tests {
 
     #[test]
     fn all_is_what_the_source_calls_all() {
-        let target = Target {
-            major: 17,
-            ..table("o")
-        };
+        let target = Target { major: 17, ..table("o") };
         assert_eq!(
             told(&target, &[], &["a=arwdDxtm/o", "b=arwdDxt/o"]),
             "GRANT ALL ON TABLE \"s\".\"t\" TO \"a\";\n\
@@ -289,11 +287,7 @@ mod tests {
 
     #[test]
     fn a_columns_privileges_name_the_column_each_time() {
-        let target = Target {
-            kind: Grantable::Column,
-            column: Some("c\""),
-            ..table("o")
-        };
+        let target = Target { kind: Grantable::Column, column: Some("c\""), ..table("o") };
         assert_eq!(
             told(&target, &[], &["a=rw/o", "b=arwx/o"]),
             "GRANT SELECT(\"c\"\"\"),UPDATE(\"c\"\"\") ON TABLE \"s\".\"t\" TO \"a\";\n\

@@ -69,9 +69,7 @@ impl Indexes {
     }
 
     pub(super) fn new(indexes: impl IntoIterator<Item = Index>) -> Self {
-        Indexes {
-            by_oid: indexes.into_iter().map(|i| (i.oid, i)).collect(),
-        }
+        Indexes { by_oid: indexes.into_iter().map(|i| (i.oid, i)).collect() }
     }
 
     /// The indexes of tables that aren't an extension's, by oid.
@@ -137,9 +135,8 @@ pub(super) fn add(
 
 fn add_index(index: &Index, table: &Relation, parts: Parts<'_>, out: &mut Builder) -> EntryId {
     let extras = extras(index, table);
-    let ties = parts
-        .dependencies
-        .extension_ties(index.object(), &format!("INDEX {}", index.name.sql()));
+    let ties =
+        parts.dependencies.extension_ties(index.object(), &format!("INDEX {}", index.name.sql()));
     let id = match &index.constraint {
         Some(constraint) => {
             let mut entry = constraints::entry(constraint, index, table, parts.columns);
@@ -175,10 +172,7 @@ fn extras(index: &Index, table: &Relation) -> String {
         sql.push_str(&format!("ALTER TABLE {} CLUSTER ON {name};\n", table.sql()));
     }
     if index.replica_identity {
-        sql.push_str(&format!(
-            "{} REPLICA IDENTITY USING INDEX {name};\n",
-            table.alter_only()
-        ));
+        sql.push_str(&format!("{} REPLICA IDENTITY USING INDEX {name};\n", table.alter_only()));
     }
     sql
 }
@@ -255,10 +249,7 @@ fn from_row(row: &Row) -> Index {
     Index {
         oid: row.get("indexrelid"),
         table: row.get("indrelid"),
-        name: QualifiedName::new(
-            row.get::<_, String>("nspname"),
-            row.get::<_, String>("relname"),
-        ),
+        name: QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname")),
         definition: row.get("definition"),
         partitioned: row.get("partitioned"),
         usable: row.get("usable"),
@@ -269,27 +260,19 @@ fn from_row(row: &Row) -> Index {
         nulls_not_distinct: row.get("nulls_not_distinct"),
         columns: row.get("columns"),
         key_columns: key_columns.try_into().unwrap_or(0),
-        options: row
-            .get::<_, Option<Vec<String>>>("reloptions")
-            .unwrap_or_default(),
+        options: row.get::<_, Option<Vec<String>>>("reloptions").unwrap_or_default(),
         parent: row.get("inhparent"),
-        constraint: row
-            .get::<_, Option<u32>>("constraint_oid")
-            .map(|oid| Constraint {
-                oid,
-                name: row.get("conname"),
-                kind: constraints::kind(row.get("contype")),
-                deferrable: row.get("condeferrable"),
-                deferred: row.get("condeferred"),
-                period: row.get("period"),
-                definition: row.get("constraint_definition"),
-            }),
+        constraint: row.get::<_, Option<u32>>("constraint_oid").map(|oid| Constraint {
+            oid,
+            name: row.get("conname"),
+            kind: constraints::kind(row.get("contype")),
+            deferrable: row.get("condeferrable"),
+            deferred: row.get("condeferred"),
+            period: row.get("period"),
+            definition: row.get("constraint_definition"),
+        }),
         tablespace: row.get("spcname"),
-        statistics: numbers
-            .into_iter()
-            .flatten()
-            .zip(targets.into_iter().flatten())
-            .collect(),
+        statistics: numbers.into_iter().flatten().zip(targets.into_iter().flatten()).collect(),
     }
 }
 
@@ -369,16 +352,8 @@ mod tests {
     #[test]
     fn an_invalid_index_is_left_out_by_name_and_not_attached() {
         let (out, attached) = build(vec![
-            Index {
-                partitioned: true,
-                usable: false,
-                ..sample::index(10, 1, "parent")
-            },
-            Index {
-                usable: false,
-                parent: Some(10),
-                ..sample::index(11, 2, "broken")
-            },
+            Index { partitioned: true, usable: false, ..sample::index(10, 1, "parent") },
+            Index { usable: false, parent: Some(10), ..sample::index(11, 2, "broken") },
         ]);
         assert_eq!(out.entries.len(), 1);
         assert_eq!(out.left_out[0].object, "index s.broken");
@@ -389,20 +364,11 @@ mod tests {
     fn attachments_are_found_through_every_level() {
         let (out, attached) = build(vec![
             sample::index(10, 1, "top"),
-            Index {
-                parent: Some(10),
-                ..sample::index(11, 2, "middle")
-            },
-            Index {
-                parent: Some(11),
-                ..sample::index(12, 2, "leaf")
-            },
+            Index { parent: Some(10), ..sample::index(11, 2, "middle") },
+            Index { parent: Some(11), ..sample::index(12, 2, "leaf") },
         ]);
-        let titles: Vec<String> = attached
-            .below(10)
-            .iter()
-            .map(|id| out.entries[id.0 as usize].title())
-            .collect();
+        let titles: Vec<String> =
+            attached.below(10).iter().map(|id| out.entries[id.0 as usize].title()).collect();
         assert_eq!(titles, ["INDEX ATTACH s.middle", "INDEX ATTACH s.leaf"]);
     }
 }

@@ -54,10 +54,7 @@ mod tests {
         Column {
             name: name.to_owned(),
             not_null: !generated,
-            default: default.map(|sql| Expression {
-                oid: 1,
-                sql: sql.to_owned(),
-            }),
+            default: default.map(|sql| Expression { oid: 1, sql: sql.to_owned() }),
             generated: generated.then_some(Generated::Stored),
             ..Column::default()
         }
@@ -74,11 +71,7 @@ mod tests {
         let of = |column: &Column| inherited(child, column, &relations, &columns);
         assert_eq!(
             of(&column("d", None, false)),
-            Inherited {
-                not_null: true,
-                default: true,
-                generation: false
-            }
+            Inherited { not_null: true, default: true, generation: false }
         );
         assert!(of(&column("g", Some("d * 2"), true)).generation);
         assert!(!of(&column("g", Some("d * 3"), true)).generation);

@@ -26,8 +26,13 @@ mod grants;
 mod indexes;
 mod inheritance;
 mod key_bounds;
+mod lacking;
 mod locks;
+mod operator_schemas;
+mod parameter_acls;
+mod pattern;
 mod policies;
+mod ranges;
 mod relations;
 mod reloptions;
 mod roles;
@@ -44,10 +49,11 @@ mod target;
 mod triggers;
 mod types;
 mod unhandled;
+mod view_loops;
 mod views;
 
 use crate::error::Result;
-use crate::toc::{self, Toc};
+use crate::toc::{EntryId, Toc};
 use crate::wire::Session;
 
 use builder::Builder;
@@ -62,6 +68,7 @@ use sequences::Sequences;
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use extensions::ExtensionFacts;
 pub use locks::lock_tables;
+pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
 pub(crate) use settings::assignment as setting_assignment;
@@ -102,8 +109,9 @@ pub struct LeftOut {
     pub why: String,
 }
 
-/// Reads the database that `session` is connected to. The session's search_path is empty, and it
-/// holds the snapshot and the locks under which the reading shall be consistent.
+/// Reads the database that `session` is connected to. The session's search_path is empty, and it is
+/// in a transaction: the one that holds the snapshot and the locks under which the reading shall be
+/// consistent.
 pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let dependencies = Dependencies::read(session).await?;
     let mut out = Builder::new(dependencies.extension_members());
@@ -111,18 +119,23 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     database::read(session, &database, &mut out).await?;
     let roles = roles::read(session, &mut out).await?;
     let extensions = extensions::read(session, scope, &mut out).await?;
-    read_code(session, scope, &mut out).await?;
+    read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
+    operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
     // These two are about other entries.
     comments::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
+    parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
-    dependencies.resolve(&mut out);
-    let sorted = toc::in_restoring_order(out.entries);
+    let lacking = dependencies.resolve(&mut out);
+    let (entries, lacking) = lacking::without(out.entries, lacking);
+    out.left_out.extend(lacking);
+    let sorted = view_loops::sort(entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;
-    unsupported.extend(sorted.loops.into_iter().map(circle));
+    let circles = sorted.loops.iter();
+    unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
     Ok(Reading {
         toc: sorted.toc,
         database,
@@ -134,7 +147,8 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
 }
 
 /// Entries that need each other in a circle that no family knows how to break.
-fn circle(titles: Vec<String>) -> Unsupported {
+fn circle(ids: &[EntryId], toc: &Toc) -> Unsupported {
+    let titles: Vec<String> = ids.iter().map(|&id| toc.entry(id).title()).collect();
     Unsupported {
         object: titles.join(", "),
         why: "they depend on each other in a circle".to_owned(),
@@ -142,11 +156,17 @@ fn circle(titles: Vec<String>) -> Unsupported {
 }
 
 /// Schemas, and the types and routines in them.
-async fn read_code(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+async fn read_code(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
     schemas::read(session, scope, out).await?;
     collations::read(session, scope, out).await?;
     types::read(session, scope, out).await?;
-    domains::read(session, scope, out).await?;
+    ranges::read(session, scope, out).await?;
+    domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
     aggregates::read(session, scope, out).await
 }
@@ -158,7 +178,7 @@ async fn read_relations(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let relations = Relations::read(session, scope, out).await?;
+    let relations = Relations::read(session, scope, dependencies, out).await?;
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;

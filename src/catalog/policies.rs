@@ -33,11 +33,7 @@ pub(super) async fn read(
         let id = out.add_part(Entry {
             create: format!("ALTER TABLE {} ENABLE ROW LEVEL SECURITY;\n", table.sql()),
             drop: format!("ALTER TABLE {} DISABLE ROW LEVEL SECURITY;\n", table.sql()),
-            ..Entry::new(
-                Kind::RowSecurity,
-                Some(&table.name.schema),
-                &table.name.name,
-            )
+            ..Entry::new(Kind::RowSecurity, Some(&table.name.schema), &table.name.name)
         });
         out.needs(id, table.object());
     }
@@ -88,11 +84,7 @@ fn entry(table: &Relation, policy: &Policy) -> Entry {
     Entry {
         create: sql,
         drop: format!("DROP POLICY {name} ON {};\n", table.sql()),
-        ..Entry::new(
-            Kind::Policy,
-            Some(&table.name.schema),
-            table.tag_of(&policy.name),
-        )
+        ..Entry::new(Kind::Policy, Some(&table.name.schema), table.tag_of(&policy.name))
     }
 }
 

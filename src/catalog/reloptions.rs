@@ -5,9 +5,7 @@ use crate::pg::{quote_ident, quote_literal};
 /// `"fillfactor"='70', toast."autovacuum_enabled"='false'`, or none where nothing is set.
 /// A view's check_option isn't one of them in SQL: see [`check_option`].
 pub(super) fn with_list(options: &[String], toast_options: &[String]) -> Option<String> {
-    let own = options
-        .iter()
-        .filter(|option| !option.starts_with(CHECK_OPTION));
+    let own = options.iter().filter(|option| !option.starts_with(CHECK_OPTION));
     let list: Vec<String> = own
         .map(|option| assignment("", option))
         .chain(toast_options.iter().map(|o| assignment("toast.", o)))
@@ -48,14 +46,8 @@ mod tests {
 
     #[test]
     fn a_views_check_option_is_a_clause_of_its_own() {
-        let options = [
-            "check_option=local".to_owned(),
-            "security_barrier=true".to_owned(),
-        ];
-        assert_eq!(
-            with_list(&options, &[]).unwrap(),
-            "\"security_barrier\"='true'"
-        );
+        let options = ["check_option=local".to_owned(), "security_barrier=true".to_owned()];
+        assert_eq!(with_list(&options, &[]).unwrap(), "\"security_barrier\"='true'");
         assert_eq!(check_option(&options), Some("WITH LOCAL CHECK OPTION"));
     }
 }

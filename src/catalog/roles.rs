@@ -69,10 +69,7 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<Vec<Str
             valid_until: row.get("rolvaliduntil"),
             settings: row.get("rolconfig"),
         };
-        out.add(
-            ObjectId::new(class::PG_AUTHID, row.get("oid")),
-            role.entry(),
-        );
+        out.add(ObjectId::new(class::PG_AUTHID, row.get("oid")), role.entry());
         names.push(role.name);
     }
     read_memberships(session, major, out).await?;
@@ -147,10 +144,7 @@ pub async fn passwords(session: &Session, roles: &[String]) -> Result<Vec<(Strin
         )
         .await
         .map_err(refused)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.get("rolname"), row.get("rolpassword")))
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.get("rolname"), row.get("rolpassword"))).collect())
 }
 
 fn refused(error: Error) -> Error {
@@ -234,10 +228,8 @@ impl Membership {
         let mut create = format!("GRANT {role} TO {member}");
         let mut drop = format!("REVOKE {role} FROM {member}");
         match self.options {
-            Some((inherit, set)) => create.push_str(&format!(
-                " WITH ADMIN {}, INHERIT {inherit}, SET {set}",
-                self.admin
-            )),
+            Some((inherit, set)) => create
+                .push_str(&format!(" WITH ADMIN {}, INHERIT {inherit}, SET {set}", self.admin)),
             None if self.admin => create.push_str(" WITH ADMIN OPTION"),
             None => {}
         }
@@ -295,10 +287,7 @@ mod tests {
             admin: true,
             options: None,
         };
-        assert_eq!(
-            old.entry().create,
-            "GRANT \"a\" TO \"b\" WITH ADMIN OPTION;\n"
-        );
+        assert_eq!(old.entry().create, "GRANT \"a\" TO \"b\" WITH ADMIN OPTION;\n");
         let new = Membership {
             grantor: Some("g".to_owned()),
             admin: false,

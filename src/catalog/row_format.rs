@@ -47,12 +47,7 @@ impl Types {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = types_sql(scope, session.version().major());
         let rows = session.query("reading column types", &sql, &[]).await?;
-        Ok(Types {
-            by_oid: rows
-                .iter()
-                .map(|row| (row.get("oid"), from_row(row)))
-                .collect(),
-        })
+        Ok(Types { by_oid: rows.iter().map(|row| (row.get("oid"), from_row(row))).collect() })
     }
 
     /// The format for rows of `columns`, and why it isn't binary.
@@ -75,9 +70,7 @@ impl Types {
         };
         let name = &traits.name;
         if traits.object_reference {
-            return Some(format!(
-                "in binary {name} is an OID, which differs between clusters"
-            ));
+            return Some(format!("in binary {name} is an OID, which differs between clusters"));
         }
         if !traits.binary {
             return Some(format!("{name} has no binary input or output"));
@@ -86,9 +79,9 @@ impl Types {
             Shape::Plain => None,
             Shape::Wraps(inner) => self.why_text(inner),
             Shape::Composite => Some(format!("in binary {name} embeds OIDs of types")),
-            Shape::Array(element) if Oid(element) >= Oid::FIRST_NORMAL => Some(format!(
-                "in binary {name} embeds the OID of its elements' type"
-            )),
+            Shape::Array(element) if Oid(element) >= Oid::FIRST_NORMAL => {
+                Some(format!("in binary {name} embeds the OID of its elements' type"))
+            }
             Shape::Array(element) => self.why_text(element),
         }
     }
@@ -154,12 +147,7 @@ mod tests {
 
     fn types() -> Types {
         let one = |oid: u32, name: &str, shape, binary, object_reference| {
-            let traits = TypeTraits {
-                name: name.to_owned(),
-                shape,
-                binary,
-                object_reference,
-            };
+            let traits = TypeTraits { name: name.to_owned(), shape, binary, object_reference };
             (oid, traits)
         };
         Types {

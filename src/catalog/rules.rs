@@ -43,12 +43,8 @@ pub(super) async fn read(
             continue;
         };
         if !out.is_extension_member(object) {
-            let entry = entry(
-                table,
-                row.get("rulename"),
-                row.get("definition"),
-                state(row.get("enabled")),
-            );
+            let entry =
+                entry(table, row.get("rulename"), row.get("definition"), state(row.get("enabled")));
             let id = out.add(object, entry);
             out.needs(id, table.object());
         }
@@ -60,10 +56,7 @@ fn entry(table: &Relation, name: &str, definition: &str, state: Option<&str>) ->
     let quoted = quote_ident(name);
     let mut create = format!("{};\n", definition.trim_end().trim_end_matches(';'));
     if let Some(state) = state {
-        create.push_str(&format!(
-            "ALTER TABLE {} {state} RULE {quoted};\n",
-            table.sql()
-        ));
+        create.push_str(&format!("ALTER TABLE {} {state} RULE {quoted};\n", table.sql()));
     }
     Entry {
         create,
@@ -80,12 +73,8 @@ mod tests {
     #[test]
     fn a_rules_state_follows_its_definition() {
         let table = sample::table(1, "t");
-        let rule = entry(
-            &table,
-            "r",
-            "CREATE RULE r AS ON DELETE TO s.t DO INSTEAD NOTHING;",
-            state("A"),
-        );
+        let rule =
+            entry(&table, "r", "CREATE RULE r AS ON DELETE TO s.t DO INSTEAD NOTHING;", state("A"));
         assert_eq!(
             rule.create,
             "CREATE RULE r AS ON DELETE TO s.t DO INSTEAD NOTHING;\n\

@@ -24,10 +24,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     for row in session.query("reading schemas", &sql, &[]).await? {
         let name: String = row.get("nspname");
         let owner: String = row.get("owner");
-        out.add(
-            ObjectId::new(class::PG_NAMESPACE, row.get("oid")),
-            entry(&name, owner),
-        );
+        out.add(ObjectId::new(class::PG_NAMESPACE, row.get("oid")), entry(&name, owner));
     }
     Ok(())
 }
@@ -67,10 +64,7 @@ mod tests {
     #[test]
     fn public_stays_as_it_is_unless_somebody_else_owns_it() {
         let untouched = entry("public", DATABASE_OWNER.to_owned());
-        assert_eq!(
-            untouched.create,
-            "CREATE SCHEMA IF NOT EXISTS \"public\";\n"
-        );
+        assert_eq!(untouched.create, "CREATE SCHEMA IF NOT EXISTS \"public\";\n");
         assert_eq!((untouched.owner, untouched.drop), (None, String::new()));
         let taken = entry("public", "app".to_owned());
         assert!(taken.owner_sql("app").is_some());

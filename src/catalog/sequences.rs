@@ -15,7 +15,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::tables::Parts;
 
 /// How many sequences are asked for their value in one query.
-const VALUES_PER_QUERY: usize = 500;
+const VALUES_PER_QUERY: usize = 200;
 
 /// A sequence's properties.
 #[derive(Debug, Clone)]
@@ -44,14 +44,17 @@ struct OwningColumn {
 pub(super) struct Sequences {
     by_oid: BTreeMap<u32, Sequence>,
     identities: HashMap<u32, Vec<u32>>,
+    /// Sequences can be unlogged, each for itself (15 and later).
+    have_persistence: bool,
 }
 
 impl Sequences {
     pub(super) async fn read(session: &Session) -> Result<Self> {
-        let rows = session
-            .query("reading sequences", SEQUENCES_SQL, &[])
-            .await?;
-        Ok(Sequences::new(rows.iter().map(from_row)))
+        let rows = session.query("reading sequences", SEQUENCES_SQL, &[]).await?;
+        Ok(Sequences {
+            have_persistence: session.version().major() >= 15,
+            ..Sequences::new(rows.iter().map(from_row))
+        })
     }
 
     fn new(sequences: impl IntoIterator<Item = Sequence>) -> Self {
@@ -90,7 +93,7 @@ impl Sequences {
                     relation.sql(),
                     sequence.properties(),
                 ));
-                if relation.unlogged != table.unlogged {
+                if self.have_persistence && relation.unlogged != table.unlogged {
                     sql.push_str(&persistence(relation));
                 }
             }
@@ -131,11 +134,7 @@ impl Sequence {
 }
 
 fn persistence(relation: &Relation) -> String {
-    let wanted = if relation.unlogged {
-        "UNLOGGED"
-    } else {
-        "LOGGED"
-    };
+    let wanted = if relation.unlogged { "UNLOGGED" } else { "LOGGED" };
     format!("ALTER SEQUENCE {} SET {wanted};\n", relation.sql())
 }
 
@@ -147,12 +146,7 @@ pub(super) async fn read(
     config: &[u32],
     out: &mut Builder,
 ) -> Result<()> {
-    let Parts {
-        relations,
-        columns,
-        sequences,
-        ..
-    } = parts;
+    let Parts { relations, columns, sequences, .. } = parts;
     for relation in own_sequences(relations) {
         if let Some(sequence) = sequences.by_oid.get(&relation.oid)
             && !sequences.is_identity(relation.oid)
@@ -162,13 +156,10 @@ pub(super) async fn read(
     }
     let valued: Vec<&Relation> = own_sequences(relations)
         .chain(config.iter().filter_map(|&oid| relations.any(oid)))
-        .filter(|relation| relation.kind == RelationKind::Sequence)
+        .filter(|relation| relation.selected && relation.kind == RelationKind::Sequence)
         .collect();
     for batch in valued.chunks(VALUES_PER_QUERY) {
-        let rows = session
-            .query("reading sequence values", &values_sql(batch), &[])
-            .await?;
-        for row in &rows {
+        for row in &read_values(session, batch).await? {
             if let Some(relation) = relations.any(row.get(0)) {
                 add_value(relation, row.get(1), row.get(2), out);
             }
@@ -177,10 +168,20 @@ pub(super) async fn read(
     Ok(())
 }
 
+/// Reading a sequence locks it to the transaction's end, and there are only so many locks: those
+/// taken after a savepoint go when it is rolled back to.
+async fn read_values(session: &Session, batch: &[&Relation]) -> Result<Vec<Row>> {
+    let doing = "reading sequence values";
+    session.execute(doing, "SAVEPOINT sequence_values").await?;
+    let rows = session.query(doing, &values_sql(batch), &[]).await?;
+    session
+        .execute(doing, "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values")
+        .await?;
+    Ok(rows)
+}
+
 fn own_sequences(relations: &Relations) -> impl Iterator<Item = &Relation> {
-    relations
-        .iter()
-        .filter(|relation| relation.kind == RelationKind::Sequence)
+    relations.iter().filter(|relation| relation.kind == RelationKind::Sequence)
 }
 
 fn add_sequence(
@@ -196,11 +197,7 @@ fn add_sequence(
             owner: Some(relation.owner.clone()),
             create: sequence.create(relation),
             drop: format!("DROP SEQUENCE {};\n", relation.sql()),
-            ..Entry::new(
-                Kind::Sequence,
-                Some(&relation.name.schema),
-                &relation.name.name,
-            )
+            ..Entry::new(Kind::Sequence, Some(&relation.name.schema), &relation.name.name)
         },
     );
     if let Some(owner) = &sequence.owner
@@ -221,11 +218,7 @@ fn owned_by_entry(sequence: &Relation, table: &Relation, column: &str) -> Entry 
             table.sql(),
             quote_ident(column),
         ),
-        ..Entry::new(
-            Kind::SequenceOwnedBy,
-            Some(&sequence.name.schema),
-            &sequence.name.name,
-        )
+        ..Entry::new(Kind::SequenceOwnedBy, Some(&sequence.name.schema), &sequence.name.name)
     }
 }
 
@@ -235,11 +228,7 @@ fn add_value(relation: &Relation, last_value: i64, is_called: bool, out: &mut Bu
             "SELECT pg_catalog.setval({}::pg_catalog.regclass, {last_value}, {is_called});\n",
             quote_literal(&relation.sql()),
         ),
-        ..Entry::new(
-            Kind::SequenceSet,
-            Some(&relation.name.schema),
-            &relation.name.name,
-        )
+        ..Entry::new(Kind::SequenceSet, Some(&relation.name.schema), &relation.name.name)
     });
     out.needs(id, relation.object());
     id
@@ -314,24 +303,13 @@ mod tests {
             max: 5,
             cache: 3,
             cycle: true,
-            owner: Some(OwningColumn {
-                table: 1,
-                number: 1,
-                identity,
-            }),
+            owner: Some(OwningColumn { table: 1, number: 1, identity }),
         }
     }
 
     fn world() -> (Relations, Columns) {
-        let q = Relation {
-            kind: RelationKind::Sequence,
-            ..sample::table(9, "q")
-        };
-        let id = Column {
-            number: 1,
-            name: "id".to_owned(),
-            ..Column::default()
-        };
+        let q = Relation { kind: RelationKind::Sequence, ..sample::table(9, "q") };
+        let id = Column { number: 1, name: "id".to_owned(), ..Column::default() };
         let relations = Relations::new([sample::table(1, "t"), q], []);
         (relations, Columns::new([(1, id)]))
     }

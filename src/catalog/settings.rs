@@ -22,11 +22,7 @@ pub(crate) fn assignment(setting: &str) -> String {
         vec![value.to_owned()]
     };
     let items: Vec<String> = items.iter().map(|item| quote_literal(item)).collect();
-    let value = if items.is_empty() {
-        "''".to_owned()
-    } else {
-        items.join(", ")
-    };
+    let value = if items.is_empty() { "''".to_owned() } else { items.join(", ") };
     format!("{} TO {value}", quote_ident(name))
 }
 
@@ -43,9 +39,8 @@ fn names(list: &str) -> Option<Vec<String>> {
         (name, rest) = if let Some(quoted) = rest.strip_prefix('"') {
             quoted_name(quoted)?
         } else {
-            let end = rest
-                .find(|c: char| c == ',' || c.is_ascii_whitespace())
-                .unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(rest.len());
             if end == 0 {
                 return None;
             }
@@ -84,14 +79,8 @@ mod tests {
 
     #[test]
     fn a_plain_setting_is_one_literal() {
-        assert_eq!(
-            assignment("datestyle=ISO, DMY"),
-            "\"datestyle\" TO 'ISO, DMY'"
-        );
-        assert_eq!(
-            assignment("app.note=it's = fine"),
-            "\"app.note\" TO 'it''s = fine'"
-        );
+        assert_eq!(assignment("datestyle=ISO, DMY"), "\"datestyle\" TO 'ISO, DMY'");
+        assert_eq!(assignment("app.note=it's = fine"), "\"app.note\" TO 'it''s = fine'");
     }
 
     #[test]

@@ -17,9 +17,7 @@ pub(super) async fn read(
     out: &mut Builder,
 ) -> Result<()> {
     let sql = statistics_sql(scope, session.version().major());
-    let rows = session
-        .query("reading extended statistics", &sql, &[])
-        .await?;
+    let rows = session.query("reading extended statistics", &sql, &[]).await?;
     for row in &rows {
         let object = ObjectId::new(Oid(row.get("tableoid")), row.get("oid"));
         let Some(table) = relations.own(row.get("stxrelid")) else {
@@ -42,10 +40,7 @@ pub(super) async fn read(
 fn entry(name: &QualifiedName, owner: &str, definition: &str, target: Option<i32>) -> Entry {
     let mut create = format!("{definition};\n");
     if let Some(target) = target {
-        create.push_str(&format!(
-            "ALTER STATISTICS {} SET STATISTICS {target};\n",
-            name.sql()
-        ));
+        create.push_str(&format!("ALTER STATISTICS {} SET STATISTICS {target};\n", name.sql()));
     }
     Entry {
         owner: Some(owner.to_owned()),
@@ -78,12 +73,7 @@ mod tests {
     #[test]
     fn a_target_follows_the_definition() {
         let name = QualifiedName::new("s", "x");
-        let entry = entry(
-            &name,
-            "o",
-            "CREATE STATISTICS s.x ON a, b FROM s.t",
-            Some(50),
-        );
+        let entry = entry(&name, "o", "CREATE STATISTICS s.x ON a, b FROM s.t", Some(50));
         assert_eq!(
             entry.create,
             "CREATE STATISTICS s.x ON a, b FROM s.t;\n\

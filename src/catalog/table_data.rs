@@ -30,18 +30,12 @@ pub(super) async fn read(
     config: &ExtensionConfig,
     out: &mut Builder,
 ) -> Result<()> {
-    let Parts {
-        relations, columns, ..
-    } = parts;
+    let Parts { relations, columns, .. } = parts;
     let types = Types::read(session, scope).await?;
     let bounds = KeyBounds::read(session, scope).await?;
-    let rows = session
-        .query("reading table sizes", &sizes_sql(scope), &[])
-        .await?;
-    let sizes: HashMap<u32, TableSize> = rows
-        .iter()
-        .map(|row| (row.get("oid"), size_from_row(row)))
-        .collect();
+    let rows = session.query("reading table sizes", &sizes_sql(scope), &[]).await?;
+    let sizes: HashMap<u32, TableSize> =
+        rows.iter().map(|row| (row.get("oid"), size_from_row(row))).collect();
     let keys = keys(indexes, columns);
     let mut added: HashMap<u32, EntryId> = HashMap::new();
     let conditioned = config.tables().filter_map(|(oid, condition)| {
@@ -51,14 +45,11 @@ pub(super) async fn read(
     });
     let own = relations.iter().map(|table| (table, None));
     for (table, condition) in own.chain(conditioned) {
-        if table.kind != RelationKind::Table {
+        if table.kind != RelationKind::Table || !table.selected {
             continue;
         }
-        let travelling: Vec<&Column> = columns
-            .of(table.oid)
-            .iter()
-            .filter(|column| column.generated.is_none())
-            .collect();
+        let travelling: Vec<&Column> =
+            columns.of(table.oid).iter().filter(|column| column.generated.is_none()).collect();
         let (format, text_because) = types.format(travelling.iter().copied());
         let key = keys.get(&table.oid).map(|index| key_columns(index, columns)).unwrap_or_default();
         let data = TableData {
@@ -132,10 +123,7 @@ fn key_columns(index: &Index, columns: &Columns) -> Vec<KeyColumn> {
         .key()
         .iter()
         .filter_map(|&number| columns.numbered(index.table, number))
-        .map(|column| KeyColumn {
-            name: column.name.clone(),
-            type_name: column.type_name.clone(),
-        })
+        .map(|column| KeyColumn { name: column.name.clone(), type_name: column.type_name.clone() })
         .collect()
 }
 
@@ -191,12 +179,7 @@ mod tests {
         let indexes = Indexes::new(indexes);
         let keys = keys(&indexes, &columns);
         let index = keys.get(&1)?;
-        Some(
-            key_columns(index, &columns)
-                .into_iter()
-                .map(|key| key.name)
-                .collect(),
-        )
+        Some(key_columns(index, &columns).into_iter().map(|key| key.name).collect())
     }
 
     fn over(oid: u32, columns: &[i16]) -> Index {
@@ -221,23 +204,14 @@ mod tests {
             }),
             ..over(12, &[1, 2])
         };
-        assert_eq!(
-            chosen(vec![over(10, &[2, 1]), over(11, &[2])]).unwrap(),
-            ["c2"]
-        );
+        assert_eq!(chosen(vec![over(10, &[2, 1]), over(11, &[2])]).unwrap(), ["c2"]);
         assert_eq!(chosen(vec![over(11, &[2]), primary]).unwrap(), ["c1", "c2"]);
     }
 
     #[test]
     fn no_index_that_may_hold_nulls_or_misses_rows_is_a_key() {
-        let partial = Index {
-            plain: false,
-            ..over(10, &[1])
-        };
-        let several = Index {
-            unique: false,
-            ..over(11, &[1])
-        };
+        let partial = Index { plain: false, ..over(10, &[1]) };
+        let several = Index { unique: false, ..over(11, &[1]) };
         assert_eq!(chosen(vec![partial, several, over(12, &[3])]), None);
     }
 }

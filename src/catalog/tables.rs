@@ -52,6 +52,16 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
         if let Some(bound) = &child.bound
             && let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p))
         {
+            if !parent.selected {
+                out.left_out(
+                    format!("attachment of partition {}", child.name),
+                    format!(
+                        "{} is excluded: a table of its own, without its triggers and keys",
+                        parent.name
+                    ),
+                );
+                continue;
+            }
             let id = out.add_part(attach_entry(parent, child, bound));
             out.needs(id, parent.object());
             out.needs(id, child.object());
@@ -63,9 +73,7 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
 
 fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
     let written = Written::new(table, parts, out);
-    let (identities, sequences) = parts
-        .sequences
-        .identities(table, parts.columns, parts.relations);
+    let (identities, sequences) = parts.sequences.identities(table, parts.columns, parts.relations);
     let create = format!("{}{}{identities}", written.create(), written.afterwards());
     let created = written.created();
     let id = out.add(
@@ -101,11 +109,8 @@ struct WrittenColumn<'a> {
 
 impl<'a> Written<'a> {
     fn new(table: &'a Relation, parts: Parts<'a>, out: &Builder) -> Self {
-        let placement = Placement {
-            dependencies: parts.dependencies,
-            relations: parts.relations,
-            out,
-        };
+        let placement =
+            Placement { dependencies: parts.dependencies, relations: parts.relations, out };
         let columns = parts
             .columns
             .of(table.oid)
@@ -116,11 +121,7 @@ impl<'a> Written<'a> {
                 separate_default: placement.default_is_separate(column, table),
             })
             .collect();
-        Written {
-            table,
-            parts,
-            columns,
-        }
+        Written { table, parts, columns }
     }
 
     fn create(&self) -> String {
@@ -169,18 +170,13 @@ impl<'a> Written<'a> {
             if column.is_written(table) {
                 let default = written.default_clause(table);
                 let not_null =
-                    self.parts
-                        .checks
-                        .not_null_clause(table, column, written.inherited.not_null);
+                    self.parts.checks.not_null_clause(table, column, written.inherited.not_null);
                 if !typed || default.is_some() || not_null.is_some() {
-                    items.push(columns::definition(
-                        column,
-                        typed,
-                        default,
-                        not_null.as_deref(),
-                    ));
+                    items.push(columns::definition(column, typed, default, not_null.as_deref()));
                 }
-            } else if let Some(item) = self.parts.checks.not_null_constraint(table, column) {
+            } else if let Some(item) =
+                self.parts.checks.not_null_constraint(table, column, self.parts.columns)
+            {
                 items.push(item);
             }
         }
@@ -220,12 +216,7 @@ impl<'a> Written<'a> {
             }
             objects.extend(self.parts.checks.created_with(table, written.column));
         }
-        objects.extend(
-            self.parts
-                .checks
-                .inline(table)
-                .map(|c| checks::object(c.oid)),
-        );
+        objects.extend(self.parts.checks.inline(table).map(|c| checks::object(c.oid)));
         objects
     }
 }
@@ -282,20 +273,8 @@ pub(super) fn using(relation: &Relation) -> String {
 
 fn attach_entry(parent: &Relation, child: &Relation, bound: &str) -> Entry {
     Entry {
-        create: format!(
-            "{} ATTACH PARTITION {} {bound};\n",
-            parent.alter_only(),
-            child.sql()
-        ),
-        drop: format!(
-            "ALTER TABLE {} DETACH PARTITION {};\n",
-            parent.sql(),
-            child.sql()
-        ),
-        ..Entry::new(
-            Kind::TableAttach,
-            Some(&child.name.schema),
-            &child.name.name,
-        )
+        create: format!("{} ATTACH PARTITION {} {bound};\n", parent.alter_only(), child.sql()),
+        drop: format!("ALTER TABLE {} DETACH PARTITION {};\n", parent.sql(), child.sql()),
+        ..Entry::new(Kind::TableAttach, Some(&child.name.schema), &child.name.name)
     }
 }

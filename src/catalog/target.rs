@@ -12,7 +12,8 @@ pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
     let me = session
         .query_one(
             doing,
-            "SELECT rolname::text, rolsuper, rolcreaterole FROM pg_catalog.pg_roles \
+            "SELECT rolname::text, rolsuper, rolcreaterole, rolcreatedb, \
+             pg_catalog.current_database()::text FROM pg_catalog.pg_roles \
              WHERE rolname = CURRENT_USER",
             &[],
         )
@@ -23,6 +24,8 @@ pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
         user: me.get(0),
         superuser: me.get(1),
         create_role: me.get(2),
+        create_database: me.get(3),
+        database: me.get(4),
         database_owner: database_owner(session).await?,
         roles: roles(session).await?,
         extensions: extensions(session).await?,

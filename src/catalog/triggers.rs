@@ -37,9 +37,7 @@ pub(super) async fn read(
             false => {
                 let trigger = format!("TRIGGER {} ON {}", quote_ident(name), table.sql());
                 let mut entry = entry(table, name, row.get("definition"), enabled);
-                entry
-                    .create
-                    .push_str(&dependencies.extension_ties(object, &trigger));
+                entry.create.push_str(&dependencies.extension_ties(object, &trigger));
                 entry
             }
         };
@@ -73,11 +71,7 @@ fn clone_entry(table: &Relation, name: &str, enabled: &str) -> Entry {
 }
 
 fn set_state(table: &Relation, name: &str, state: &str) -> String {
-    format!(
-        "ALTER TABLE {} {state} TRIGGER {};\n",
-        table.sql(),
-        quote_ident(name)
-    )
+    format!("ALTER TABLE {} {state} TRIGGER {};\n", table.sql(), quote_ident(name))
 }
 
 /// A clone is told by its parent: in `tgparentid` since 13, by a dependency before

@@ -1,8 +1,8 @@
-//! Enums, composite types and ranges (documentation: SQL command CREATE TYPE).
+//! Enums and composite types, and what all types share (documentation: SQL command CREATE TYPE).
 
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident, quote_literal};
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
@@ -10,17 +10,16 @@ use super::fragments::{quoted, stands_alone};
 use super::scope::Scope;
 
 /// Adds an entry for each type that stands on its own: not the array types, row types and
-/// multiranges that come with others. Domains are a family of their own.
+/// multiranges that come with others. Ranges and domains are families of their own.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
     read_enums(session, scope, out).await?;
     read_composites(session, scope, out).await?;
-    read_ranges(session, scope, out).await?;
     read_unsupported(session, scope, out).await
 }
 
 /// A query for the user's types: `columns` beside the usual ones, `joins`, and the `condition`
 /// that says which types.
-fn query(scope: &Scope, columns: &str, joins: &str, condition: &str) -> String {
+pub(super) fn query(scope: &Scope, columns: &str, joins: &str, condition: &str) -> String {
     format!(
         "select t.oid, t.typarray, n.nspname::text, t.typname::text, \
          pg_catalog.pg_get_userbyid(t.typowner)::text as owner{columns} \
@@ -34,13 +33,13 @@ fn query(scope: &Scope, columns: &str, joins: &str, condition: &str) -> String {
 
 /// What every type has: its name and owner.
 #[derive(Debug)]
-struct Named {
-    name: QualifiedName,
-    owner: String,
+pub(super) struct Named {
+    pub(super) name: QualifiedName,
+    pub(super) owner: String,
 }
 
 impl Named {
-    fn of(row: &tokio_postgres::Row) -> Named {
+    pub(super) fn of(row: &tokio_postgres::Row) -> Named {
         Named {
             name: QualifiedName::new(
                 row.get::<_, String>("nspname"),
@@ -50,7 +49,7 @@ impl Named {
         }
     }
 
-    fn entry(&self, definition: &str) -> Entry {
+    pub(super) fn entry(&self, definition: &str) -> Entry {
         let name = self.name.sql();
         Entry {
             owner: Some(self.owner.clone()),
@@ -62,10 +61,18 @@ impl Named {
 }
 
 /// Adds a type's entry, which also creates its array type.
-fn add(out: &mut Builder, row: &tokio_postgres::Row, entry: Entry) -> crate::toc::EntryId {
+pub(super) fn add(out: &mut Builder, row: &tokio_postgres::Row, entry: Entry) -> EntryId {
     let id = out.add(ObjectId::new(class::PG_TYPE, row.get("oid")), entry);
-    out.also_creates(id, ObjectId::new(class::PG_TYPE, row.get("typarray")));
+    also_creates_type(out, id, row.get("typarray"));
     id
+}
+
+/// Says that the entry `id` also creates the type `oid`, where there is one: a domain from before
+/// 11 has no array type.
+pub(super) fn also_creates_type(out: &mut Builder, id: EntryId, oid: u32) {
+    if oid != 0 {
+        out.also_creates(id, ObjectId::new(class::PG_TYPE, oid));
+    }
 }
 
 async fn read_enums(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
@@ -89,7 +96,7 @@ fn enum_definition(labels: &[String]) -> String {
 }
 
 /// A list with an item a line, as pg_dump lays it out.
-fn listed(items: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(items: impl Iterator<Item = String>) -> String {
     let lines: Vec<String> = items.map(|item| format!("\n\t{item}")).collect();
     match lines.len() {
         0 => String::new(),
@@ -126,11 +133,7 @@ async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) ->
             .into_iter()
             .zip(types)
             .zip(collations)
-            .map(|((name, type_name), collation)| Attribute {
-                name,
-                type_name,
-                collation,
-            })
+            .map(|((name, type_name), collation)| Attribute { name, type_name, collation })
             .collect();
         let entry = Named::of(&row).entry(&composite_definition(&attributes));
         let id = add(out, &row, entry);
@@ -158,107 +161,6 @@ fn composite_definition(attributes: &[Attribute]) -> String {
     format!("({})", listed(attributes.iter().map(attribute)))
 }
 
-async fn read_ranges(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
-    let major = session.version().major();
-    // Multiranges, and with them their names, came with 14.
-    let (multirange, joins) = if major >= 14 {
-        (
-            format!(
-                ", {} as multirange, mt.oid as multirange_oid, mt.typarray as multirange_array",
-                quoted("mn.nspname", "mt.typname")
-            ),
-            "join pg_catalog.pg_type mt on mt.oid = r.rngmultitypid \
-             join pg_catalog.pg_namespace mn on mn.oid = mt.typnamespace",
-        )
-    } else {
-        (
-            ", null::text as multirange, 0::pg_catalog.oid as multirange_oid, \
-             0::pg_catalog.oid as multirange_array"
-                .to_owned(),
-            "",
-        )
-    };
-    let multirange_oid = if major >= 14 { "r.rngmultitypid" } else { "0" };
-    let columns = format!(
-        ", pg_catalog.format_type(r.rngsubtype, null) as subtype{multirange}, \
-         case when not oc.opcdefault then {opclass} end as opclass, \
-         case when r.rngcollation <> st.typcollation then {collation} end as collation, \
-         case when r.rngcanonical <> 0 then r.rngcanonical::text end as canonical, \
-         case when r.rngsubdiff <> 0 then r.rngsubdiff::text end as difference, \
-         array(select d.objid from pg_catalog.pg_depend d \
-         where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
-         and d.refobjid in (t.oid, {multirange_oid}) \
-         and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
-         and d.deptype = 'i') as constructors",
-        opclass = quoted("ocn.nspname", "oc.opcname"),
-        collation = quoted("cn.nspname", "co.collname"),
-    );
-    let joins = format!(
-        "join pg_catalog.pg_range r on r.rngtypid = t.oid \
-         join pg_catalog.pg_type st on st.oid = r.rngsubtype \
-         join pg_catalog.pg_opclass oc on oc.oid = r.rngsubopc \
-         join pg_catalog.pg_namespace ocn on ocn.oid = oc.opcnamespace \
-         left join (pg_catalog.pg_collation co \
-         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = r.rngcollation \
-         {joins}"
-    );
-    let sql = query(scope, &columns, &joins, "t.typtype = 'r'");
-    for row in session.query("reading range types", &sql, &[]).await? {
-        let named = Named::of(&row);
-        if row.get::<_, Option<String>>("canonical").is_some() {
-            out.unsupported(
-                format!("type {}", named.name),
-                "it is a range with a canonical function, which needs a shell type",
-            );
-            continue;
-        }
-        let range = Range {
-            subtype: row.get("subtype"),
-            multirange: row.get("multirange"),
-            opclass: row.get("opclass"),
-            collation: row.get("collation"),
-            difference: row.get("difference"),
-        };
-        let id = add(out, &row, named.entry(&range.definition()));
-        for column in ["multirange_oid", "multirange_array"] {
-            let oid: u32 = row.get(column);
-            if oid != 0 {
-                out.also_creates(id, ObjectId::new(class::PG_TYPE, oid));
-            }
-        }
-        for constructor in row.get::<_, Vec<u32>>("constructors") {
-            out.also_creates(id, ObjectId::new(class::PG_PROC, constructor));
-        }
-    }
-    Ok(())
-}
-
-/// A range type's properties, each as SQL; none where it is the default.
-#[derive(Debug)]
-struct Range {
-    subtype: String,
-    multirange: Option<String>,
-    opclass: Option<String>,
-    collation: Option<String>,
-    difference: Option<String>,
-}
-
-impl Range {
-    fn definition(&self) -> String {
-        let options = [
-            ("subtype", Some(&self.subtype)),
-            ("multirange_type_name", self.multirange.as_ref()),
-            ("subtype_opclass", self.opclass.as_ref()),
-            ("collation", self.collation.as_ref()),
-            ("subtype_diff", self.difference.as_ref()),
-        ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
-        format!("RANGE ({})", listed(given))
-    }
-}
-
 /// Base types, and names of types that were never defined, need C functions and a superuser.
 async fn read_unsupported(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
     let sql = query(
@@ -283,20 +185,14 @@ mod tests {
     use super::*;
 
     fn named() -> Named {
-        Named {
-            name: QualifiedName::new("s", "T"),
-            owner: "o".to_owned(),
-        }
+        Named { name: QualifiedName::new("s", "T"), owner: "o".to_owned() }
     }
 
     #[test]
     fn an_enum_lists_its_labels_in_order() {
         let labels = ["b".to_owned(), "it's".to_owned()];
         let entry = named().entry(&enum_definition(&labels));
-        assert_eq!(
-            entry.create,
-            "CREATE TYPE \"s\".\"T\" AS ENUM (\n\t'b',\n\t'it''s'\n);\n"
-        );
+        assert_eq!(entry.create, "CREATE TYPE \"s\".\"T\" AS ENUM (\n\t'b',\n\t'it''s'\n);\n");
         assert_eq!(
             entry.owner_sql("x").as_deref(),
             Some("ALTER TYPE \"s\".\"T\" OWNER TO \"x\";\n")
@@ -323,27 +219,5 @@ mod tests {
             "(\n\t\"A b\" numeric(10,2)[],\n\t\"t\" text COLLATE \"pg_catalog\".\"C\"\n)"
         );
         assert_eq!(composite_definition(&[]), "()");
-    }
-
-    #[test]
-    fn a_range_names_only_what_is_not_the_default() {
-        let mut range = Range {
-            subtype: "double precision".to_owned(),
-            multirange: None,
-            opclass: None,
-            collation: None,
-            difference: None,
-        };
-        assert_eq!(
-            range.definition(),
-            "RANGE (\n\tsubtype = double precision\n)"
-        );
-        range.multirange = Some("\"s\".\"fs\"".to_owned());
-        range.difference = Some("float8mi".to_owned());
-        assert_eq!(
-            range.definition(),
-            "RANGE (\n\tsubtype = double precision,\n\
-             \tmultirange_type_name = \"s\".\"fs\",\n\tsubtype_diff = float8mi\n)"
-        );
     }
 }

@@ -12,15 +12,9 @@ use super::scope::Scope;
 /// Reports every object of a kind that isn't handled, and every security label.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
     let sql = query(scope);
-    for row in session
-        .query("looking for objects that are not handled", &sql, &[])
-        .await?
-    {
+    for row in session.query("looking for objects that are not handled", &sql, &[]).await? {
         let what: String = row.get("what");
-        out.unsupported(
-            row.get::<_, String>("object"),
-            format!("{what} are not handled yet"),
-        );
+        out.unsupported(row.get::<_, String>("object"), format!("{what} are not handled yet"));
     }
     Ok(())
 }
@@ -56,11 +50,7 @@ fn query(scope: &Scope) -> String {
         )
     };
     let own = |catalog: &str| {
-        format!(
-            "o.oid >= {} and {}",
-            Oid::FIRST_NORMAL,
-            stands_alone(catalog, "o.oid")
-        )
+        format!("o.oid >= {} and {}", Oid::FIRST_NORMAL, stands_alone(catalog, "o.oid"))
     };
     let in_schemas = IN_SCHEMAS.iter().map(|(catalog, schema, what)| {
         format!(
@@ -101,11 +91,8 @@ fn query(scope: &Scope) -> String {
          from pg_catalog.pg_seclabel l",
     ]
     .map(str::to_owned);
-    let branches: Vec<String> = in_schemas
-        .chain(in_database)
-        .chain([foreign_tables])
-        .chain(special)
-        .collect();
+    let branches: Vec<String> =
+        in_schemas.chain(in_database).chain([foreign_tables]).chain(special).collect();
     format!("{} order by 1, 2", branches.join(" union all "))
 }
 

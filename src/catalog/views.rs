@@ -14,6 +14,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
 use super::scope::Scope;
 use super::tables::using;
+use super::view_loops;
 
 /// A view's query.
 #[derive(Debug, Clone)]
@@ -32,9 +33,7 @@ pub(super) async fn read(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let rows = session
-        .query("reading views", &views_sql(scope), &[])
-        .await?;
+    let rows = session.query("reading views", &views_sql(scope), &[]).await?;
     let queries: BTreeMap<u32, Query> = rows
         .iter()
         .map(|row| {
@@ -50,11 +49,7 @@ pub(super) async fn read(
             add_view(view, query, columns, dependencies, out);
         }
     }
-    let reads = Reads {
-        queries: &queries,
-        relations,
-        dependencies,
-    };
+    let reads = Reads { queries: &queries, relations, dependencies };
     add_refreshes(reads, out);
     Ok(())
 }
@@ -75,7 +70,10 @@ fn add_view(
         true => create_materialized_view(view, &query.sql),
         false => create_view(view, &query.sql),
     };
-    if materialized {
+    if !materialized {
+        let stand_in = view_loops::stand_in(view, columns.of(view.oid));
+        out.stand_ins.insert(view.name.clone(), stand_in);
+    } else {
         for column in columns.of(view.oid) {
             create.push_str(&columns::alterations(view, column));
         }
@@ -171,10 +169,7 @@ impl Reads<'_> {
         view.populated
             && self.materialized_views(view.oid).iter().all(|&oid| {
                 oid == view.oid
-                    || self
-                        .relations
-                        .any(oid)
-                        .is_some_and(|above| self.is_refreshable(above))
+                    || self.relations.any(oid).is_some_and(|above| self.is_refreshable(above))
             })
     }
 }
@@ -194,11 +189,7 @@ fn add_refreshes(reads: Reads<'_>, out: &mut Builder) {
         }
         let id = out.add_part(Entry {
             create: format!("REFRESH MATERIALIZED VIEW {};\n", view.sql()),
-            ..Entry::new(
-                Kind::MaterializedViewData,
-                Some(&view.name.schema),
-                &view.name.name,
-            )
+            ..Entry::new(Kind::MaterializedViewData, Some(&view.name.schema), &view.name.name)
         });
         out.needs(id, view.object());
         refreshes.insert(view.oid, id);
@@ -231,20 +222,13 @@ mod tests {
     use super::*;
 
     fn view(oid: u32, name: &str, kind: RelationKind) -> Relation {
-        Relation {
-            kind,
-            access_method: None,
-            ..sample::table(oid, name)
-        }
+        Relation { kind, access_method: None, ..sample::table(oid, name) }
     }
 
     #[test]
     fn a_views_options_and_check_option_are_written() {
         let v = Relation {
-            options: vec![
-                "security_barrier=true".to_owned(),
-                "check_option=cascaded".to_owned(),
-            ],
+            options: vec!["security_barrier=true".to_owned(), "check_option=cascaded".to_owned()],
             ..view(1, "v", RelationKind::View)
         };
         assert_eq!(
@@ -282,20 +266,13 @@ mod tests {
         );
         let dependencies = Dependencies::new([reads(1, 2), reads(2, 3)]);
         let query = |oid: u32| {
-            let query = Query {
-                rule: rule(oid),
-                sql: "SELECT 1".to_owned(),
-            };
+            let query = Query { rule: rule(oid), sql: "SELECT 1".to_owned() };
             (oid, query)
         };
         let queries = [query(1), query(2), query(3)].into();
         let mut out = Builder::default();
         add_refreshes(
-            Reads {
-                queries: &queries,
-                relations: &relations,
-                dependencies: &dependencies,
-            },
+            Reads { queries: &queries, relations: &relations, dependencies: &dependencies },
             &mut out,
         );
         Dependencies::default().resolve(&mut out);

@@ -1,8 +1,9 @@
 //! Which databases a job is about, and making those that the target lacks.
 
-use crate::catalog::{DatabaseFacts, database_facts_of};
+use crate::catalog::{DatabaseFacts, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
+use crate::toc::TargetFacts;
 use crate::wire::{Conninfo, Session};
 
 use super::request::{Databases, Request};
@@ -68,6 +69,20 @@ impl TargetDatabase {
         match self {
             TargetDatabase::There(session) | TargetDatabase::Missing(session) => session,
         }
+    }
+
+    /// What the target allows in `database`. One that will be made belongs to us, and has no
+    /// extensions.
+    pub(super) async fn facts(&self, database: &str) -> Result<TargetFacts> {
+        let mut facts = target_facts(self.session()).await?;
+        if let TargetDatabase::Missing(_) = self {
+            facts.database = database.to_owned();
+            facts.database_owner.clone_from(&facts.user);
+            for extension in facts.extensions.values_mut() {
+                extension.installed = None;
+            }
+        }
+        Ok(facts)
     }
 }
 

@@ -14,8 +14,8 @@ mod verify;
 
 pub use crate::engine::{Event, Events, Stop, Stopper};
 pub use crate::plan::Phase;
-pub use crate::toc::{Finding, Severity};
 pub use crate::servers::{DemoSize, Sources};
+pub use crate::toc::{Finding, Severity};
 pub use crate::wire::{Conninfo, Environment};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog;
 use crate::error::Result;
 use crate::plan::{self, Plan, PlanInput, Preparations, Splitting, Statement};
 use crate::toc::adapt::{Adapted, adapt};
@@ -32,7 +31,7 @@ pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Pl
         let (adapted, user) = match target {
             Some(_) => {
                 let there = databases::target_database(&pair.target).await?;
-                let facts = catalog::target_facts(there.session()).await?;
+                let facts = there.facts(pair.target.database()).await?;
                 (adapt(&source.toc, &source.bootstrap, &facts), Some(facts.user))
             }
             None => (Adapted { toc: source.toc.clone(), ..Adapted::default() }, None),
@@ -89,4 +88,3 @@ pub(super) fn count_objects(toc: &Toc) -> BTreeMap<String, usize> {
     }
     counts
 }
-

@@ -83,12 +83,11 @@ async fn compare(
     let plan = Arc::new(plan_for(request, &source, &adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
-    let found = catalog::read(target, &catalog::Scope::default()).await?.toc;
+    let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
     let catalog = compare_catalogs(expected, &found, same_major);
 
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours =
-        ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
+    let ours = ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
     let theirs = ReadFrom { conninfo: pair.target.clone(), snapshot: None };
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
@@ -112,8 +111,12 @@ async fn compare(
 
 /// The tables that the target has: the others are missing, which the catalogs' comparison says.
 fn present_tables(plan: &Plan, found: &Toc) -> BTreeSet<u32> {
-    let there: BTreeSet<_> =
-        found.entries.iter().filter_map(|entry| entry.table.as_ref()).map(|t| &t.relation).collect();
+    let there: BTreeSet<_> = found
+        .entries
+        .iter()
+        .filter_map(|entry| entry.table.as_ref())
+        .map(|t| &t.relation)
+        .collect();
     let tables = plan.tables.iter().enumerate();
     tables.filter(|(_, table)| there.contains(&table.relation)).map(|(i, _)| i as u32).collect()
 }

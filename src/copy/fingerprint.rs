@@ -48,10 +48,7 @@ impl Add for Fingerprint {
     type Output = Fingerprint;
 
     fn add(self, other: Fingerprint) -> Fingerprint {
-        Fingerprint {
-            rows: self.rows + other.rows,
-            sum: self.sum.wrapping_add(other.sum),
-        }
+        Fingerprint { rows: self.rows + other.rows, sum: self.sum.wrapping_add(other.sum) }
     }
 }
 
@@ -80,11 +77,7 @@ pub struct NotAFingerprint(String);
 
 impl fmt::Display for NotAFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not a fingerprint of version {VERSION}: {}",
-            self.0.escape_debug()
-        )
+        write!(f, "not a fingerprint of version {VERSION}: {}", self.0.escape_debug())
     }
 }
 
@@ -97,10 +90,8 @@ impl FromStr for Fingerprint {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?.strip_prefix(':')?;
             let (rows, sum) = rest.split_once(':')?;
-            let fingerprint = Fingerprint {
-                rows: rows.parse().ok()?,
-                sum: u128::from_str_radix(sum, 16).ok()?,
-            };
+            let fingerprint =
+                Fingerprint { rows: rows.parse().ok()?, sum: u128::from_str_radix(sum, 16).ok()? };
             // What isn't exactly what was written was written by something else.
             (fingerprint.to_string() == text).then_some(fingerprint)
         };
@@ -180,10 +171,7 @@ mod tests {
     #[test]
     fn chunks_add_up_to_their_table() {
         let parts = [of(&[b"b"]), of(&[]), of(&[b"c", b"a"])];
-        assert_eq!(
-            parts.into_iter().sum::<Fingerprint>(),
-            of(&[b"a", b"b", b"c"])
-        );
+        assert_eq!(parts.into_iter().sum::<Fingerprint>(), of(&[b"a", b"b", b"c"]));
     }
 
     #[test]
@@ -201,11 +189,7 @@ mod tests {
         let fingerprint = of(&[b"a", b"b"]);
         let text = fingerprint.to_string();
         assert_eq!(text.parse(), Ok(fingerprint));
-        assert_eq!(
-            Fingerprint::default().to_string(),
-            format!("1:0:{:032}", 0),
-            "an empty table"
-        );
+        assert_eq!(Fingerprint::default().to_string(), format!("1:0:{:032}", 0), "an empty table");
         for end in 0..text.len() {
             assert!(text[..end].parse::<Fingerprint>().is_err(), "{end}");
         }
@@ -219,10 +203,7 @@ mod tests {
         }
         let json = serde_json::to_string(&fingerprint).unwrap();
         assert_eq!(json, format!("\"{text}\""));
-        assert_eq!(
-            serde_json::from_str::<Fingerprint>(&json).unwrap(),
-            fingerprint
-        );
+        assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), fingerprint);
     }
 
     proptest! {

@@ -62,11 +62,8 @@ impl FrameWalker {
         FrameWalker::with_smallest_part(SMALLEST_PART)
     }
 
-    fn with_smallest_part(smallest_part: usize) -> Self {
-        FrameWalker {
-            smallest_part,
-            owed: 0,
-        }
+    pub(super) fn with_smallest_part(smallest_part: usize) -> Self {
+        FrameWalker { smallest_part, owed: 0 }
     }
 
     /// What the front of `bytes` is. A length that no message has is an error.

@@ -74,11 +74,9 @@ impl<'a> Incoming<'a> {
                 Ok(Front::Data(piece, taken)) => (piece, taken),
                 Ok(Front::Short) => break Pause::Short,
                 Ok(Front::Message) => break Pause::Message,
-                Err(error) => return Err(self.connection.lost(&self.doing, error)),
+                Err(error) => return Err(Error::step(&self.doing).io(error)),
             };
-            self.rows
-                .take(piece)
-                .map_err(|why| refuse(&self.doing, why))?;
+            self.rows.take(piece).map_err(|why| refuse(&self.doing, why))?;
             let payload = piece.payload();
             self.walked += taken;
             self.bytes += payload.len() as u64;
@@ -87,8 +85,7 @@ impl<'a> Incoming<'a> {
                 break Pause::Asked(asked);
             }
         };
-        self.progress
-            .add(self.rows.count() - rows, self.bytes - bytes);
+        self.progress.add(self.rows.count() - rows, self.bytes - bytes);
         Ok(pause)
     }
 
@@ -120,9 +117,7 @@ impl<'a> Incoming<'a> {
     /// is a whole copy.
     pub(super) async fn finish(&mut self) -> Result<Fingerprint> {
         let tags = self.connection.finish(&self.doing).await?;
-        self.rows
-            .finish(copied_rows(&tags))
-            .map_err(|why| refuse(&self.doing, why))
+        self.rows.finish(copied_rows(&tags)).map_err(|why| refuse(&self.doing, why))
     }
 
     /// Bytes that have passed.

@@ -31,12 +31,7 @@ pub(super) struct KeyedLines {
 
 impl KeyedLines {
     pub(super) fn new(keys: usize) -> Self {
-        KeyedLines {
-            keys,
-            key: Vec::new(),
-            ended: 0,
-            hash: RowHash::new(),
-        }
+        KeyedLines { keys, key: Vec::new(), ended: 0, hash: RowHash::new() }
     }
 
     /// Takes a line, or a part of one; the row once its newline is there.
@@ -82,10 +77,7 @@ impl KeyedLines {
         if key.len() != self.keys {
             return Err(BadKey::Missing);
         }
-        Ok(KeyedRow {
-            key,
-            hash: self.hash.finish(),
-        })
+        Ok(KeyedRow { key, hash: self.hash.finish() })
     }
 }
 
@@ -153,10 +145,7 @@ mod tests {
     #[test]
     fn the_leading_columns_are_the_key() {
         let mut lines = KeyedLines::new(2);
-        assert_eq!(
-            read(&mut lines, b"1\tb\trest\tmore\n"),
-            [value("1"), value("b")]
-        );
+        assert_eq!(read(&mut lines, b"1\tb\trest\tmore\n"), [value("1"), value("b")]);
         assert_eq!(read(&mut lines, b"\\N\t\t\n"), [None, value("")]);
         assert_eq!(read(&mut lines, b"2\tb\n"), [value("2"), value("b")]);
         assert_eq!(read(&mut lines, b"\t\n"), [value(""), value("")]);
@@ -172,10 +161,7 @@ mod tests {
     fn escapes_are_what_the_server_wrote_them_for() {
         let mut lines = KeyedLines::new(1);
         let line = b"\\b\\t\\n\\v\\f\\r\\\\N\\\\\tx\n";
-        assert_eq!(
-            read(&mut lines, line),
-            [Some(b"\x08\t\n\x0b\x0c\r\\N\\".to_vec())]
-        );
+        assert_eq!(read(&mut lines, line), [Some(b"\x08\t\n\x0b\x0c\r\\N\\".to_vec())]);
     }
 
     #[test]

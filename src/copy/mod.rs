@@ -13,6 +13,8 @@ mod outgoing;
 mod pump;
 mod read;
 mod rows;
+#[cfg(test)]
+mod scripted;
 mod statements;
 mod stream;
 

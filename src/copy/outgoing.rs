@@ -155,3 +155,29 @@ impl<'a> Outgoing<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{self, Act, server};
+    use super::*;
+    use crate::pg::RowFormat;
+
+    #[tokio::test]
+    async fn an_objection_is_heard_by_the_next_sends_without_a_pause_between_them() {
+        let objection = [scripted::error("ERROR", "22P04", "extra data"), scripted::ready(b'E')];
+        let script = [vec![scripted::copy_in()], objection.to_vec()].concat();
+        let (mut target, _) = server(script.into_iter().map(Act::Send).collect()).await;
+        target.start_copy_in("copying", "COPY t").await.unwrap();
+        let stream = CopyStream { doing: "copying t", format: RowFormat::Text, columns: 1 };
+        let mut outgoing = Outgoing::new(&mut target, &stream);
+        let payload = vec![0; LARGE_PAYLOAD];
+        for _ in 0..10_000 {
+            if let Err(error) = outgoing.send(&payload).await {
+                assert_eq!(error.server_error().unwrap().sqlstate, "22P04");
+                target.execute("going on", "ROLLBACK").await.unwrap();
+                return;
+            }
+        }
+        panic!("nobody heard the objection");
+    }
+}

@@ -20,13 +20,8 @@ pub async fn fingerprint(
     stream: &CopyStream<'_>,
     progress: &Progress,
 ) -> Result<Fingerprint> {
-    let CopyEnd {
-        connection,
-        statement,
-    } = source;
-    connection
-        .start_copy_out(&Incoming::doing(stream), statement)
-        .await?;
+    let CopyEnd { connection, statement } = source;
+    connection.start_copy_out(&Incoming::doing(stream), statement).await?;
     let mut incoming = Incoming::new(connection, stream, progress);
     loop {
         let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
@@ -61,10 +56,7 @@ impl<'a> KeyedRows<'a> {
         if stream.format != RowFormat::Text {
             return Err(Error::step(doing).because("keys can be read from rows in text only"));
         }
-        let CopyEnd {
-            connection,
-            statement,
-        } = source;
+        let CopyEnd { connection, statement } = source;
         connection.start_copy_out(&doing, statement).await?;
         Ok(KeyedRows {
             incoming: Incoming::new(connection, stream, progress),
@@ -77,9 +69,7 @@ impl<'a> KeyedRows<'a> {
     /// The next row; none after the last one.
     pub async fn next(&mut self) -> Result<Option<KeyedRow>> {
         while !self.ended {
-            let KeyedRows {
-                incoming, lines, ..
-            } = self;
+            let KeyedRows { incoming, lines, .. } = self;
             let pause = incoming.walk(|payload| match lines.take(payload) {
                 None => ControlFlow::Continue(()),
                 Some(row) => ControlFlow::Break(row),
@@ -97,5 +87,74 @@ impl<'a> KeyedRows<'a> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{self, Act, server};
+    use super::*;
+
+    const STREAM: CopyStream<'_> =
+        CopyStream { doing: "verifying public.orders", format: RowFormat::Text, columns: 2 };
+
+    fn script(lines: &[&str], end: Vec<u8>) -> Vec<Act> {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+        let stream = [scripted::copy_out(), scripted::lines(&lines), end].concat();
+        vec![Act::Trickle(stream)]
+    }
+
+    fn end(connection: &mut crate::wire::RawConnection) -> CopyEnd<'_> {
+        CopyEnd { connection, statement: "COPY t TO STDOUT" }
+    }
+
+    #[tokio::test]
+    async fn reading_yields_the_fingerprint_of_the_rows() {
+        let (mut source, _) = server(script(&["1\ta\n", "2\tb\n"], scripted::copied(2))).await;
+        let progress = Progress::default();
+        let read = fingerprint(end(&mut source), &STREAM, &progress).await;
+        let mut expected = Fingerprint::default();
+        expected.add_row(b"2\tb\n");
+        expected.add_row(b"1\ta\n");
+        assert_eq!(read.unwrap(), expected);
+        assert_eq!((progress.rows(), progress.bytes()), (2, 8));
+        source.execute("going on", "SELECT 1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_source_that_fails_yields_no_fingerprint() {
+        let failure = scripted::error("ERROR", "57014", "canceling statement");
+        let failure = [failure, scripted::ready(b'E')].concat();
+        let (mut source, _) = server(script(&["1\ta\n"], failure)).await;
+        let error = fingerprint(end(&mut source), &STREAM, &Progress::default()).await;
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "verifying public.orders, from the source: canceling statement (SQLSTATE 57014)"
+        );
+        source.execute("going on", "ROLLBACK").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn rows_come_one_by_one_with_their_keys() {
+        let (mut source, _) = server(script(&["1\ta\n", "2\tb\n"], scripted::copied(2))).await;
+        let progress = Progress::default();
+        let mut rows = KeyedRows::start(end(&mut source), &STREAM, 1, &progress).await.unwrap();
+        for key in ["1", "2"] {
+            let row = rows.next().await.unwrap().unwrap();
+            assert_eq!(row.key, [Some(key.as_bytes().to_vec())]);
+        }
+        assert_eq!(rows.next().await.unwrap(), None);
+        assert_eq!(rows.next().await.unwrap(), None);
+        source.execute("going on", "SELECT 1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn keys_are_not_read_from_binary_rows() {
+        let (mut source, _) = server(vec![]).await;
+        let stream = CopyStream { format: RowFormat::Binary, ..STREAM };
+        let progress = Progress::default();
+        let started = KeyedRows::start(end(&mut source), &stream, 1, &progress).await;
+        assert!(started.is_err());
+        source.execute("going on", "SELECT 1").await.unwrap();
     }
 }

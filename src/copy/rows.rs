@@ -91,10 +91,7 @@ impl Rows {
         }
         match announced {
             Some(announced) if announced == self.fingerprint.rows => Ok(self.fingerprint),
-            Some(announced) => Err(Malformed::Count {
-                seen: self.fingerprint.rows,
-                announced,
-            }),
+            Some(announced) => Err(Malformed::Count { seen: self.fingerprint.rows, announced }),
             None => Err(Malformed::CutOff),
         }
     }
@@ -164,9 +161,8 @@ impl Rows {
         if self.stage != Stage::Header {
             return Err(Malformed::AfterEnd);
         }
-        let (header, rest) = payload
-            .split_first_chunk::<BINARY_HEADER>()
-            .ok_or(Malformed::Header)?;
+        let (header, rest) =
+            payload.split_first_chunk::<BINARY_HEADER>().ok_or(Malformed::Header)?;
         let flags = header[11..15].iter().fold(0, shift_in);
         let extension = header[15..].iter().fold(0, shift_in);
         if !header.starts_with(SIGNATURE) || flags & CRITICAL_FLAGS != 0 {
@@ -216,27 +212,25 @@ impl fmt::Display for Malformed {
         f.write_str("the COPY stream isn't as PostgreSQL sends it: ")?;
         match self {
             Malformed::Header => f.write_str("it doesn't begin with a binary header we know"),
-            Malformed::Fields {
-                expected,
-                found: Some(found),
-            } => write!(
-                f,
-                "a row of {expected} columns begins with the field count {found}"
-            ),
+            Malformed::Fields { expected, found: Some(found) } => {
+                write!(f, "a row of {expected} columns begins with the field count {found}")
+            }
             Malformed::Fields { found: None, .. } => f.write_str("a row of less than two bytes"),
             Malformed::Line => f.write_str("a message isn't exactly one line"),
             Malformed::AfterEnd => f.write_str("data after its end"),
             Malformed::CutOff => f.write_str("it ends inside"),
-            Malformed::Count { seen, announced } => write!(
-                f,
-                "it has {seen} rows, one to a message, but the server counts {announced}"
-            ),
+            Malformed::Count { seen, announced } => {
+                write!(f, "it has {seen} rows, one to a message, but the server counts {announced}")
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::frames::{FrameWalker, Front};
     use super::*;
 
     fn header() -> Vec<u8> {
@@ -336,13 +330,7 @@ mod tests {
     fn messages_that_are_not_one_row_each_are_refused() {
         let two = [row(b"one"), row(b"two")].concat();
         let merged = [header(), two.clone(), TRAILER.to_vec()];
-        assert_eq!(
-            binary(&merged, 2),
-            Err(Malformed::Count {
-                seen: 1,
-                announced: 2
-            })
-        );
+        assert_eq!(binary(&merged, 2), Err(Malformed::Count { seen: 1, announced: 2 }));
         let split = [header(), two[..5].to_vec(), two[5..].to_vec()];
         assert!(matches!(binary(&split, 2), Err(Malformed::Fields { .. })));
         let with_trailer = [header(), [row(b"x"), TRAILER.to_vec()].concat()];
@@ -358,13 +346,7 @@ mod tests {
     fn rows_of_another_column_count_are_refused() {
         let frames = [header(), [&[0, 2], &[0xff; 8][..]].concat()];
         let refused = binary(&frames, 1).unwrap_err();
-        assert_eq!(
-            refused,
-            Malformed::Fields {
-                expected: 1,
-                found: Some(2)
-            }
-        );
+        assert_eq!(refused, Malformed::Fields { expected: 1, found: Some(2) });
     }
 
     #[test]
@@ -372,13 +354,7 @@ mod tests {
         let rows = [b"a\tb\n".to_vec(), b"\\N\tc\\nd\n".to_vec()];
         assert_eq!(text(&["a\tb\n", "\\N\tc\\nd\n"], 2), Ok(of(&rows)));
         assert_eq!(text(&[], 0), Ok(Fingerprint::default()));
-        assert_eq!(
-            text(&["a\tb\n"], 2),
-            Err(Malformed::Count {
-                seen: 1,
-                announced: 2
-            })
-        );
+        assert_eq!(text(&["a\tb\n"], 2), Err(Malformed::Count { seen: 1, announced: 2 }));
     }
 
     #[test]
@@ -413,11 +389,8 @@ mod tests {
             let mut bad = line.to_vec();
             bad[newline_at] = b'\n';
             let mut rows = Rows::new(RowFormat::Text, 2);
-            let pieces = [
-                Piece::First(&bad[..4]),
-                Piece::Middle(&bad[4..9]),
-                Piece::Last(&bad[9..]),
-            ];
+            let pieces =
+                [Piece::First(&bad[..4]), Piece::Middle(&bad[4..9]), Piece::Last(&bad[9..])];
             let taken = pieces.into_iter().try_for_each(|piece| rows.take(piece));
             assert_eq!(taken, Err(Malformed::Line), "newline at {newline_at}");
         }
@@ -428,5 +401,52 @@ mod tests {
         let mut rows = Rows::new(RowFormat::Text, 1);
         rows.take(Piece::First(b"never ended")).unwrap();
         assert_eq!(rows.finish(Some(0)), Err(Malformed::CutOff));
+    }
+
+    /// Walks the stream cut at `cuts`, big rows in parts, and fingerprints it.
+    fn walked(format: RowFormat, stream: &[u8], cuts: &[usize]) -> Rows {
+        let mut walker = FrameWalker::with_smallest_part(64);
+        let mut rows = Rows::new(format, 1);
+        let mut buffer = Vec::new();
+        for pair in cuts.windows(2) {
+            buffer.extend_from_slice(&stream[pair[0]..pair[1]]);
+            while let Front::Data(piece, taken) = walker.next(&buffer).unwrap() {
+                rows.take(piece).unwrap();
+                buffer.drain(..taken);
+            }
+        }
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_stream_is_cut_its_fingerprint_is_that_of_its_rows(
+            values in prop::collection::vec(prop::collection::vec(b'a'..=b'z', 0..300), 0..20),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+            binary: bool,
+        ) {
+            let (format, rows, mut payloads) = if binary {
+                let rows: Vec<_> = values.iter().map(|value| row(value)).collect();
+                let payloads = [&rows[..], &[TRAILER.to_vec()]].concat();
+                (RowFormat::Binary, rows, payloads)
+            } else {
+                let line = |value: &Vec<u8>| [&value[..], b"\n"].concat();
+                let rows: Vec<_> = values.iter().map(line).collect();
+                (RowFormat::Text, rows.clone(), rows)
+            };
+            if binary {
+                payloads[0].splice(..0, header());
+            }
+            let frame = |payload: &Vec<u8>| {
+                let length = (payload.len() as u32 + 4).to_be_bytes();
+                [b"d", &length[..], payload].concat()
+            };
+            let stream: Vec<u8> = payloads.iter().flat_map(frame).collect();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let scanned = walked(format, &stream, &cuts);
+            prop_assert_eq!(scanned.finish(Some(rows.len() as u64)), Ok(of(&rows)));
+        }
     }
 }

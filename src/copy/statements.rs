@@ -79,27 +79,19 @@ mod tests {
     fn with<R>(columns: &[&str], format: RowFormat, f: impl Fn(CopyTable<'_>) -> R) -> R {
         let relation = QualifiedName::new("shop", "Or\"ders");
         let columns: Vec<_> = columns.iter().map(|&c| c.to_owned()).collect();
-        f(CopyTable {
-            relation: &relation,
-            columns: &columns,
-            format,
-        })
+        f(CopyTable { relation: &relation, columns: &columns, format })
     }
 
     #[test]
     fn a_whole_table_is_copied_without_a_query() {
         let out = with(&["id", "Na\"me"], RowFormat::Binary, |t| t.copy_out(&[]));
-        assert_eq!(
-            out,
-            r#"COPY "shop"."Or""ders" ("id", "Na""me") TO STDOUT (FORMAT binary)"#
-        );
+        assert_eq!(out, r#"COPY "shop"."Or""ders" ("id", "Na""me") TO STDOUT (FORMAT binary)"#);
     }
 
     #[test]
     fn conditions_are_all_to_be_met() {
-        let out = with(&["id", "b"], RowFormat::Text, |t| {
-            t.copy_out(&["a OR b", "ctid < '(5,0)'"])
-        });
+        let out =
+            with(&["id", "b"], RowFormat::Text, |t| t.copy_out(&["a OR b", "ctid < '(5,0)'"]));
         assert_eq!(
             out,
             r#"COPY (SELECT "id", "b" FROM ONLY "shop"."Or""ders" WHERE (a OR b) AND (ctid < '(5,0)')) TO STDOUT (FORMAT text)"#
@@ -109,24 +101,15 @@ mod tests {
     #[test]
     fn rows_are_frozen_only_where_it_is_said() {
         let plain = with(&["id"], RowFormat::Binary, |t| t.copy_in(Freeze::No));
-        assert_eq!(
-            plain,
-            r#"COPY "shop"."Or""ders" ("id") FROM STDIN (FORMAT binary)"#
-        );
+        assert_eq!(plain, r#"COPY "shop"."Or""ders" ("id") FROM STDIN (FORMAT binary)"#);
         let frozen = with(&["id"], RowFormat::Text, |t| t.copy_in(Freeze::Yes));
-        assert_eq!(
-            frozen,
-            r#"COPY "shop"."Or""ders" ("id") FROM STDIN (FORMAT text, FREEZE)"#
-        );
+        assert_eq!(frozen, r#"COPY "shop"."Or""ders" ("id") FROM STDIN (FORMAT text, FREEZE)"#);
     }
 
     #[test]
     fn a_table_without_columns_is_copied_too() {
         with(&[], RowFormat::Binary, |t| {
-            assert_eq!(
-                t.copy_out(&[]),
-                r#"COPY "shop"."Or""ders" TO STDOUT (FORMAT binary)"#
-            );
+            assert_eq!(t.copy_out(&[]), r#"COPY "shop"."Or""ders" TO STDOUT (FORMAT binary)"#);
             assert_eq!(
                 t.copy_out(&["true"]),
                 r#"COPY (SELECT  FROM ONLY "shop"."Or""ders" WHERE (true)) TO STDOUT (FORMAT binary)"#

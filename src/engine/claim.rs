@@ -48,7 +48,8 @@ impl Claim {
 
     /// Marks `worker` as a working session of the run that holds the claim.
     pub(super) async fn join(worker: &mut RawConnection) -> Result<()> {
-        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLAIM_CLASS}, {WORKERS})");
+        let sql =
+            format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLAIM_CLASS}, {WORKERS})");
         let rows = worker.query("joining the run", &sql).await?;
         match rows.first().and_then(|row| row.first()) {
             Some(Some(yes)) if yes == "t" => Ok(()),

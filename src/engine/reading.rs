@@ -62,7 +62,10 @@ pub async fn read_chunks(
                 let doing = format!("reading {}", table.relation);
                 let statement = copy_out(table, &chunk.range);
                 let end = CopyEnd { connection: &mut connection, statement: &statement };
-                read.push((index, copy::fingerprint(end, &stream(table, &doing), &progress).await?));
+                read.push((
+                    index,
+                    copy::fingerprint(end, &stream(table, &doing), &progress).await?,
+                ));
             }
         });
     }

@@ -212,11 +212,18 @@ fn own_stage(kind: Kind) -> Stage {
     }
 }
 
-/// The statement that creates an entry and gives it to its owner.
+/// The statement that creates an entry and gives it to its owner. What the target user has just
+/// created is its own already.
 pub(super) fn statement(input: &PlanInput<'_>, entry: &Entry) -> Statement {
-    let owner = entry.owner.as_deref().filter(|owner| Some(*owner) != input.target_user);
+    let ours = |owner: &&str| Some(*owner) == input.target_user && !was_there_before(entry);
+    let owner = entry.owner.as_deref().filter(|owner| !ours(owner));
     let owner_sql = owner.and_then(|owner| entry.owner_sql(owner)).unwrap_or_default();
     Statement { title: entry.title(), sql: format!("{}{owner_sql}", entry.create) }
+}
+
+/// What every new database has, and the database itself.
+fn was_there_before(entry: &Entry) -> bool {
+    entry.kind == Kind::DatabaseProperties || (entry.kind == Kind::Schema && entry.name == "public")
 }
 
 fn definitions(input: &PlanInput<'_>, stages: &[Stage], steps: &mut Steps) {

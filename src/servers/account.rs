@@ -1,6 +1,8 @@
 //! Whom a server runs as. PostgreSQL refuses to run as root, so as root it runs as another user.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -63,6 +65,22 @@ impl Account {
         command
     }
 
+    /// Writes a file that nobody but this account can read.
+    pub(super) fn write_secret(self, path: &Path, text: &str) -> Result<()> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        options
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::step(format!("writing {}", path.display())).io(error))?;
+        self.give(path)
+    }
+
     /// Gives one file or folder to this account.
     pub(super) fn give(self, path: &Path) -> Result<()> {
         #[cfg(unix)]
@@ -78,12 +96,9 @@ impl Account {
 
 /// Runs a command to its end; its output, or an error with its last words.
 pub(super) fn run(doing: &str, command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|error| {
-            Error::step(format!("{doing}: starting {:?}", command.get_program())).io(error)
-        })?;
+    let output = command.stdin(std::process::Stdio::null()).output().map_err(|error| {
+        Error::step(format!("{doing}: starting {:?}", command.get_program())).io(error)
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -126,10 +141,7 @@ mod tests {
     #[test]
     fn an_account_is_found_by_its_whole_name() {
         let passwd = "postgresql:x:1:1::/:/bin/sh\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n";
-        assert_eq!(
-            look_up(passwd, "postgres"),
-            Some(Account::Other { uid: 101, gid: 104 })
-        );
+        assert_eq!(look_up(passwd, "postgres"), Some(Account::Other { uid: 101, gid: 104 }));
         assert_eq!(look_up(passwd, "nobody"), None);
     }
 }

@@ -28,23 +28,15 @@ fn try_generate() -> Result<Certificates, rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "pgconvoy throw-away authority");
+    authority.distinguished_name.push(DnType::CommonName, "pgconvoy throw-away authority");
     let authority_pem = authority.self_signed(&authority_key)?.pem();
 
     let server_key = KeyPair::generate()?;
     let mut server = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     server.use_authority_key_identifier_extension = true;
-    server
-        .distinguished_name
-        .push(DnType::CommonName, "localhost");
-    let server_pem = server
-        .signed_by(
-            &server_key,
-            &Issuer::from_params(&authority, &authority_key),
-        )?
-        .pem();
+    server.distinguished_name.push(DnType::CommonName, "localhost");
+    let server_pem =
+        server.signed_by(&server_key, &Issuer::from_params(&authority, &authority_key))?.pem();
     Ok(Certificates {
         authority: authority_pem,
         server: server_pem,

@@ -4,17 +4,18 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::pg::quote_literal;
+use crate::wire::{Conninfo, Environment, Session};
 
 use super::account::Account;
 use super::certificates::Certificates;
 use super::installation::Installation;
 use super::leftovers::{self, Alive};
+use super::login::{Login, random_password, uri_escaped};
 use super::rds_like;
 use super::server::Server;
 use super::sources::Sources;
 use super::spec::{Flavour, Spec};
-use super::template::Initdb;
+use super::template::{Initdb, Template};
 
 /// How often another port is tried: between choosing one and using it somebody may take it.
 const PORT_ATTEMPTS: u32 = 5;
@@ -56,18 +57,22 @@ pub struct Cluster {
     _alive: Alive,
 }
 
-#[derive(Debug, Clone)]
-struct Login {
-    name: String,
-    password: String,
-}
-
 impl Cluster {
     /// Finds or fetches the programs, starts a new cluster and waits until it lets clients in.
     pub async fn start(sources: &Sources, spec: Spec) -> Result<Cluster> {
         let installation = sources.find(spec.wanted).await?;
         let cache = sources.cache().to_owned();
-        off_the_async_threads(move || Cluster::start_blocking(installation, &spec, &cache)).await
+        let cluster =
+            off_the_async_threads(move || Cluster::start_blocking(installation, &spec, &cache))
+                .await?;
+        cluster.make_roles().await?;
+        Ok(cluster)
+    }
+
+    /// A session as the superuser.
+    pub async fn superuser_session(&self, database: &str) -> Result<Session> {
+        let conninfo = self.superuser_conninfo(database);
+        Session::connect(&Conninfo::parse(&conninfo, &Environment::default())?).await
     }
 
     /// How to connect to a database as a user of this kind of server would: a libpq URI, the
@@ -151,54 +156,53 @@ impl Cluster {
     fn start_blocking(installation: Installation, spec: &Spec, cache: &Path) -> Result<Cluster> {
         let parent = spec.parent.clone().unwrap_or_else(std::env::temp_dir);
         leftovers::sweep(&parent);
-        let mut cluster = Cluster::prepare(installation, spec, &parent)?;
-        cluster.fill(spec, cache)?;
-        cluster.serve()?;
-        Ok(cluster)
-    }
-
-    /// Makes the home. From here on a failure leaves nothing: dropping removes it.
-    fn prepare(installation: Installation, spec: &Spec, parent: &Path) -> Result<Cluster> {
-        let home = make_home(parent)?;
-        let server = Server {
-            installation,
-            account: Account::detect()?,
-            home,
-        };
-        let alive = Alive::mark(&server)?;
+        let account = Account::detect()?;
         let superuser = match spec.flavour {
             Flavour::Bundled => "postgres",
             Flavour::RdsLike => rds_like::SUPERUSER,
         };
-        let superuser = Login::new(superuser, &random_password()?);
-        let user = match spec.flavour {
+        let template = Initdb {
+            installation: &installation,
+            account,
+            superuser,
+            locale: &spec.locale,
+            encoding: &spec.encoding,
+        }
+        .template(cache)?;
+
+        let home = make_home(&parent)?;
+        let superuser = Login::new(superuser, &template.password);
+        let server = Server { installation, account, home };
+        let mut cluster = Cluster::prepare(server, spec.flavour, superuser)?;
+        cluster.fill(spec, &template)?;
+        cluster.serve()?;
+        Ok(cluster)
+    }
+
+    /// From here on a failure leaves nothing: dropping removes the home.
+    fn prepare(server: Server, flavour: Flavour, superuser: Login) -> Result<Cluster> {
+        let user = match flavour {
             Flavour::Bundled => superuser.clone(),
             Flavour::RdsLike => Login::new(rds_like::MASTER, &random_password()?),
         };
         Ok(Cluster {
+            _alive: Alive::mark(&server)?,
             server,
-            flavour: spec.flavour,
+            flavour,
             port: 0,
             user,
             superuser,
             kept: false,
-            _alive: alive,
         })
     }
 
-    /// Makes the data folder: settings, certificates, roles, who may connect.
-    fn fill(&self, spec: &Spec, cache: &Path) -> Result<()> {
+    /// Makes the data folder: settings, who may connect, certificates.
+    fn fill(&self, spec: &Spec, template: &Template) -> Result<()> {
         let server = &self.server;
         server.make_run_folder()?;
-        Initdb {
-            installation: &server.installation,
-            account: server.account,
-            superuser: &self.superuser.name,
-            locale: &spec.locale,
-            encoding: &spec.encoding,
-        }
-        .make(&server.data(), cache)?;
-
+        template
+            .copy_to(&server.data(), server.account)
+            .map_err(|error| error.within("making a data folder"))?;
         server.configure(&self.settings())?;
         server.configure(&spec.settings)?;
         server.write("pg_hba.conf", &self.client_rules())?;
@@ -211,7 +215,7 @@ impl Cluster {
             server.write("server.crt", &certificates.server)?;
             server.write("server.key", &certificates.server_key)?;
         }
-        server.run_single_user(&self.statements())
+        Ok(())
     }
 
     /// Starts the server on a free port.
@@ -244,10 +248,7 @@ impl Cluster {
         if self.flavour == Flavour::RdsLike {
             settings.push(("ssl", "on"));
         }
-        settings
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn client_rules(&self) -> String {
@@ -266,17 +267,16 @@ impl Cluster {
         rules
     }
 
-    fn statements(&self) -> Vec<String> {
-        let mut statements = vec![format!(
-            "ALTER ROLE {} PASSWORD {}",
-            self.superuser.name,
-            quote_literal(&self.superuser.password)
-        )];
+    /// Makes an RDS-like server's roles; a bundled one has all it needs.
+    async fn make_roles(&self) -> Result<()> {
         if self.flavour == Flavour::RdsLike {
+            let session = self.superuser_session("postgres").await?;
             let major = self.server.installation.major();
-            statements.extend(rds_like::roles(major, &self.user.password));
+            for statement in rds_like::roles(major, &self.user.password) {
+                session.execute("making an RDS-like server's roles", &statement).await?;
+            }
         }
-        statements
+        Ok(())
     }
 
     fn uri(&self, login: &Login, database: &str) -> String {
@@ -285,10 +285,7 @@ impl Cluster {
             Flavour::RdsLike => {
                 let authority = self.authority();
                 let authority = uri_escaped(&authority.to_string_lossy());
-                (
-                    "localhost",
-                    format!("sslmode=verify-full&sslrootcert={authority}"),
-                )
+                ("localhost", format!("sslmode=verify-full&sslrootcert={authority}"))
             }
         };
         format!(
@@ -313,23 +310,6 @@ impl Drop for Cluster {
     }
 }
 
-impl Login {
-    fn new(name: &str, password: &str) -> Login {
-        Login {
-            name: name.to_owned(),
-            password: password.to_owned(),
-        }
-    }
-
-    fn uri_part(&self) -> String {
-        format!(
-            "{}:{}",
-            uri_escaped(&self.name),
-            uri_escaped(&self.password)
-        )
-    }
-}
-
 async fn off_the_async_threads<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -342,11 +322,7 @@ async fn off_the_async_threads<T: Send + 'static>(
 /// read the authority's certificate in it.
 fn make_home(parent: &Path) -> Result<PathBuf> {
     let failed = |error| {
-        Error::step(format!(
-            "making a folder for a server in {}",
-            parent.display()
-        ))
-        .io(error)
+        Error::step(format!("making a folder for a server in {}", parent.display())).io(error)
     };
     let home = tempfile::Builder::new()
         .prefix(&format!("{}{}-", leftovers::PREFIX, std::process::id()))
@@ -374,37 +350,4 @@ fn free_port() -> Result<u16> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| Error::step("choosing a free port").io(error))
-}
-
-/// 128 random bits in letters that no quoting changes.
-pub(super) fn random_password() -> Result<String> {
-    let mut bytes = [0; 16];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|_| Error::step("making a password").because("there is no randomness"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Percent-encodes what isn't plain in every part of a URI.
-fn uri_escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_a_uri_are_percent_encoded() {
-        assert_eq!(uri_escaped("a b@c:é"), "a%20b%40c%3A%C3%A9");
-    }
 }

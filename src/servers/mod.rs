@@ -16,12 +16,14 @@
 //! build machines often can't reach), one shared server for all tests (a test may crash it).
 
 mod account;
+mod apt;
 mod certificates;
 mod cluster;
 mod demo_data;
 mod fetch;
 mod installation;
 mod leftovers;
+mod login;
 mod rds_like;
 mod server;
 mod sources;
@@ -32,4 +34,4 @@ pub use cluster::{Cluster, StopMode};
 pub use demo_data::{DEMO_DATABASES, DemoLogin, DemoSize, make_demo_databases};
 pub use installation::Installation;
 pub use sources::{Origin, Sources, Wanted};
-pub use spec::{Flavour, Spec};
+pub use spec::Spec;

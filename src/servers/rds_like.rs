@@ -11,14 +11,9 @@ pub(super) const SUPERUSER: &str = "rdsadmin";
 /// The most powerful user that a customer gets.
 pub(super) const MASTER: &str = "master";
 
-/// The statements that make the roles, each in one line.
+/// The statements that make the roles, to be run one by one.
 pub(super) fn roles(major: u32, master_password: &str) -> Vec<String> {
-    let mut granted = vec![
-        "pg_monitor",
-        "pg_signal_backend",
-        "rds_replication",
-        "rds_password",
-    ];
+    let mut granted = vec!["pg_monitor", "pg_signal_backend", "rds_replication", "rds_password"];
     for (since, role) in [
         (15, "pg_checkpoint"),
         (16, "pg_use_reserved_connections"),
@@ -31,19 +26,12 @@ pub(super) fn roles(major: u32, master_password: &str) -> Vec<String> {
         }
     }
     // Since 16 CREATEROLE alone no longer allows granting a role that one didn't create.
-    let admin = if major >= 16 {
-        " WITH ADMIN OPTION"
-    } else {
-        ""
-    };
+    let admin = if major >= 16 { " WITH ADMIN OPTION" } else { "" };
     vec![
         "CREATE ROLE rds_superuser".to_owned(),
         "CREATE ROLE rds_replication REPLICATION".to_owned(),
         "CREATE ROLE rds_password".to_owned(),
-        format!(
-            "GRANT {} TO rds_superuser WITH ADMIN OPTION",
-            granted.join(", ")
-        ),
+        format!("GRANT {} TO rds_superuser WITH ADMIN OPTION", granted.join(", ")),
         format!(
             "CREATE ROLE {MASTER} LOGIN CREATEROLE CREATEDB PASSWORD {} VALID UNTIL 'infinity'",
             quote_literal(master_password)

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -43,20 +44,7 @@ impl Server {
 
     /// Writes a file into the data folder, readable by the server alone.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.data().join(name);
-        let doing = || format!("writing {}", path.display());
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        options
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| Error::step(doing()).io(error))?;
-        self.account.give(&path)
+        self.account.write_secret(&self.data().join(name), text)
     }
 
     /// Adds lines to postgresql.conf. Of several for one setting the last counts.
@@ -71,47 +59,6 @@ impl Server {
         Ok(())
     }
 
-    /// Runs statements in single-user mode, the server down: nobody else can be let in meanwhile.
-    /// Each must be one line (documentation: postgres, "Single-User Mode").
-    pub(super) fn run_single_user(&self, statements: &[String]) -> Result<()> {
-        let doing = "preparing a new cluster";
-        let failed = |error| Error::step(doing).io(error);
-        let mut child = self
-            .account
-            .command(self.installation.program("postgres"))
-            .args(["--single", "-D"])
-            .arg(self.data())
-            .args([
-                "-c",
-                "exit_on_error=on",
-                "-c",
-                "log_min_messages=error",
-                "postgres",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let mut input = statements.join("\n");
-        input.push('\n');
-        let written = child
-            .stdin
-            .take()
-            .map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
-        let output = child.wait_with_output().map_err(failed)?;
-        if output.status.success() {
-            return written.map_err(failed);
-        }
-        let words = String::from_utf8_lossy(&output.stderr);
-        // The server repeats a failed statement, and some hold passwords.
-        let told: Vec<&str> = words
-            .lines()
-            .filter(|line| !line.contains("STATEMENT:"))
-            .collect();
-        Err(Error::step(doing).because(last_lines(&told.join("\n"), 12)))
-    }
-
     /// Starts the server and waits until it lets clients in.
     pub(super) fn start(&self) -> Result<()> {
         let log = self.log_path();
@@ -119,12 +66,21 @@ impl Server {
         self.pg_ctl("starting a server", &["-l", &log, "start"])
     }
 
-    /// Stops the server and waits until it is gone. One that isn't there is stopped already.
+    /// Stops the server and waits until it is gone. One that is gone already may have left its
+    /// postmaster.pid, and the process that has that number now is somebody else's.
     pub(super) fn stop(&self, mode: StopMode) -> Result<()> {
-        if !self.data().join("postmaster.pid").exists() {
-            return Ok(());
+        if self.is_up() {
+            self.pg_ctl("stopping a server", &["-m", mode.word(), "stop"])?;
         }
-        self.pg_ctl("stopping a server", &["-m", mode.word(), "stop"])
+        Ok(())
+    }
+
+    /// Whether somebody listens on the port in postmaster.pid, its fourth line (source:
+    /// include/utils/pidfile.h).
+    fn is_up(&self) -> bool {
+        let told = std::fs::read_to_string(self.data().join("postmaster.pid"));
+        let port: Option<u16> = told.ok().and_then(|text| text.lines().nth(3)?.trim().parse().ok());
+        port.is_some_and(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 
     /// The end of the server's log.

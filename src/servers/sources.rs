@@ -125,11 +125,9 @@ impl Sources {
     /// The first installation that fits, fetched if need be.
     pub async fn find(&self, wanted: Wanted) -> Result<Installation> {
         let sources = self.clone();
-        tokio::task::spawn_blocking(move || sources.find_blocking(wanted))
-            .await
-            .map_err(|error| {
-                Error::step(format!("looking for {wanted}")).because(error.to_string())
-            })?
+        tokio::task::spawn_blocking(move || sources.find_blocking(wanted)).await.map_err(
+            |error| Error::step(format!("looking for {wanted}")).because(error.to_string()),
+        )?
     }
 
     fn find_blocking(&self, wanted: Wanted) -> Result<Installation> {
@@ -152,8 +150,18 @@ impl Sources {
             }
         }
         Err(Error::step(format!("looking for {wanted}"))
-            .because(format!("it is in none of {:?}", self.order))
+            .because(format!("it is in none of the places looked in: {}", self.places()))
             .hint("set PGCONVOY_PG_BIN to a folder with initdb, pg_ctl and postgres"))
+    }
+
+    fn places(&self) -> String {
+        let words = self.order.iter().map(|origin| match origin {
+            Origin::Bin => "PGCONVOY_PG_BIN".to_owned(),
+            Origin::System => "PATH and the usual installation folders".to_owned(),
+            Origin::Cache => format!("the cache {}", self.cache.display()),
+            Origin::Fetch => "the network".to_owned(),
+        });
+        words.collect::<Vec<String>>().join(", ")
     }
 
     /// What is on `PATH` and in the usual folders, once more: after a package was installed.
@@ -168,10 +176,7 @@ impl Sources {
 
     /// A program on `PATH`.
     pub(super) fn on_path(&self, name: &str) -> Option<PathBuf> {
-        self.path
-            .iter()
-            .map(|folder| folder.join(name))
-            .find(|file| file.is_file())
+        self.path.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
     }
 
     /// The newest complete installation that fits. One that can't be run is passed over: another
@@ -181,11 +186,7 @@ impl Sources {
             .iter()
             .filter_map(|folder| Installation::inspect(folder).ok())
             .filter(|found| wanted.accepts(found))
-            .filter(|found| {
-                NEEDED_EXTENSIONS
-                    .iter()
-                    .all(|name| found.has_extension(name))
-            })
+            .filter(|found| NEEDED_EXTENSIONS.iter().all(|name| found.has_extension(name)))
             .max_by_key(Installation::major)
     }
 
@@ -208,9 +209,7 @@ impl Sources {
             }
         }
         folders.retain(|folder| {
-            folder
-                .join(format!("initdb{}", std::env::consts::EXE_SUFFIX))
-                .is_file()
+            folder.join(format!("initdb{}", std::env::consts::EXE_SUFFIX)).is_file()
         });
         folders.sort();
         folders.dedup();
@@ -262,10 +261,7 @@ mod tests {
 
     #[test]
     fn an_order_lists_places_and_refuses_unknown_ones() {
-        assert_eq!(
-            parse_order("cache, fetch").unwrap(),
-            [Origin::Cache, Origin::Fetch]
-        );
+        assert_eq!(parse_order("cache, fetch").unwrap(), [Origin::Cache, Origin::Fetch]);
         let error = parse_order("docker").unwrap_err().to_string();
         assert!(error.contains("\"docker\" is no place to look"), "{error}");
     }

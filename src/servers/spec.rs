@@ -9,7 +9,7 @@ const OLDEST_MAJOR: u32 = 13;
 
 /// Which kind of server a cluster plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
+pub(super) enum Flavour {
     /// A local instance as applications bundle it: a superuser `postgres` with a password, on
     /// loopback without TLS.
     Bundled,
@@ -41,11 +41,7 @@ impl Spec {
 
     fn of(flavour: Flavour) -> Spec {
         // Only Linux has C.UTF-8 everywhere.
-        let locale = if cfg!(target_os = "linux") {
-            "C.UTF-8"
-        } else {
-            "C"
-        };
+        let locale = if cfg!(target_os = "linux") { "C.UTF-8" } else { "C" };
         Spec {
             flavour,
             wanted: Wanted::AtLeast(OLDEST_MAJOR),

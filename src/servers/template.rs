@@ -10,6 +10,14 @@ use crate::error::{Error, Result};
 use super::account::{Account, run};
 use super::fetch::make_folder;
 use super::installation::Installation;
+use super::login::random_password;
+
+/// Grows when a template's content changes: other versions of this program share the cache.
+const LAYOUT: u32 = 2;
+
+/// In a template: the data folder, and the superuser's password.
+const DATA: &str = "data";
+const PASSWORD: &str = "password";
 
 /// What `initdb` is asked for.
 pub(super) struct Initdb<'a> {
@@ -20,15 +28,22 @@ pub(super) struct Initdb<'a> {
     pub(super) encoding: &'a str,
 }
 
-impl Initdb<'_> {
-    /// Makes a data folder at `data`, which must not exist yet, by way of the cache.
-    pub(super) fn make(&self, data: &Path, cache: &Path) -> Result<()> {
-        let template = self.template(cache)?;
-        copy_tree(&template, data, self.account)
-            .map_err(|error| error.within("making a data folder"))
-    }
+/// A data folder nobody runs a server on, and its superuser's password.
+pub(super) struct Template {
+    home: PathBuf,
+    pub(super) password: String,
+}
 
-    fn template(&self, cache: &Path) -> Result<PathBuf> {
+impl Template {
+    /// Makes a data folder at `data`, which must not exist yet.
+    pub(super) fn copy_to(&self, data: &Path, account: Account) -> Result<()> {
+        copy_tree(&self.home.join(DATA), data, account)
+    }
+}
+
+impl Initdb<'_> {
+    /// The template for this in the cache, made if need be.
+    pub(super) fn template(&self, cache: &Path) -> Result<Template> {
         // Tests ask from many threads at once: the first makes it, the others find it.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,34 +58,37 @@ impl Initdb<'_> {
                 .tempdir_in(&templates)
                 .map_err(failed)?;
             self.account.give(at_work.path())?;
-            let fresh = at_work.path().join("data");
-            self.run(&fresh)?;
+            self.run(at_work.path())?;
             // Another process may have been quicker: then its template is as good as ours.
-            if let Err(error) = std::fs::rename(&fresh, &home)
+            if let Err(error) = std::fs::rename(at_work.path(), &home)
                 && !home.exists()
             {
                 return Err(failed(error));
             }
         }
-        Ok(home)
+        let password = std::fs::read_to_string(home.join(PASSWORD))
+            .map_err(|error| Error::step("reading a template's password").io(error))?;
+        Ok(Template { home, password })
     }
 
-    fn run(&self, data: &Path) -> Result<()> {
+    fn run(&self, home: &Path) -> Result<()> {
+        let password = home.join(PASSWORD);
+        self.account.write_secret(&password, &random_password()?)?;
         let mut command = self.account.command(self.installation.program("initdb"));
         command
             .arg("-D")
-            .arg(data)
+            .arg(home.join(DATA))
             .args(["-U", self.superuser, "-E", self.encoding])
             .arg(format!("--locale={}", self.locale))
             .args(["-A", "scram-sha-256", "--no-sync"])
-            // Passwords are set later: initdb would insist on one here.
-            .args(["--auth-local=trust", "--auth-host=reject"]);
+            .arg(format!("--pwfile={}", password.display()));
         run("initdb", &mut command).map(drop)
     }
 
-    /// Another build, locale or superuser is another template.
+    /// Another layout, build, locale or superuser is another template.
     fn name(&self) -> String {
         let mut hasher = DefaultHasher::new();
+        LAYOUT.hash(&mut hasher);
         self.installation.bin().hash(&mut hasher);
         self.installation.version().hash(&mut hasher);
         (self.superuser, self.locale, self.encoding).hash(&mut hasher);

@@ -89,18 +89,12 @@ mod tests {
 
     #[test]
     fn pages_are_ranges_of_ctid() {
-        assert_eq!(
-            pages(0, Some(10)).as_deref(),
-            Some("ctid < '(10,0)'::pg_catalog.tid")
-        );
+        assert_eq!(pages(0, Some(10)).as_deref(), Some("ctid < '(10,0)'::pg_catalog.tid"));
         assert_eq!(
             pages(10, Some(20)).as_deref(),
             Some("ctid >= '(10,0)'::pg_catalog.tid AND ctid < '(20,0)'::pg_catalog.tid")
         );
-        assert_eq!(
-            pages(20, None).as_deref(),
-            Some("ctid >= '(20,0)'::pg_catalog.tid")
-        );
+        assert_eq!(pages(20, None).as_deref(), Some("ctid >= '(20,0)'::pg_catalog.tid"));
     }
 
     #[test]
@@ -115,17 +109,11 @@ mod tests {
 
     #[test]
     fn a_range_survives_the_ledger() {
-        let range = ChunkRange::Keys {
-            column: "id".to_owned(),
-            from: Some("7".to_owned()),
-            to: None,
-        };
+        let range =
+            ChunkRange::Keys { column: "id".to_owned(), from: Some("7".to_owned()), to: None };
         let json = serde_json::to_string(&range).unwrap();
         assert_eq!(json, r#"{"keys":{"column":"id","from":"7","to":null}}"#);
         assert_eq!(serde_json::from_str::<ChunkRange>(&json).unwrap(), range);
-        assert_eq!(
-            serde_json::to_string(&ChunkRange::Whole).unwrap(),
-            "\"whole\""
-        );
+        assert_eq!(serde_json::to_string(&ChunkRange::Whole).unwrap(), "\"whole\"");
     }
 }

@@ -11,9 +11,9 @@ use super::{Entry, EntryId, Kind, Section, Toc};
 pub struct Sorted {
     /// The entries, renumbered: an entry's id is its place.
     pub toc: Toc,
-    /// The titles of entries that depend on each other in a circle, circle by circle. Each was cut
-    /// open somewhere, so the order is not one that can be restored.
-    pub loops: Vec<Vec<String>>,
+    /// The entries that depend on each other in a circle, circle by circle. Each was cut open
+    /// somewhere, so the order is not one that can be restored.
+    pub loops: Vec<Vec<EntryId>>,
 }
 
 /// Sorts `entries`, whose dependencies name them by their present index.
@@ -30,33 +30,28 @@ pub fn in_restoring_order(entries: Vec<Entry>) -> Sorted {
             order.push(rank);
         }
         match graph.cut_loop() {
-            Some(ranks) => loops.push(
-                ranks
-                    .into_iter()
-                    .map(|rank| entries[ranked[rank]].title())
-                    .collect(),
-            ),
+            Some(circle) => loops.push(circle),
             None => break,
         }
+    }
+    let mut place = vec![EntryId(0); entries.len()];
+    for (at, &rank) in order.iter().enumerate() {
+        place[rank] = EntryId(at as u32);
     }
     let order: Vec<usize> = order.into_iter().map(|rank| ranked[rank]).collect();
     Sorted {
         toc: renumber(entries, &order),
-        loops,
+        loops: loops
+            .into_iter()
+            .map(|circle| circle.into_iter().map(|rank| place[rank]).collect())
+            .collect(),
     }
 }
 
 type Key<'a> = (Section, Kind, Option<&'a str>, &'a str, &'a str, &'a str);
 
 fn key(entry: &Entry) -> Key<'_> {
-    (
-        entry.section(),
-        entry.kind,
-        entry.schema.as_deref(),
-        &entry.name,
-        &entry.create,
-        &entry.drop,
-    )
+    (entry.section(), entry.kind, entry.schema.as_deref(), &entry.name, &entry.create, &entry.drop)
 }
 
 /// Indices into `entries`, best key first.
@@ -100,10 +95,7 @@ impl Graph {
             needs[rank] = ranks;
         }
         let waits_for: Vec<usize> = needs.iter().map(Vec::len).collect();
-        let ready = (0..entries.len())
-            .filter(|&rank| waits_for[rank] == 0)
-            .map(Reverse)
-            .collect();
+        let ready = (0..entries.len()).filter(|&rank| waits_for[rank] == 0).map(Reverse).collect();
         Graph {
             needs,
             needed_by,
@@ -136,11 +128,8 @@ impl Graph {
             self.first_open += 1;
         }
         let circle = self.circle_from(self.first_open);
-        let (at, &best) = circle
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, rank)| **rank)
-            .expect("a circle has members");
+        let (at, &best) =
+            circle.iter().enumerate().min_by_key(|(_, rank)| **rank).expect("a circle has members");
         let needed = circle[(at + 1) % circle.len()];
         self.needs[best].retain(|&rank| rank != needed);
         self.needed_by[needed].retain(|&rank| rank != best);
@@ -229,15 +218,9 @@ mod tests {
             let entries = order
                 .iter()
                 .map(|&i| {
-                    let needs: Vec<u32> = (0..i)
-                        .filter(|j| (i * 31 + j) % 11 == 0)
-                        .map(place)
-                        .collect();
-                    entry(
-                        kinds[(i * 13 % 4) as usize],
-                        &format!("n{}", i * 37 % n),
-                        &needs,
-                    )
+                    let needs: Vec<u32> =
+                        (0..i).filter(|j| (i * 31 + j) % 11 == 0).map(place).collect();
+                    entry(kinds[(i * 13 % 4) as usize], &format!("n{}", i * 37 % n), &needs)
                 })
                 .collect();
             in_restoring_order(entries)
@@ -259,7 +242,12 @@ mod tests {
             entry(Kind::Function, "f", &[0]),
             entry(Kind::Table, "t", &[0]),
         ]);
-        assert_eq!(sorted.loops, [["FUNCTION s.f", "VIEW s.v"]]);
+        let titles: Vec<Vec<String>> = sorted
+            .loops
+            .iter()
+            .map(|circle| circle.iter().map(|&id| sorted.toc.entry(id).title()).collect())
+            .collect();
+        assert_eq!(titles, [["FUNCTION s.f", "VIEW s.v"]]);
         assert_eq!(sorted.toc.entries.len(), 3);
     }
 

@@ -9,7 +9,8 @@ use crate::pg::{QualifiedName, RowFormat};
 pub struct TableData {
     /// The table.
     pub relation: QualifiedName,
-    /// The columns that travel, in the source's order, unquoted; generated ones don't.
+    /// The columns that travel, in the source's order, unquoted; generated ones don't. Where none
+    /// is left, COPY takes no list at all and still carries as many rows as there are.
     pub columns: Vec<String>,
     /// The format the rows travel in.
     pub format: RowFormat,

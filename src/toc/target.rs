@@ -15,7 +15,11 @@ pub struct TargetFacts {
     pub superuser: bool,
     /// Whether that may create roles.
     pub create_role: bool,
-    /// Who owns the database.
+    /// Whether that may create databases.
+    pub create_database: bool,
+    /// The database.
+    pub database: String,
+    /// Who owns it.
     pub database_owner: String,
     /// The roles there are.
     pub roles: BTreeMap<String, TargetRole>,
@@ -51,10 +55,15 @@ pub struct TargetExtension {
     pub trusted: bool,
 }
 
+/// The role whose only member is, by itself, whoever owns the database (from PostgreSQL 14 on).
+/// Who owns that, or is joined to who will, acts as this role too.
+const DATABASE_OWNER: &str = "pg_database_owner";
+
 impl TargetFacts {
     /// Whether the target user acts with this role's privileges as it is.
     pub(crate) fn acts_as(&self, role: &str) -> bool {
         self.superuser
+            || role == DATABASE_OWNER
             || role == self.user
             || self.roles.get(role).is_some_and(|role| role.can_set && role.inherits)
     }

@@ -65,7 +65,7 @@ impl fmt::Display for CatalogDifference {
 /// different majors, the texts they render of one and the same definition may differ: those kinds
 /// are then compared by presence and owner only.
 pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
-    let (expected, mut found) = (by_title(expected), by_title(found));
+    let (expected, mut found) = (by_title(expected, same_major), by_title(found, same_major));
     let mut differences = Vec::new();
     for (title, ours) in expected {
         match found.remove(&title) {
@@ -82,12 +82,23 @@ pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<Ca
 }
 
 /// Entries that share a title (a column's default and its comment, say) are compared together.
-fn by_title(toc: &Toc) -> BTreeMap<String, Vec<&Entry>> {
+fn by_title(toc: &Toc, same_major: bool) -> BTreeMap<String, Vec<&Entry>> {
     let mut titles: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for entry in toc.entries.iter().filter(|entry| counts(entry)) {
-        titles.entry(entry.title()).or_default().push(entry);
+        let title = if same_major { entry.title() } else { of_any_major(entry) };
+        titles.entry(title).or_default().push(entry);
     }
     titles
+}
+
+/// The title, as every major renders it: from 14 on a procedure's arguments say IN.
+fn of_any_major(entry: &Entry) -> String {
+    let title = entry.title();
+    if title.contains("PROCEDURE ") {
+        title.replace("(IN ", "(").replace(", IN ", ", ")
+    } else {
+        title
+    }
 }
 
 /// Roles are the cluster's, not the database's; rows and sequence values have their own

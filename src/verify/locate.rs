@@ -111,8 +111,7 @@ fn statement(table: &TableData) -> String {
     let order: Vec<String> =
         keys.iter().map(|key| format!("({key}) COLLATE pg_catalog.\"C\"")).collect();
     let list = if columns.is_empty() { String::new() } else { format!(", {columns}") };
-    let condition =
-        table.condition.as_ref().map(|c| format!(" WHERE ({c})")).unwrap_or_default();
+    let condition = table.condition.as_ref().map(|c| format!(" WHERE ({c})")).unwrap_or_default();
     format!(
         "COPY (SELECT {}{list} FROM ONLY {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
         keys.join(", "),

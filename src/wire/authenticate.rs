@@ -33,10 +33,8 @@ pub(super) async fn authenticate(
         request::CLEARTEXT => {
             require_binding(greeting, conninfo, bound)?;
             let password = password(greeting, conninfo)?;
-            send(greeting, |bytes| {
-                frontend::password_message(password.reveal().as_bytes(), bytes)
-            })
-            .await?;
+            send(greeting, |bytes| frontend::password_message(password.reveal().as_bytes(), bytes))
+                .await?;
         }
         request::MD5 => {
             require_binding(greeting, conninfo, bound)?;
@@ -47,10 +45,7 @@ pub(super) async fn authenticate(
                 password.reveal().as_bytes(),
                 salt.to_be_bytes(),
             );
-            send(greeting, |bytes| {
-                frontend::password_message(hash.as_bytes(), bytes)
-            })
-            .await?;
+            send(greeting, |bytes| frontend::password_message(hash.as_bytes(), bytes)).await?;
         }
         request::SASL => bound = scram(greeting, conninfo, body).await?,
         other => {
@@ -97,10 +92,9 @@ async fn scram(
         }
     };
     let (mechanism, binding) = match end_point {
-        Some(hash) if plus => (
-            sasl::SCRAM_SHA_256_PLUS,
-            sasl::ChannelBinding::tls_server_end_point(hash),
-        ),
+        Some(hash) if plus => {
+            (sasl::SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(hash))
+        }
         // We could have: whoever took PLUS off the list is found out by the server.
         Some(_) if plain => (sasl::SCRAM_SHA_256, sasl::ChannelBinding::unrequested()),
         None if plain => (sasl::SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
@@ -116,18 +110,13 @@ async fn scram(
 
     let password = password(greeting, conninfo)?;
     let mut scram = sasl::ScramSha256::new(password.reveal().as_bytes(), binding);
-    send(greeting, |bytes| {
-        frontend::sasl_initial_response(mechanism, scram.message(), bytes)
-    })
-    .await?;
+    send(greeting, |bytes| frontend::sasl_initial_response(mechanism, scram.message(), bytes))
+        .await?;
     let challenge = expect(greeting, request::SASL_CONTINUE).await?;
     if let Err(error) = scram.update(&challenge) {
         return Err(greeting.broken(malformed(error.to_string())));
     }
-    send(greeting, |bytes| {
-        frontend::sasl_response(scram.message(), bytes)
-    })
-    .await?;
+    send(greeting, |bytes| frontend::sasl_response(scram.message(), bytes)).await?;
     let proof = expect(greeting, request::SASL_FINAL).await?;
     match scram.finish(&proof) {
         Ok(()) => Ok(bound),
@@ -148,20 +137,18 @@ fn require_binding(
         return Ok(());
     }
     Err(greeting.refuse(
-        "channel binding is required, but the server did not offer it",
+        "channel binding is required, and this login would go without",
         "use TLS and a SCRAM password, or leave channel_binding=require out",
     ))
 }
 
 fn password<'a>(greeting: &Greeting<'_>, conninfo: &'a Conninfo) -> Result<&'a Secret, Failure> {
-    conninfo
-        .password_for(&greeting.route.endpoint)
-        .ok_or_else(|| {
-            greeting.refuse(
-                "the server asks for a password, and none is given",
-                "set PGPASSWORD or add a line to the password file (~/.pgpass)",
-            )
-        })
+    conninfo.password_for(&greeting.route.endpoint).ok_or_else(|| {
+        greeting.refuse(
+            "the server asks for a password, and none is given",
+            "set PGPASSWORD or add a line to the password file (~/.pgpass)",
+        )
+    })
 }
 
 /// The next authentication request: its kind and the rest of it.
@@ -192,10 +179,7 @@ async fn send(
 ) -> Result<(), Failure> {
     let mut bytes = BytesMut::new();
     if write(&mut bytes).is_err() {
-        return Err(greeting.refuse(
-            "the password has a NUL in it",
-            "give a password without one",
-        ));
+        return Err(greeting.refuse("the password has a NUL in it", "give a password without one"));
     }
     greeting.send(&bytes).await
 }

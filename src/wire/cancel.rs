@@ -41,6 +41,12 @@ impl CancelHandle {
         }))
     }
 
+    /// What leads to the session's own server.
+    pub(super) fn same_server(&self) -> Conninfo {
+        let Inner { route, conninfo, .. } = &*self.0;
+        conninfo.with_endpoint(route.fixed_endpoint())
+    }
+
     /// The secret key with which tokio-postgres is handed the session.
     pub(super) fn secret_key(&self) -> i32 {
         self.0.secret_key
@@ -65,20 +71,15 @@ impl CancelHandle {
     }
 
     async fn send(&self) -> Result<()> {
-        let Inner {
-            route, conninfo, ..
-        } = &*self.0;
-        let mut link = dial::open(route, conninfo)
-            .await
-            .map_err(|failure| failure.error)?;
+        let Inner { route, conninfo, .. } = &*self.0;
+        let mut link = dial::open(route, conninfo).await.map_err(|failure| failure.error)?;
         let mut request = BytesMut::new();
         frontend::cancel_request(self.0.process_id, self.0.secret_key, &mut request);
         let sent = async {
             link.write_all(&request).await?;
             link.flush().await
         };
-        sent.await
-            .map_err(|error| dial::connecting(route).io(error).within("cancelling"))?;
+        sent.await.map_err(|error| dial::connecting(route).io(error).within("cancelling"))?;
         // The server closes the connection once it has passed the signal on, in whatever way.
         let _closed = link.read(&mut [0]).await;
         Ok(())
@@ -88,8 +89,6 @@ impl CancelHandle {
 /// The key would let anyone cancel.
 impl fmt::Debug for CancelHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CancelHandle")
-            .field(&self.0.process_id)
-            .finish()
+        f.debug_tuple("CancelHandle").field(&self.0.process_id).finish()
     }
 }

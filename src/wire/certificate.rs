@@ -3,8 +3,10 @@
 //! Three things libpq (OpenSSL) accepts and webpki alone doesn't: a certificate that is itself
 //! listed in `sslrootcert`, even one that is its own CA, as PostgreSQL's documentation shows how to
 //! make it; a host named by the subject's common name where the certificate has no alternative
-//! names; and the X.509 version 1 that a plain `openssl x509 -req` issues.
+//! names; and, where it is listed or nothing is verified, the X.509 version 1 that a plain
+//! `openssl x509 -req` issues.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +17,16 @@ use rustls::crypto::{
     verify_tls13_signature_with_raw_key,
 };
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use x509_cert::Certificate;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::der::oid::db::rfc4519::CN;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::{Certificate, Version};
 
 use super::tls_settings::Verification;
 
@@ -51,13 +55,7 @@ impl ServerCertVerifier for ServerCertificate {
         if self.listed.iter().any(|listed| listed == end_entity) {
             check_validity(end_entity, now)?;
         } else {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                &self.roots,
-                intermediates,
-                now,
-                self.algorithms.all,
-            )?;
+            self.check_issuer(end_entity, intermediates, now)?;
         }
         if self.verification == Verification::IssuerAndHost {
             check_name(end_entity, server_name)?;
@@ -97,6 +95,42 @@ impl ServerCertVerifier for ServerCertificate {
         self.algorithms.supported_schemes()
     }
 }
+
+impl ServerCertificate {
+    fn check_issuer(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let parsed = parse(end_entity)?.tbs_certificate;
+        if parsed.issuer == parsed.subject {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        if parsed.version == Version::V1 {
+            return Err(CertificateError::Other(OtherError(Arc::new(WithoutExtensions))).into());
+        }
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )
+    }
+}
+
+/// webpki judges a chain by extensions, which version 1 has none of.
+#[derive(Debug)]
+struct WithoutExtensions;
+
+impl fmt::Display for WithoutExtensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is an X.509 version 1 certificate, whose issuer can't be verified")
+    }
+}
+
+impl std::error::Error for WithoutExtensions {}
 
 fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let validity = parse(certificate)?.tbs_certificate.validity;
@@ -173,7 +207,103 @@ fn bad_encoding() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
+    use rustls::crypto::ring;
+
     use super::*;
+
+    fn params(names: &[&str], common_name: &str) -> CertificateParams {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+    }
+
+    fn authority(name: &str) -> (CertificateDer<'static>, Issuer<'static, KeyPair>) {
+        let mut params = params(&[], name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        (certificate, Issuer::new(params, key))
+    }
+
+    /// What a verifier that lists `listed` says about `certificate` for `host`.
+    fn verdict(
+        verification: Verification,
+        listed: &[CertificateDer<'static>],
+        certificate: &CertificateDer<'_>,
+        host: &str,
+    ) -> Result<(), Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(listed.iter().cloned());
+        let verifier = ServerCertificate {
+            verification,
+            roots: Arc::new(roots),
+            listed: listed.into(),
+            algorithms: ring::default_provider().signature_verification_algorithms,
+        };
+        let host = ServerName::try_from(host).unwrap();
+        let verified = verifier.verify_server_cert(certificate, &[], &host, &[], UnixTime::now());
+        verified.map(|_| ())
+    }
+
+    fn reason(verdict: Result<(), Error>) -> CertificateError {
+        match verdict {
+            Err(Error::InvalidCertificate(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_listed_authority_vouches_for_the_hosts_in_a_certificate_and_no_others() {
+        let (root, issuer) = authority("one");
+        let key = KeyPair::generate().unwrap();
+        let leaf = params(&["db.example.com", "127.0.0.1"], "other.example.com");
+        let leaf = leaf.signed_by(&key, &issuer).unwrap();
+        let full = |host| verdict(Verification::IssuerAndHost, &[root.clone()], leaf.der(), host);
+        full("db.example.com").unwrap();
+        full("127.0.0.1").unwrap();
+        full("127.0.0.2").unwrap_err();
+        // There are alternative names, so the common name doesn't count.
+        full("other.example.com").unwrap_err();
+        verdict(Verification::Issuer, &[root], leaf.der(), "x.example.com").unwrap();
+
+        let (stranger, _) = authority("two");
+        let refused = verdict(Verification::Issuer, &[stranger], leaf.der(), "db.example.com");
+        assert_eq!(reason(refused), CertificateError::UnknownIssuer);
+        verdict(Verification::Nothing, &[], leaf.der(), "x.example.com").unwrap();
+    }
+
+    #[test]
+    fn a_listed_certificate_is_trusted_even_if_it_is_its_own_authority() {
+        let key = KeyPair::generate().unwrap();
+        let mut own = params(&[], "db.example.com");
+        own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let own = own.self_signed(&key).unwrap().der().clone();
+        let full = |listed: &[_], host| verdict(Verification::IssuerAndHost, listed, &own, host);
+        full(&[own.clone()], "db.example.com").unwrap();
+        let wrong_host = full(&[own.clone()], "x.example.com");
+        assert_eq!(reason(wrong_host), CertificateError::NotValidForName);
+        let unlisted = full(&[], "db.example.com");
+        assert_eq!(reason(unlisted), CertificateError::UnknownIssuer);
+    }
+
+    #[test]
+    fn a_listed_certificate_counts_only_while_it_is_valid() {
+        let key = KeyPair::generate().unwrap();
+        let check = |from, until| {
+            let mut params = params(&["db"], "db");
+            (params.not_before, params.not_after) = (from, until);
+            let own = params.self_signed(&key).unwrap().der().clone();
+            reason(verdict(Verification::Issuer, &[own.clone()], &own, "db"))
+        };
+        let past = check(date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        assert_eq!(past, CertificateError::Expired);
+        let future = check(date_time_ymd(2901, 1, 1), date_time_ymd(2902, 1, 1));
+        assert_eq!(future, CertificateError::NotValidYet);
+    }
 
     #[test]
     fn a_star_in_a_common_name_stands_for_one_label() {

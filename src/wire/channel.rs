@@ -141,10 +141,7 @@ impl Channel {
 
 /// Whether a server may send this kind of message at any time.
 fn comes_any_time(message: u8) -> bool {
-    matches!(
-        message,
-        tag::NOTICE | tag::NOTIFICATION | tag::PARAMETER_STATUS
-    )
+    matches!(message, tag::NOTICE | tag::NOTIFICATION | tag::PARAMETER_STATUS)
 }
 
 /// Reads once into `buffer`; the end of the stream is an error. Nothing is lost when the future is
@@ -157,12 +154,14 @@ pub(super) async fn fill(
         buffer.reserve(READ_BYTES);
     }
     match reader.read_buf(buffer).await? {
-        0 => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the server closed the connection",
-        )),
+        0 => Err(hung_up()),
         count => Ok(count),
     }
+}
+
+/// The end of a stream that should go on.
+pub(super) fn hung_up() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")
 }
 
 /// Writes all of `bytes` and flushes.

@@ -72,3 +72,39 @@ fn hash_of_pss(signature: &AlgorithmIdentifierOwned) -> Option<Hash> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
+
+    use super::*;
+
+    fn certificate(algorithm: &'static SignatureAlgorithm) -> Vec<u8> {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let params = CertificateParams::new(vec!["db".to_owned()]).unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_certificate_s_signature() {
+        let p256 = certificate(&rcgen::PKCS_ECDSA_P256_SHA256);
+        let expected = Sha256::digest(&p256).to_vec();
+        assert_eq!(server_end_point(&p256), Some(expected));
+        let p384 = certificate(&rcgen::PKCS_ECDSA_P384_SHA384);
+        let expected = Sha384::digest(&p384).to_vec();
+        assert_eq!(server_end_point(&p384), Some(expected));
+    }
+
+    #[test]
+    fn sha_1_and_md5_give_way_to_sha_256_and_a_signature_without_a_hash_binds_nothing() {
+        let named = |oid| hash_of_signature(&AlgorithmIdentifierOwned { oid, parameters: None });
+        for weak in [
+            algorithm::MD_5_WITH_RSA_ENCRYPTION,
+            algorithm::SHA_1_WITH_RSA_ENCRYPTION,
+            ECDSA_WITH_SHA_1,
+        ] {
+            assert_eq!(named(weak), Some(Hash::Sha256));
+        }
+        assert_eq!(server_end_point(&certificate(&rcgen::PKCS_ED25519)), None);
+    }
+}

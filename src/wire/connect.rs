@@ -62,22 +62,14 @@ async fn try_endpoint(
             return Ok(None);
         }
         None => {
-            failures.push(
-                looking_up()
-                    .because("no answer in time")
-                    .hint("check the name service"),
-            );
+            failures.push(looking_up().because("no answer in time").hint("check the name service"));
             return Ok(None);
         }
     };
     for address in addresses {
         let mut then = Then::NextAddress;
         for encryption in dial::encryptions(conninfo, &address) {
-            let route = Route {
-                endpoint: endpoint.clone(),
-                address: address.clone(),
-                encryption,
-            };
+            let route = Route { endpoint: endpoint.clone(), address: address.clone(), encryption };
             match attempt(route, conninfo, target).await {
                 Ok(connection) => return Ok(Some(connection)),
                 Err(failure) => {
@@ -161,10 +153,7 @@ impl RawConnection {
 
     /// Servers from 14 on report both settings by themselves.
     async fn is_read_only(&mut self) -> Result<bool> {
-        match (
-            self.parameter("default_transaction_read_only"),
-            self.parameter("in_hot_standby"),
-        ) {
+        match (self.parameter("default_transaction_read_only"), self.parameter("in_hot_standby")) {
             (Some(read_only), Some(standby)) => Ok(read_only == "on" || standby == "on"),
             _ => self.asks("SHOW transaction_read_only", "on").await,
         }
@@ -173,10 +162,7 @@ impl RawConnection {
     async fn is_standby(&mut self) -> Result<bool> {
         match self.parameter("in_hot_standby") {
             Some(standby) => Ok(standby == "on"),
-            None => {
-                self.asks("SELECT pg_catalog.pg_is_in_recovery()", "t")
-                    .await
-            }
+            None => self.asks("SELECT pg_catalog.pg_is_in_recovery()", "t").await,
         }
     }
 
@@ -195,16 +181,22 @@ pub(super) async fn in_time<T>(conninfo: &Conninfo, future: impl Future<Output =
     }
 }
 
-/// One error for all that was tried.
+/// One error for all that was tried; the hint is the last one's.
 fn all_of(mut failures: Vec<Error>) -> Error {
-    match failures.len() {
-        0 => Error::new(Kind::Connect, "connecting").because("there is no host to try"),
-        1 => failures.remove(0),
-        count => {
-            let mut words: Vec<String> = failures.iter().map(Error::to_string).collect();
-            words.insert(0, "none of them would do".into());
-            Error::new(Kind::Connect, format!("connecting in {count} ways"))
-                .because(words.join("\n"))
-        }
+    if failures.len() == 1 {
+        return failures.remove(0);
     }
+    let hint = failures.last().and_then(Error::hint_text);
+    let hint = hint.unwrap_or("name a host").to_owned();
+    let tried: Vec<String> = failures.iter().map(one_of).collect();
+    Error::new(Kind::Connect, format!("connecting ({} ways)", tried.len()))
+        .because(format!("none of them worked\n{}", tried.join("\n")))
+        .hint(hint)
+}
+
+/// A failure on a line of its own, without its hint.
+fn one_of(failure: &Error) -> String {
+    let text = failure.to_string();
+    let text = text.split("\nhint: ").next().unwrap_or(&text);
+    format!("  {}", text.strip_prefix("connecting to ").unwrap_or(text))
 }

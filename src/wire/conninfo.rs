@@ -1,8 +1,4 @@
 //! Connection strings, as libpq takes them (documentation: "Connection Strings").
-//!
-//! One default differs from libpq's: off loopback, `sslmode` is `verify-full`, with the system's
-//! roots where no `sslrootcert` is given. Whoever wants less says so. On loopback and Unix sockets
-//! it is libpq's `prefer`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +18,18 @@ use super::{keyword_value, uri};
 /// hold a job up for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A session that waits for an index build is silent for hours, and what stands between (a NAT
+/// gateway forgets a connection after minutes) must not take it for dead. The system's own two
+/// hours are too long for that.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// Where and how to connect: parsed, completed and validated.
+///
+/// Three defaults differ from libpq's. Off loopback, `sslmode` is `verify-full`, with the system's
+/// roots where no `sslrootcert` is given: whoever wants less says so. (On loopback and Unix sockets
+/// it is libpq's `prefer`.) An attempt at an address ends after 15 seconds (`connect_timeout`), and
+/// TCP keepalives start after a minute (`keepalives_idle`).
 #[derive(Debug, Clone)]
 pub struct Conninfo {
     pub(super) endpoints: Vec<Endpoint>,
@@ -74,8 +81,7 @@ pub(super) enum ChannelBinding {
 impl Conninfo {
     /// Parses a URI or keyword/value string and completes it from `environment`.
     pub fn parse(text: &str, environment: &Environment) -> Result<Conninfo> {
-        let text = text.trim();
-        let settings = match uri::without_scheme(text) {
+        let settings = match uri::without_scheme(text.trim()) {
             Some(rest) => uri::parse(rest)?,
             None => keyword_value::parse(text)?,
         };
@@ -85,14 +91,11 @@ impl Conninfo {
 
     fn from_parameters(parameters: &Parameters, environment: &Environment) -> Result<Conninfo> {
         let mut warnings = Vec::new();
-        let user = parameters
-            .get("user")
-            .or(environment.user.as_deref())
-            .ok_or_else(|| {
-                Error::usage("reading the connection string")
-                    .because("it names no user, and the system user's name is unknown")
-                    .hint("add user=NAME")
-            })?;
+        let user = parameters.get("user").or(environment.user.as_deref()).ok_or_else(|| {
+            Error::usage("reading the connection string")
+                .because("it names no user, and the system user's name is unknown")
+                .hint("add user=NAME")
+        })?;
         let passfile = match parameters.get("passfile") {
             Some(path) => Some(PathBuf::from(path)),
             None => environment.default_passfile(),
@@ -100,9 +103,8 @@ impl Conninfo {
         let endpoints = endpoint::all(parameters)?;
         let tls = TlsSettings::from_parameters(parameters, environment)?;
         tls.warn_about(&endpoints, &mut warnings);
-        let name = parameters
-            .get("application_name")
-            .or(parameters.get("fallback_application_name"));
+        let name =
+            parameters.get("application_name").or(parameters.get("fallback_application_name"));
         Ok(Conninfo {
             endpoints,
             user: user.to_owned(),
@@ -151,28 +153,24 @@ impl Conninfo {
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Conninfo {
-        Conninfo {
-            database: database.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { database: database.to_owned(), ..self.clone() }
     }
 
     /// The same, under another application_name: how the sessions of a job are told apart.
     #[must_use]
     pub fn with_application_name(&self, name: &str) -> Conninfo {
-        Conninfo {
-            application_name: name.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { application_name: name.to_owned(), ..self.clone() }
     }
 
     /// The same, with text in another encoding: SQL_ASCII sources can't convert to UTF8.
     #[must_use]
     pub fn with_client_encoding(&self, encoding: &str) -> Conninfo {
-        Conninfo {
-            client_encoding: encoding.to_owned(),
-            ..self.clone()
-        }
+        Conninfo { client_encoding: encoding.to_owned(), ..self.clone() }
+    }
+
+    /// The same, but only this endpoint will do, whatever kind of server it has become.
+    pub(super) fn with_endpoint(&self, endpoint: Endpoint) -> Conninfo {
+        Conninfo { endpoints: vec![endpoint], target: TargetSession::Any, ..self.clone() }
     }
 
     /// The database connected to.
@@ -221,8 +219,7 @@ impl Conninfo {
     pub(super) fn password_for(&self, endpoint: &Endpoint) -> Option<&Secret> {
         self.password.as_ref().or_else(|| {
             let host = endpoint.passfile_host();
-            self.passfile
-                .find(&host, endpoint.port, &self.database, &self.user)
+            self.passfile.find(&host, endpoint.port, &self.database, &self.user)
         })
     }
 }
@@ -232,15 +229,19 @@ impl TcpSettings {
         // Zero leaves the system's own.
         let positive = |keyword| -> Result<Option<u64>> {
             let number = parameters.number(keyword)?;
-            Ok(number
-                .and_then(|number| u64::try_from(number).ok())
-                .filter(|&number| number > 0))
+            Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|&number| number > 0))
+        };
+        let or_system = |keyword, default| -> Result<Option<Duration>> {
+            Ok(match parameters.get(keyword) {
+                Some(_) => positive(keyword)?.map(Duration::from_secs),
+                None => Some(default),
+            })
         };
         let count = positive("keepalives_count")?;
         Ok(TcpSettings {
             keepalives: parameters.number("keepalives")? != Some(0),
-            idle: positive("keepalives_idle")?.map(Duration::from_secs),
-            interval: positive("keepalives_interval")?.map(Duration::from_secs),
+            idle: or_system("keepalives_idle", KEEPALIVE_IDLE)?,
+            interval: or_system("keepalives_interval", KEEPALIVE_INTERVAL)?,
             count: count.and_then(|count| u32::try_from(count).ok()),
             user_timeout: positive("tcp_user_timeout")?.map(Duration::from_millis),
         })
@@ -251,10 +252,9 @@ impl TcpSettings {
 fn connect_timeout(parameters: &Parameters) -> Result<Option<Duration>> {
     Ok(match parameters.number("connect_timeout")? {
         None => Some(CONNECT_TIMEOUT),
-        Some(seconds) => u64::try_from(seconds)
-            .ok()
-            .filter(|&seconds| seconds > 0)
-            .map(Duration::from_secs),
+        Some(seconds) => {
+            u64::try_from(seconds).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs)
+        }
     })
 }
 

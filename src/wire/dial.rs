@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 
 use crate::error::{Error, Kind};
 
+use super::channel;
 use super::conninfo::{Conninfo, TcpSettings};
 use super::endpoint::{Endpoint, Place, is_loopback};
 use super::link::{Link, Socket};
@@ -78,6 +79,19 @@ impl Failure {
     }
 }
 
+impl Route {
+    /// The endpoint with its address fixed: a name may stand for several servers.
+    pub(super) fn fixed_endpoint(&self) -> Endpoint {
+        let place = match (&self.endpoint.place, &self.address) {
+            (Place::Host { name, .. }, Address::Tcp(address)) => {
+                Place::Host { name: name.clone(), address: Some(address.ip()) }
+            }
+            (place, _) => place.clone(),
+        };
+        Endpoint { place, port: self.endpoint.port }
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.address, &self.endpoint.place) {
@@ -94,10 +108,9 @@ impl fmt::Display for Route {
 /// The addresses an endpoint stands for.
 pub(super) async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<Address>> {
     match &endpoint.place {
-        Place::Host {
-            address: Some(address),
-            ..
-        } => Ok(vec![Address::Tcp((*address, endpoint.port).into())]),
+        Place::Host { address: Some(address), .. } => {
+            Ok(vec![Address::Tcp((*address, endpoint.port).into())])
+        }
         Place::Host { name, .. } => {
             let found = tokio::net::lookup_host((name.as_str(), endpoint.port)).await?;
             Ok(found.map(Address::Tcp).collect())
@@ -154,10 +167,13 @@ async fn encrypt(
     let mut answer = [0];
     let asked = async {
         socket.write_all(&request).await?;
-        socket.read_exact(&mut answer).await
+        socket.read(&mut answer).await
     };
-    if let Err(error) = asked.await {
-        return Err(Failure::new(Then::NextAddress, not_postgres(route, error)));
+    let broken = |error| Failure::new(Then::NextAddress, not_postgres(route, error));
+    match asked.await {
+        Ok(0) => return Err(broken(channel::hung_up())),
+        Ok(_) => {}
+        Err(error) => return Err(broken(error)),
     }
     match (answer[0], wanted) {
         (b'S', wanted) => {
@@ -179,10 +195,7 @@ async fn encrypt(
         )),
         (other, _) => Err(Failure::new(
             Then::Stop,
-            not_postgres(
-                route,
-                io::Error::other(format!("it answered {:?}", char::from(other))),
-            ),
+            not_postgres(route, io::Error::other(format!("it answered {:?}", char::from(other)))),
         )),
     }
 }
@@ -258,7 +271,5 @@ fn unreachable(route: &Route, error: io::Error) -> Error {
 
 /// The peer answers in no way a PostgreSQL server does.
 pub(super) fn not_postgres(route: &Route, error: io::Error) -> Error {
-    connecting(route)
-        .io(error)
-        .hint("check that host and port are those of a PostgreSQL server")
+    connecting(route).io(error).hint("check that host and port are those of a PostgreSQL server")
 }

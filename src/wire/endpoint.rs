@@ -25,10 +25,7 @@ pub(super) enum Place {
     /// A folder with Unix sockets; one that starts with "@" is in the abstract namespace.
     Folder(PathBuf),
     /// A host by name or number; with `address` known, no name is looked up.
-    Host {
-        name: String,
-        address: Option<IpAddr>,
-    },
+    Host { name: String, address: Option<IpAddr> },
 }
 
 impl Endpoint {
@@ -75,9 +72,7 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
 pub(super) fn all(parameters: &Parameters) -> Result<Vec<Endpoint>> {
     let list = |keyword: &str| -> Vec<&str> {
         let value = parameters.get(keyword);
-        value.map_or(Vec::new(), |value| {
-            value.split(',').map(str::trim).collect()
-        })
+        value.map_or(Vec::new(), |value| value.split(',').map(str::trim).collect())
     };
     let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
     let count = hosts.len().max(addresses.len()).max(1);
@@ -113,30 +108,18 @@ fn places(host: Option<&str>, address: Option<&str>) -> Result<Vec<Place>> {
     Ok(match (host, address) {
         (Some(host), None) if host.starts_with(['/', '@']) => {
             if cfg!(windows) {
-                return Err(invalid(
-                    "host",
-                    host,
-                    "a host name: there are no Unix sockets here",
-                ));
+                return Err(invalid("host", host, "a host name: there are no Unix sockets here"));
             }
             vec![Place::Folder(host.into())]
         }
-        (Some(host), address) => vec![Place::Host {
-            name: host.to_owned(),
-            address,
-        }],
-        (None, Some(address)) => vec![Place::Host {
-            name: address.to_string(),
-            address: Some(address),
-        }],
-        (None, None) if cfg!(windows) => vec![Place::Host {
-            name: "localhost".into(),
-            address: None,
-        }],
-        (None, None) => SOCKET_FOLDERS
-            .iter()
-            .map(|folder| Place::Folder(folder.into()))
-            .collect(),
+        (Some(host), address) => vec![Place::Host { name: host.to_owned(), address }],
+        (None, Some(address)) => {
+            vec![Place::Host { name: address.to_string(), address: Some(address) }]
+        }
+        (None, None) if cfg!(windows) => {
+            vec![Place::Host { name: "localhost".into(), address: None }]
+        }
+        (None, None) => SOCKET_FOLDERS.iter().map(|folder| Place::Folder(folder.into())).collect(),
     })
 }
 
@@ -151,9 +134,7 @@ fn parse_port(text: &str) -> Result<u16> {
 }
 
 fn is_default_folder(folder: &Path) -> bool {
-    SOCKET_FOLDERS
-        .iter()
-        .any(|known| folder == Path::new(known))
+    SOCKET_FOLDERS.iter().any(|known| folder == Path::new(known))
 }
 
 fn uneven(keyword: &str, count: usize, hosts: usize) -> Error {
@@ -174,10 +155,7 @@ mod tests {
     }
 
     fn shown(settings: &[(&str, &str)]) -> String {
-        let shown: Vec<String> = endpoints(settings)
-            .iter()
-            .map(Endpoint::to_string)
-            .collect();
+        let shown: Vec<String> = endpoints(settings).iter().map(Endpoint::to_string).collect();
         shown.join(" ")
     }
 
@@ -188,10 +166,7 @@ mod tests {
             (&[("host", "a,b"), ("port", "7")], "a:7 b:7"),
             (&[("host", "a,b"), ("port", ",7")], "a:5432 b:7"),
             (&[("host", "::1")], "[::1]:5432"),
-            (
-                &[("hostaddr", "10.0.0.1,10.0.0.2")],
-                "10.0.0.1:5432 10.0.0.2:5432",
-            ),
+            (&[("hostaddr", "10.0.0.1,10.0.0.2")], "10.0.0.1:5432 10.0.0.2:5432"),
             (&[("host", "a"), ("hostaddr", "10.0.0.1")], "a:5432"),
         ];
         for (settings, expected) in table {
@@ -202,14 +177,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_folder_is_a_unix_socket_and_no_host_means_the_default_folders() {
-        assert_eq!(
-            shown(&[("host", "/run/pg,b"), ("port", "1,2")]),
-            "/run/pg/.s.PGSQL.1 b:2"
-        );
-        assert_eq!(
-            shown(&[]),
-            "/var/run/postgresql/.s.PGSQL.5432 /tmp/.s.PGSQL.5432"
-        );
+        assert_eq!(shown(&[("host", "/run/pg,b"), ("port", "1,2")]), "/run/pg/.s.PGSQL.1 b:2");
+        assert_eq!(shown(&[]), "/var/run/postgresql/.s.PGSQL.5432 /tmp/.s.PGSQL.5432");
     }
 
     #[test]
@@ -217,13 +186,7 @@ mod tests {
         let local = |host: &str, address: &str| {
             endpoints(&[("host", host), ("hostaddr", address)])[0].is_local()
         };
-        for host in [
-            "localhost",
-            "LOCALHOST",
-            "127.3.2.1",
-            "::1",
-            "::ffff:127.0.0.1",
-        ] {
+        for host in ["localhost", "LOCALHOST", "127.3.2.1", "::1", "::ffff:127.0.0.1"] {
             assert!(local(host, ""), "{host}");
         }
         for host in ["localhost.example.com", "10.0.0.1", "::2", "db"] {

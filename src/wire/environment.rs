@@ -25,9 +25,7 @@ impl Environment {
                 .filter(|(name, _)| name.starts_with("PG"))
                 .filter_map(|(name, value)| Some((name, value.into_string().ok()?)))
                 .collect(),
-            home: std::env::var_os(home)
-                .filter(|home| !home.is_empty())
-                .map(PathBuf::from),
+            home: std::env::var_os(home).filter(|home| !home.is_empty()).map(PathBuf::from),
             user: whoami::username().ok().filter(|user| !user.is_empty()),
         }
     }
@@ -44,11 +42,7 @@ impl Environment {
 
     /// A file in the user's folder for libpq: `root.crt`, `postgresql.crt`, `postgresql.key`.
     pub(super) fn user_file(&self, name: &str) -> Option<PathBuf> {
-        let folder = if cfg!(windows) {
-            "postgresql"
-        } else {
-            ".postgresql"
-        };
+        let folder = if cfg!(windows) { "postgresql" } else { ".postgresql" };
         Some(self.home.as_ref()?.join(folder).join(name))
     }
 }

@@ -42,11 +42,7 @@ pub(super) async fn hand_over(
 ) -> Result<(Client, Connection<Handover, NoTlsStream>), tokio_postgres::Error> {
     let mut first = greeting(&channel, process_id, secret_key);
     first.extend_from_slice(&channel.buffer);
-    let stream = Handover {
-        link: channel.link,
-        first,
-        startup: Startup::Length(0, 0),
-    };
+    let stream = Handover { link: channel.link, first, startup: Startup::Length(0, 0) };
     Config::new()
         // Swallowed with the rest, but without one the system's is looked up.
         .user("handed over")

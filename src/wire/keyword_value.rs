@@ -45,11 +45,7 @@ fn take_value(text: &str) -> Result<(String, &str), &'static str> {
             other => value.push(other),
         }
     }
-    if quoted {
-        Err("has no closing quote")
-    } else {
-        Ok((value, ""))
-    }
+    if quoted { Err("has no closing quote") } else { Ok((value, "")) }
 }
 
 /// C's isspace: the vertical tab included.
@@ -80,17 +76,11 @@ mod tests {
     fn values_are_read_as_libpq_reads_them() {
         let table: [(&str, &[(&str, &str)]); 9] = [
             ("", &[]),
-            (
-                "host=localhost port=5432",
-                &[("host", "localhost"), ("port", "5432")],
-            ),
+            ("host=localhost port=5432", &[("host", "localhost"), ("port", "5432")]),
             ("host = a   port\t=\n5", &[("host", "a"), ("port", "5")]),
             ("password='a b'", &[("password", "a b")]),
             (r"password='it\'s \\ ok'", &[("password", r"it's \ ok")]),
-            (
-                r"password=a\ b\'c user=x",
-                &[("password", "a b'c"), ("user", "x")],
-            ),
+            (r"password=a\ b\'c user=x", &[("password", "a b'c"), ("user", "x")]),
             ("password='' user=x", &[("password", ""), ("user", "x")]),
             // The blanks after "=" are skipped, as libpq does.
             ("host= port=5", &[("host", "port=5")]),
@@ -109,12 +99,7 @@ mod tests {
 
     #[test]
     fn malformed_strings_are_refused_without_repeating_them() {
-        for text in [
-            "hunter2",
-            "host=a hunter2",
-            "password='hunter2",
-            r"password='hunter2\",
-        ] {
+        for text in ["hunter2", "host=a hunter2", "password='hunter2", r"password='hunter2\"] {
             let message = parse(text).unwrap_err().to_string();
             assert!(!message.contains("hunter2"), "{message}");
         }

@@ -53,10 +53,7 @@ impl Header {
                 char::from(tag)
             )));
         }
-        Ok(Some(Header {
-            tag,
-            body: length - 4,
-        }))
+        Ok(Some(Header { tag, body: length - 4 }))
     }
 
     /// The whole message's length.
@@ -90,10 +87,7 @@ impl Message {
         }
         let mut body = buffer.split_to(header.total()).freeze();
         body.advance(Header::SIZE);
-        Ok(Some(Message {
-            tag: header.tag,
-            body,
-        }))
+        Ok(Some(Message { tag: header.tag, body }))
     }
 }
 
@@ -111,8 +105,7 @@ pub(super) fn take_string(body: &mut Bytes) -> io::Result<String> {
 
 /// Takes a 32-bit number off the front of a message's body.
 pub(super) fn take_i32(body: &mut Bytes) -> io::Result<i32> {
-    body.try_get_i32()
-        .map_err(|_| malformed("a message shorter than its kind needs".into()))
+    body.try_get_i32().map_err(|_| malformed("a message shorter than its kind needs".into()))
 }
 
 /// One DataRow as text; NULLs as `None`.

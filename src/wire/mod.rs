@@ -18,6 +18,8 @@ mod message;
 mod parameters;
 mod passfile;
 mod raw;
+#[cfg(test)]
+mod scripted;
 mod secret;
 mod server_words;
 mod session;
@@ -32,6 +34,4 @@ pub use conninfo::Conninfo;
 pub use environment::Environment;
 pub(crate) use message::{Header, tag};
 pub use raw::{RawConnection, Statement, TransactionStatus};
-pub(crate) use raw::{ReadSide, WriteSide};
-pub use secret::Secret;
 pub use session::Session;

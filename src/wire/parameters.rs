@@ -36,19 +36,11 @@ const fn with_variable(
     variable: &'static str,
     support: Support,
 ) -> Parameter {
-    Parameter {
-        keyword,
-        variable: Some(variable),
-        support,
-    }
+    Parameter { keyword, variable: Some(variable), support }
 }
 
 const fn without_variable(keyword: &'static str, support: Support) -> Parameter {
-    Parameter {
-        keyword,
-        variable: None,
-        support,
-    }
+    Parameter { keyword, variable: None, support }
 }
 
 const PARAMETERS: &[Parameter] = &[
@@ -89,27 +81,15 @@ const PARAMETERS: &[Parameter] = &[
     // Not there, unless the value asks for what is done anyway.
     with_variable("service", "PGSERVICE", Only(&[])),
     with_variable("servicefile", "PGSERVICEFILE", Ignored),
-    with_variable(
-        "load_balance_hosts",
-        "PGLOADBALANCEHOSTS",
-        Only(&["disable"]),
-    ),
+    with_variable("load_balance_hosts", "PGLOADBALANCEHOSTS", Only(&["disable"])),
     with_variable("requirepeer", "PGREQUIREPEER", Only(&[])),
     with_variable("require_auth", "PGREQUIREAUTH", Only(&[])),
     with_variable("sslnegotiation", "PGSSLNEGOTIATION", Only(&["postgres"])),
     with_variable("sslcertmode", "PGSSLCERTMODE", Only(&["allow"])),
     with_variable("sslcrl", "PGSSLCRL", Only(&[])),
     with_variable("sslcrldir", "PGSSLCRLDIR", Only(&[])),
-    with_variable(
-        "ssl_max_protocol_version",
-        "PGSSLMAXPROTOCOLVERSION",
-        Only(&["TLSv1.3"]),
-    ),
-    with_variable(
-        "min_protocol_version",
-        "PGMINPROTOCOLVERSION",
-        Only(&["3.0"]),
-    ),
+    with_variable("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION", Only(&["TLSv1.3"])),
+    with_variable("min_protocol_version", "PGMINPROTOCOLVERSION", Only(&["3.0"])),
     with_variable("max_protocol_version", "PGMAXPROTOCOLVERSION", Ignored),
     without_variable("sslpassword", Only(&[])),
     without_variable("sslkeylogfile", Only(&[])),
@@ -141,12 +121,8 @@ impl Parameters {
             values.insert(parameter.keyword, value);
         }
         for parameter in PARAMETERS {
-            let said = values
-                .get(parameter.keyword)
-                .is_some_and(|value| !value.is_empty());
-            let value = parameter
-                .variable
-                .and_then(|variable| environment.variables.get(variable));
+            let said = values.get(parameter.keyword).is_some_and(|value| !value.is_empty());
+            let value = parameter.variable.and_then(|variable| environment.variables.get(variable));
             if let (false, Some(value)) = (said, value) {
                 parameter.admit(value, parameter.variable.unwrap_or(parameter.keyword))?;
                 values.insert(parameter.keyword, value.clone());
@@ -166,10 +142,7 @@ impl Parameters {
     /// A parameter that is a whole number.
     pub(super) fn number(&self, keyword: &str) -> Result<Option<i64>> {
         let parse = |value: &str| {
-            value
-                .trim()
-                .parse()
-                .map_err(|_| invalid(keyword, value, "a whole number"))
+            value.trim().parse().map_err(|_| invalid(keyword, value, "a whole number"))
         };
         self.get(keyword).map(parse).transpose()
     }
@@ -202,11 +175,9 @@ impl Parameter {
         if admitted {
             return Ok(());
         }
-        Err(
-            Error::usage(format!("reading the connection parameter {name}"))
-                .because("it is one of libpq's that pgconvoy does not support")
-                .hint("leave it out and connect without it"),
-        )
+        Err(Error::usage(format!("reading the connection parameter {name}"))
+            .because("it is one of libpq's that pgconvoy does not support")
+            .hint("leave it out and connect without it"))
     }
 }
 
@@ -268,14 +239,6 @@ mod tests {
             let message = complete(settings, variables).err().unwrap().to_string();
             assert!(message.contains(name), "{message}");
         }
-        complete(
-            &[
-                ("gssencmode", "disable"),
-                ("krbsrvname", "x"),
-                ("sslcrl", ""),
-            ],
-            &[],
-        )
-        .unwrap();
+        complete(&[("gssencmode", "disable"), ("krbsrvname", "x"), ("sslcrl", "")], &[]).unwrap();
     }
 }

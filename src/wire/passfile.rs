@@ -114,10 +114,7 @@ fn try_read(path: &Path) -> io::Result<Result<String, String>> {
         return Ok(Err("it is not a plain file".into()));
     }
     if open_to_others(&metadata) {
-        return Ok(Err(format!(
-            "others may read it; run: chmod 0600 {}",
-            path.display()
-        )));
+        return Ok(Err(format!("others may read it; run: chmod 0600 {}", path.display())));
     }
     std::fs::read_to_string(path).map(Ok)
 }

@@ -4,20 +4,22 @@
 //! counts what is owed, so one that was abandoned in the middle of an exchange is refused further
 //! use instead of answering the wrong question.
 
+mod copying;
+
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::AsyncWriteExt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pg::ServerVersion;
 
 use super::cancel::CancelHandle;
-use super::channel::{self, Channel};
+use super::channel::Channel;
 use super::connect::{Established, establish};
-use super::link::Link;
-use super::message::{self, Header, tag, take_string};
+use super::message::{self, tag, take_string};
 use super::server_words::Fields;
 use super::{Conninfo, session_setup};
 
@@ -31,8 +33,15 @@ pub struct RawConnection {
     process_id: i32,
     cancel: CancelHandle,
     peer: String,
-    owed: usize,
+    /// The Queries whose ReadyForQuery is still to come, oldest first.
+    owed: VecDeque<Owed>,
+    broken: bool,
     transaction: TransactionStatus,
+}
+
+/// A Query that was sent.
+struct Owed {
+    asks_for_rollback: bool,
 }
 
 /// What ReadyForQuery says of the session's transaction.
@@ -60,8 +69,10 @@ impl RawConnection {
     pub async fn connect(conninfo: &Conninfo) -> Result<RawConnection> {
         let mut connection = establish(conninfo).await?;
         let setup = session_setup::statements(connection.version, conninfo);
-        connection.execute("setting the session up", &setup).await?;
-        Ok(connection)
+        match connection.execute("setting the session up", &setup).await {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(error.as_kind(Kind::Connect)),
+        }
     }
 
     /// A connection over a session that is ready for queries.
@@ -72,7 +83,8 @@ impl RawConnection {
             process_id: established.process_id,
             cancel: established.cancel,
             peer: established.peer,
-            owed: 0,
+            owed: VecDeque::new(),
+            broken: false,
             transaction: TransactionStatus::Idle,
         }
     }
@@ -103,6 +115,18 @@ impl RawConnection {
         self.channel.parameters.get(name).map(String::as_str)
     }
 
+    /// Whether the connection is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.channel.link.is_encrypted()
+    }
+
+    /// What leads to this very server again, of the several that a list of hosts or one name may
+    /// stand for: an exported snapshot is known to one server only. After a failover, it is the
+    /// original that leads on.
+    pub fn same_server(&self) -> Conninfo {
+        self.cancel.same_server()
+    }
+
     /// What cancels the statement that runs here, from elsewhere.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
@@ -113,6 +137,11 @@ impl RawConnection {
         self.transaction
     }
 
+    /// Whether it can only be closed: the link broke, or an exchange was left in the middle.
+    pub fn is_broken(&self) -> bool {
+        self.broken || !self.owed.is_empty()
+    }
+
     /// The last warnings of the server; a bounded number is kept.
     pub fn take_warnings(&mut self) -> Vec<String> {
         self.channel.warnings.take()
@@ -121,8 +150,7 @@ impl RawConnection {
     /// Runs statements, separated by `;`, in one round trip; rows are discarded.
     pub async fn execute(&mut self, doing: &str, sql: &str) -> Result<()> {
         self.start(doing, &[sql]).await?;
-        let tags = self.finish(doing).await?;
-        refuse_unasked_rollback(doing, sql, &tags)
+        self.finish(doing).await.map(|_tags| ())
     }
 
     /// Runs statements in one round trip, each as a Query of its own; rows are discarded. The
@@ -135,13 +163,10 @@ impl RawConnection {
         let sql: Vec<&str> = statements.iter().map(|step| step.sql.as_str()).collect();
         self.start(&first.doing, &sql).await?;
         let mut outcome = Ok(());
-        for Statement { doing, sql } in statements {
-            let result = match self.finish(doing).await {
-                Ok(tags) => refuse_unasked_rollback(doing, sql, &tags),
-                Err(error) => Err(error),
-            };
-            outcome = outcome.and(result);
-            if self.owed == 0 {
+        for statement in statements {
+            let finished = self.finish(&statement.doing).await;
+            outcome = outcome.and(finished.map(|_tags| ()));
+            if self.broken {
                 break;
             }
         }
@@ -166,40 +191,8 @@ impl RawConnection {
     }
 }
 
-/// COPY's side of the connection: the data plane drives the frames itself.
+/// Query and answer.
 impl RawConnection {
-    /// Starts a COPY TO STDOUT: CopyData frames follow in the buffer.
-    pub(crate) async fn start_copy_out(&mut self, doing: &str, sql: &str) -> Result<()> {
-        self.start_copy(doing, sql, tag::COPY_OUT_RESPONSE).await
-    }
-
-    /// Starts a COPY FROM STDIN: the server waits for CopyData frames.
-    pub(crate) async fn start_copy_in(&mut self, doing: &str, sql: &str) -> Result<()> {
-        self.start_copy(doing, sql, tag::COPY_IN_RESPONSE).await
-    }
-
-    /// What was read and not yet looked at; a frame may be there in part.
-    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.channel.buffer
-    }
-
-    /// Reads once into the buffer; the end of the stream is an error. Dropping the future loses
-    /// nothing.
-    pub(crate) async fn fill(&mut self) -> Result<usize> {
-        match self.channel.fill().await {
-            Ok(count) => Ok(count),
-            Err(error) => Err(self.lost("reading from the server", error)),
-        }
-    }
-
-    /// Sends frames as they are.
-    pub(crate) async fn send(&mut self, frames: &[u8]) -> Result<()> {
-        match self.channel.send(frames).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost("sending to the server", error)),
-        }
-    }
-
     /// Sends Queries without waiting for their answers: each owes one [`RawConnection::finish`].
     pub(crate) async fn send_queries(&mut self, doing: &str, queries: &[&str]) -> Result<()> {
         let mut bytes = BytesMut::new();
@@ -207,77 +200,37 @@ impl RawConnection {
             frontend::query(sql, &mut bytes)
                 .map_err(|error| Error::step(doing).because(error.to_string()))?;
         }
-        self.owed += queries.len();
+        self.owed.extend(queries.iter().map(|sql| Owed::of(sql)));
         match self.channel.send(&bytes).await {
             Ok(()) => Ok(()),
-            Err(error) => match self.channel.last_words().await {
-                Some(words) => Err(Error::step(doing).server(words.shown())),
-                None => Err(self.lost(doing, error)),
-            },
+            Err(error) => {
+                let lost = self.lost(doing, error);
+                Err(match self.channel.last_words().await {
+                    Some(words) => Error::step(doing).server(words.shown()),
+                    None => lost,
+                })
+            }
         }
-    }
-
-    /// The header of the next message that answers something; its body may still be on its way.
-    /// Notices and the like in front of it are taken in, it isn't. Dropping the future loses
-    /// nothing.
-    pub(crate) async fn read_message_header(&mut self) -> Result<Header> {
-        match self.channel.header_of_answer().await {
-            Ok(header) => Ok(header),
-            Err(error) => Err(self.lost("reading from the server", error)),
-        }
-    }
-
-    /// Both directions at once, for one function to use side by side.
-    pub(crate) fn split(&mut self) -> (ReadSide<'_>, WriteSide<'_>) {
-        let RawConnection { channel, peer, .. } = self;
-        let (reader, writer) = tokio::io::split(&mut channel.link);
-        (
-            ReadSide {
-                reader,
-                buffer: &mut channel.buffer,
-                peer,
-            },
-            WriteSide { writer, peer },
-        )
     }
 
     /// Reads up to the ReadyForQuery of the oldest Query that owes one. Left-over COPY data is
-    /// thrown away. The commands' tags ("COPY 12"), or the first error.
+    /// thrown away. The commands' tags ("COPY 12"), or the first error; a COMMIT that turned into
+    /// a rollback is one.
     pub(crate) async fn finish(&mut self, doing: &str) -> Result<Vec<String>> {
         self.drain(doing, None).await
     }
 
-    /// The error for a link that broke.
-    pub(crate) fn lost(&self, doing: &str, error: io::Error) -> Error {
-        lost(&self.peer, doing, error)
-    }
-}
-
-impl RawConnection {
     /// Sends Queries on a connection that owes nothing.
     async fn start(&mut self, doing: &str, queries: &[&str]) -> Result<()> {
-        if self.owed > 0 {
+        if self.is_broken() {
             return Err(Error::step(doing)
-                .because("the connection was left in the middle of an exchange")
-                .hint("open another one; this one can only be closed"));
+                .because(format!(
+                    "the connection to {} was lost, or left in the middle of an exchange",
+                    self.peer
+                ))
+                .hint("run the same command again"));
         }
         self.send_queries(doing, queries).await
-    }
-
-    async fn start_copy(&mut self, doing: &str, sql: &str, wanted: u8) -> Result<()> {
-        self.start(doing, &[sql]).await?;
-        let header = match self.channel.header_of_answer().await {
-            Ok(header) => header,
-            Err(error) => return Err(self.lost(doing, error)),
-        };
-        if header.tag != wanted {
-            self.finish(doing).await?;
-            return Err(Error::step(doing).because("the server started no COPY that way"));
-        }
-        match self.channel.discard(header).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(doing, error)),
-        }
     }
 
     async fn drain(
@@ -292,18 +245,32 @@ impl RawConnection {
                 Ok(false) => {}
                 Ok(true) => break,
                 Err(error) => {
+                    let lost = self.lost(doing, error);
                     return Err(match failure {
                         Some(words) => Error::step(doing).server(words.shown()),
-                        None => self.lost(doing, error),
+                        None => lost,
                     });
                 }
             }
         }
-        self.owed = self.owed.saturating_sub(1);
-        match failure {
-            Some(words) => Err(Error::step(doing).server(words.shown())),
-            None => Ok(tags),
+        let owed = self.owed.pop_front();
+        if let Some(words) = failure {
+            return Err(Error::step(doing).server(words.shown()));
         }
+        // COMMIT of a transaction that had failed succeeds, with the tag ROLLBACK.
+        let rolled_back = tags.iter().any(|tag| tag == "ROLLBACK");
+        if rolled_back && !owed.is_some_and(|owed| owed.asks_for_rollback) {
+            return Err(Error::step(doing)
+                .because("the transaction had failed, so the server rolled it back")
+                .hint("run the same command again"));
+        }
+        Ok(tags)
+    }
+
+    /// The link broke: nothing more can be done with it.
+    fn lost(&mut self, doing: &str, error: io::Error) -> Error {
+        self.broken = true;
+        lost(&self.peer, doing, error)
     }
 
     /// Takes in one message; whether it was the ReadyForQuery.
@@ -358,43 +325,6 @@ impl RawConnection {
     }
 }
 
-/// The reading half of a connection.
-pub(crate) struct ReadSide<'a> {
-    reader: ReadHalf<&'a mut Link>,
-    buffer: &'a mut BytesMut,
-    peer: &'a str,
-}
-
-impl ReadSide<'_> {
-    /// What was read and not yet looked at.
-    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer
-    }
-
-    /// Reads once into the buffer; the end of the stream is an error. Dropping the future loses
-    /// nothing.
-    pub(crate) async fn fill(&mut self) -> Result<usize> {
-        channel::fill(&mut self.reader, self.buffer)
-            .await
-            .map_err(|error| lost(self.peer, "reading from the server", error))
-    }
-}
-
-/// The writing half of a connection.
-pub(crate) struct WriteSide<'a> {
-    writer: WriteHalf<&'a mut Link>,
-    peer: &'a str,
-}
-
-impl WriteSide<'_> {
-    /// Sends all of `frames` and flushes. Dropping the future may leave a part sent.
-    pub(crate) async fn send(&mut self, frames: &[u8]) -> Result<()> {
-        channel::send(&mut self.writer, frames)
-            .await
-            .map_err(|error| lost(self.peer, "sending to the server", error))
-    }
-}
-
 /// The error for a link that broke.
 pub(super) fn lost(peer: &str, doing: &str, error: io::Error) -> Error {
     Error::step(doing)
@@ -402,17 +332,165 @@ pub(super) fn lost(peer: &str, doing: &str, error: io::Error) -> Error {
         .hint("check that the server is up, then run the same command again")
 }
 
-/// COMMIT of a transaction that had failed succeeds, with the tag ROLLBACK. Nobody who asked for
-/// one may take it for a commit.
-fn refuse_unasked_rollback(doing: &str, sql: &str, tags: &[String]) -> Result<()> {
-    let asked = || {
+impl Owed {
+    /// A word in a literal only makes us trust the caller.
+    fn of(sql: &str) -> Owed {
         let sql = sql.to_ascii_uppercase();
-        ["ROLLBACK", "ABORT"].iter().any(|word| sql.contains(word))
-    };
-    if tags.iter().any(|tag| tag == "ROLLBACK") && !asked() {
-        return Err(Error::step(doing)
-            .because("the transaction had failed, so the server rolled it back")
-            .hint("run the same command again"));
+        Owed { asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT") }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::scripted::server;
+    use super::*;
+
+    fn statement(doing: &str, sql: &str) -> Statement {
+        Statement { doing: doing.into(), sql: sql.into() }
+    }
+
+    #[tokio::test]
+    async fn what_may_come_at_any_time_is_taken_in_between() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            assert_eq!(peer.take().await, ('Q', "SELECT 1".into()));
+            peer.complain('N', "NOTICE", "00000").await;
+            peer.complain('N', "WARNING", "01000").await;
+            peer.send('S', b"TimeZone\0UTC\0").await;
+            peer.send('T', &[0, 0]).await;
+            peer.send('A', b"\0\0\0\x01channel\0payload\0").await;
+            peer.send('D', b"\0\x01\0\0\0\x01x").await;
+            peer.send('C', b"SELECT 1\0").await;
+            peer.send('Z', b"T").await;
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let rows = connection.query("asking", "SELECT 1").await.unwrap();
+        assert_eq!(rows, [[Some("x".to_owned())]]);
+        assert_eq!(connection.parameter("TimeZone"), Some("UTC"));
+        assert_eq!(connection.transaction(), TransactionStatus::Open);
+        assert_eq!(connection.take_warnings().len(), 1);
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_rolled_back_is_an_error() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            for _ in 0..2 {
+                peer.take().await;
+                peer.send('C', b"ROLLBACK\0").await;
+                peer.send('Z', b"I").await;
+            }
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let commit = connection.execute("committing", "COMMIT").await;
+        assert!(commit.unwrap_err().to_string().contains("rolled it back"));
+        connection.execute("giving up", "ROLLBACK").await.unwrap();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_batch_fails_with_the_first_statement_that_failed() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            for answer in ["BEGIN", "", "", "ROLLBACK"] {
+                peer.take().await;
+                if answer.is_empty() {
+                    peer.complain('E', "ERROR", "42P07").await;
+                } else {
+                    peer.send('C', format!("{answer}\0").as_bytes()).await;
+                }
+                peer.send('Z', b"E").await;
+            }
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let batch = [
+            statement("beginning", "BEGIN"),
+            statement("creating a", "CREATE TABLE a ()"),
+            statement("creating b", "CREATE TABLE b ()"),
+            statement("committing", "COMMIT"),
+        ];
+        let error = connection.execute_all(&batch).await.unwrap_err();
+        assert_eq!(error.to_string(), "creating a: it said so (SQLSTATE 42P07)");
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_is_quoted() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            peer.take().await;
+            peer.complain('E', "FATAL", "57P01").await;
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let error = connection.execute("working", "SELECT 1").await.unwrap_err();
+        assert_eq!(error.to_string(), "working: it said so (SQLSTATE 57P01)");
+        let error = connection.execute("working", "SELECT 1").await.unwrap_err();
+        assert!(error.to_string().contains("was lost"), "{error}");
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_left_in_the_middle_of_an_exchange_answers_nothing_more() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            peer.take().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            peer.send('C', b"SELECT 1\0").await;
+            peer.send('Z', b"I").await;
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let slow = connection.execute("waiting", "SELECT 1");
+        let given_up = tokio::time::timeout(Duration::from_millis(5), slow).await;
+        assert!(given_up.is_err());
+        task.await.unwrap();
+        let error = connection.execute("going on", "SELECT 2").await.unwrap_err();
+        assert!(error.to_string().contains("middle of an exchange"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_copy_nobody_feeds_is_refused_instead_of_hanging() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            peer.take().await;
+            peer.send('G', &[0, 0, 0]).await;
+            assert_eq!(peer.take().await.0, 'f');
+            peer.complain('E', "ERROR", "57014").await;
+            peer.send('Z', b"I").await;
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let copy = connection.execute("copying", "COPY t FROM STDIN").await;
+        assert!(copy.unwrap_err().to_string().contains("57014"));
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn rows_and_copy_data_nobody_wants_are_thrown_away_whatever_their_size() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            peer.take().await;
+            peer.send('H', &[0, 0, 0]).await;
+            for _ in 0..3 {
+                peer.send('d', &vec![b'x'; 1_000_000]).await;
+            }
+            peer.send('c', b"").await;
+            peer.send('C', b"COPY 3\0").await;
+            peer.send('Z', b"I").await;
+        })
+        .await;
+        let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+        let sql = "COPY t TO STDOUT";
+        connection.start_copy_out("copying", sql).await.unwrap();
+        assert_eq!(connection.finish("copying").await.unwrap(), ["COPY 3"]);
+        assert!(connection.buffer().capacity() < 1_000_000);
+        task.await.unwrap();
+    }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 /// A secret's text. Neither Debug nor Display yields it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(super) struct Secret(String);
 
 impl Secret {
     /// Wraps a secret.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         Secret(text.into())
     }
 

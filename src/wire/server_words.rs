@@ -19,15 +19,23 @@ const CLASSES_WITH_A_CLEAN_DETAIL: [&str; 16] = [
 ];
 
 /// What a quoted word in a class 22 message may follow and still be a name, not a value.
-const NAMES_FOLLOW: [&str; 7] = [
-    "encoding ",
+const NAMES_FOLLOW: [&str; 12] = [
     "column ",
-    "relation ",
     "constraint ",
     "domain ",
+    "encoding ",
     "enum ",
+    "extension ",
+    "function ",
+    "parameter ",
+    "relation ",
     "sequence ",
+    "table ",
+    "type ",
 ];
+
+/// The quotes that messages in other languages (lc_messages) put around values.
+const FOREIGN_QUOTES: [char; 11] = ['«', '»', '„', '“', '”', '‹', '›', '「', '」', '『', '』'];
 
 /// The fields of an ErrorResponse or NoticeResponse, as sent.
 #[derive(Default)]
@@ -91,11 +99,7 @@ impl Fields {
     pub(super) fn shown(self) -> ServerError {
         let class = self.sqlstate.get(..2).unwrap_or("");
         let detail_is_clean = CLASSES_WITH_A_CLEAN_DETAIL.contains(&class);
-        let message = if class == "22" {
-            without_values(&self.message)
-        } else {
-            self.message
-        };
+        let message = if class == "22" { without_values(&self.message) } else { self.message };
         let table = self.table.map(|table| match self.schema {
             Some(schema) => format!("{schema}.{table}"),
             None => table,
@@ -115,9 +119,10 @@ impl Fields {
 /// A class 22 message up to the value it quotes; quoted words elsewhere in it go too, unless they
 /// are names.
 fn without_values(message: &str) -> String {
-    let mut rest = message
-        .split_once(": \"")
-        .map_or(message, |(before, _value)| before);
+    if let Some((before, _value)) = message.split_once(FOREIGN_QUOTES) {
+        return format!("{}…", before.split('"').next().unwrap_or(before));
+    }
+    let mut rest = message.split_once(": \"").map_or(message, |(before, _value)| before);
     let mut shown = String::new();
     while let Some((before, quoted)) = rest.split_once('"') {
         shown.push_str(before);
@@ -137,14 +142,10 @@ fn without_values(message: &str) -> String {
 /// without the value behind it. Any other context may quote anything, so none of it is kept.
 fn copy_position(context: &str) -> Option<String> {
     let first = context.lines().next()?;
-    let at = first
-        .starts_with("COPY ")
-        .then(|| first.find(", line "))
-        .flatten()?;
+    let at = first.starts_with("COPY ").then(|| first.find(", line ")).flatten()?;
     let number = at + ", line ".len();
-    let digits = first[number..]
-        .find(|c: char| !c.is_ascii_digit())
-        .map_or(first.len(), |end| number + end);
+    let digits =
+        first[number..].find(|c: char| !c.is_ascii_digit()).map_or(first.len(), |end| number + end);
     let column = match first[digits..].strip_prefix(", column ") {
         Some(column) => column.split(": ").next().unwrap_or(column),
         None => return Some(first[..digits].to_owned()),
@@ -185,6 +186,18 @@ mod tests {
                  COPY orders, line 1, column x",
             ),
             (
+                "22023",
+                "invalid value for parameter \"TimeZone\": \"secret\"",
+                "",
+                "invalid value for parameter \"TimeZone\" (SQLSTATE 22023)",
+            ),
+            (
+                "22P02",
+                "ungültige Eingabesyntax für Typ integer: »secret«",
+                "COPY orders, Zeile 12, Spalte total: »secret«",
+                "ungültige Eingabesyntax für Typ integer: … (SQLSTATE 22P02)",
+            ),
+            (
                 "22021",
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
                 "COPY a, line 3",
@@ -205,25 +218,14 @@ mod tests {
             ),
         ];
         for (sqlstate, message, context, expected) in table {
-            assert_eq!(
-                shown(sqlstate, message, "Key (a)=(secret).", context),
-                expected
-            );
+            assert_eq!(shown(sqlstate, message, "Key (a)=(secret).", context), expected);
         }
     }
 
     #[test]
     fn the_detail_of_errors_about_objects_is_shown() {
-        let text = shown(
-            "2BP01",
-            "cannot drop type x",
-            "table t depends on type x",
-            "",
-        );
-        assert_eq!(
-            text,
-            "cannot drop type x (SQLSTATE 2BP01); table t depends on type x"
-        );
+        let text = shown("2BP01", "cannot drop type x", "table t depends on type x", "");
+        assert_eq!(text, "cannot drop type x (SQLSTATE 2BP01); table t depends on type x");
     }
 
     #[test]

@@ -50,13 +50,8 @@ struct ConnectionTask(JoinHandle<()>);
 impl Session {
     /// Connects, tries every host in turn, and sets the session up.
     pub async fn connect(conninfo: &Conninfo) -> Result<Session> {
-        let Established {
-            mut channel,
-            version,
-            process_id,
-            cancel,
-            peer,
-        } = RawConnection::connect(conninfo).await?.into_established();
+        let Established { mut channel, version, process_id, cancel, peer } =
+            RawConnection::connect(conninfo).await?.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
             warnings: std::mem::take(&mut channel.warnings),
@@ -91,6 +86,13 @@ impl Session {
     /// A setting that the server reported when the session started: "server_encoding".
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
+    }
+
+    /// What leads to this very server again, of the several that a list of hosts or one name may
+    /// stand for: an exported snapshot is known to one server only. After a failover, it is the
+    /// original that leads on.
+    pub fn same_server(&self) -> Conninfo {
+        self.cancel.same_server()
     }
 
     /// What cancels the statement that runs here, from elsewhere.
@@ -144,11 +146,7 @@ impl Session {
 
     /// Says good-bye and waits until the connection is closed.
     pub async fn close(self) {
-        let Session {
-            client,
-            mut connection,
-            ..
-        } = self;
+        let Session { client, mut connection, .. } = self;
         // The task says good-bye once nobody can ask it for more. A server that doesn't listen any
         // more isn't waited for: the task is ended with its handle.
         drop(client);
@@ -168,11 +166,7 @@ impl Session {
         }
         match &locked(&self.said).last_words {
             Some(words) => Error::step(doing).server(words.clone()),
-            None => lost(
-                &self.peer,
-                doing,
-                std::io::ErrorKind::ConnectionAborted.into(),
-            ),
+            None => lost(&self.peer, doing, std::io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }
@@ -201,4 +195,46 @@ async fn converse(mut connection: Connection<Handover, NoTlsStream>, said: Arc<M
 /// What a panicking holder left is still whole: each change is one assignment.
 fn locked(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
     said.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::server;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_goes_on_where_the_raw_connection_stopped_and_says_goodbye() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            assert_eq!(peer.take().await, ('Q', "SELECT 1".into()));
+            peer.complain('N', "WARNING", "01000").await;
+            peer.send('C', b"SELECT 1\0").await;
+            peer.send('Z', b"I").await;
+            assert_eq!(peer.take().await.0, 'X');
+        })
+        .await;
+        let session = Session::connect(&conninfo).await.unwrap();
+        assert_eq!(session.version(), ServerVersion(170_002));
+        assert_eq!(session.process_id(), 7);
+        session.execute("asking", "SELECT 1").await.unwrap();
+        assert_eq!(session.take_warnings(), ["it said so (SQLSTATE 01000)"]);
+        session.close().await;
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_server_s_last_words_explain_the_end_of_an_idle_session() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            peer.complain('E', "FATAL", "57P01").await;
+        })
+        .await;
+        let session = Session::connect(&conninfo).await.unwrap();
+        task.await.unwrap();
+        while !session.client.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let error = session.execute("asking", "SELECT 1").await.unwrap_err();
+        assert_eq!(error.to_string(), "asking: it said so (SQLSTATE 57P01)");
+    }
 }

@@ -40,3 +40,19 @@ pub(super) fn statements(version: ServerVersion, conninfo: &Conninfo) -> String 
         .map(|(name, value, _)| format!("SET {name} = {};", quote_literal(value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::scripted::conninfo;
+
+    #[test]
+    fn settings_that_a_server_does_not_have_yet_are_left_out() {
+        let set = |version| statements(ServerVersion(version), &conninfo("user=ann"));
+        assert!(!set(130_000).contains("idle_session_timeout"));
+        assert!(set(140_000).contains("SET idle_session_timeout = '0';"));
+        assert!(!set(160_000).contains("SET transaction_timeout"));
+        assert!(set(170_000).contains("SET transaction_timeout = '0';"));
+        assert!(set(130_000).ends_with("SET client_encoding = 'UTF8';"));
+    }
+}

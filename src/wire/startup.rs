@@ -33,10 +33,7 @@ pub(super) async fn start(
     route: &Route,
     conninfo: &Conninfo,
 ) -> Result<Started, Failure> {
-    let mut greeting = Greeting {
-        channel: Channel::new(link),
-        route,
-    };
+    let mut greeting = Greeting { channel: Channel::new(link), route };
     let mut bytes = BytesMut::new();
     frontend::startup_message(startup_parameters(conninfo), &mut bytes)
         .map_err(|error| Failure::new(Then::Stop, connecting(route).io(error)))?;
@@ -101,10 +98,7 @@ impl Greeting<'_> {
 
     /// Going on would be wrong.
     pub(super) fn refuse(&self, because: &str, hint: &str) -> Failure {
-        Failure::new(
-            Then::Stop,
-            connecting(self.route).because(because).hint(hint),
-        )
+        Failure::new(Then::Stop, connecting(self.route).because(because).hint(hint))
     }
 
     async fn finish(mut self) -> Result<Started, Failure> {
@@ -135,12 +129,7 @@ impl Greeting<'_> {
                 "connect to the PostgreSQL server itself, not through a proxy",
             ));
         };
-        Ok(Started {
-            channel: self.channel,
-            version,
-            process_id,
-            secret_key,
-        })
+        Ok(Started { channel: self.channel, version, process_id, secret_key })
     }
 }
 
@@ -150,38 +139,28 @@ fn rejected(route: &Route, words: ServerError) -> Failure {
         // What pg_hba.conf refuses with TLS it may accept without, and the other way round.
         "28000" => (
             Then::OtherEncryption,
-            "use a user, database and sslmode that the server's pg_hba.conf admits",
+            "use a user, database, sslmode and client certificate that the server's pg_hba.conf admits",
         ),
         "28P01" => (
             Then::Stop,
             "check the user and the password (in the connection string, PGPASSWORD or the password file)",
         ),
-        "3D000" => (
-            Then::Stop,
-            "create the database, or name another one with dbname=NAME",
-        ),
-        "53300" => (
-            Then::Stop,
-            "close other sessions, raise max_connections, or use fewer jobs (-j)",
-        ),
+        "3D000" => (Then::Stop, "create the database, or name another one with dbname=NAME"),
+        "53300" => {
+            (Then::Stop, "close other sessions, raise max_connections, or use fewer jobs (-j)")
+        }
         // Starting up or shutting down: another host may be ready.
         "57P03" => (Then::NextAddress, "wait until the server is up"),
         _ => (Then::Stop, ""),
     };
     let error = connecting(route).server(words);
-    let error = if hint.is_empty() {
-        error
-    } else {
-        error.hint(hint)
-    };
+    let error = if hint.is_empty() { error } else { error.hint(hint) };
     Failure::new(then, error)
 }
 
 /// "15.18 (Debian 15.18-1)", "18beta1", "9.6.24" as server_version_num has them.
 fn parse_version(text: &str) -> Option<ServerVersion> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let mut parts = text[..end].split('.').map(|part| part.parse::<u32>().ok());
     let major = parts.next()??;
     let minor = parts.next().flatten().unwrap_or(0);
@@ -195,7 +174,73 @@ fn parse_version(text: &str) -> Option<ServerVersion> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RawConnection;
+    use super::super::scripted::{self, Peer, server};
     use super::*;
+
+    async fn refusal<F>(settings: &str, part: impl FnOnce(Peer) -> F + Send + 'static) -> String
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (conninfo, task) = server(settings, part).await;
+        let refused = RawConnection::connect(&conninfo).await;
+        task.await.unwrap();
+        refused.err().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_greeting_too_long_is_refused_before_it_is_read() {
+        let message = refusal("", |mut peer| async move {
+            peer.take_startup().await;
+            peer.send('R', &vec![0; LARGEST_GREETING_BYTES + 1]).await;
+        });
+        assert!(message.await.contains("at most 65536 fit"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_skips_its_proof_of_the_password_is_refused() {
+        let message = refusal("password=pw", |mut peer| async move {
+            peer.take_startup().await;
+            peer.send('R', b"\0\0\0\x0aSCRAM-SHA-256\0\0").await;
+            let (_, first) = peer.take().await;
+            let nonce = first.split("r=").nth(1).unwrap();
+            let challenge = format!("\0\0\0\x0br={nonce}x,s=c2FsdA==,i=1");
+            peer.send('R', challenge.as_bytes()).await;
+            peer.take().await;
+            peer.send('R', &[0, 0, 0, 0]).await;
+        });
+        assert!(message.await.contains("out of order"));
+    }
+
+    #[tokio::test]
+    async fn without_tls_a_password_required_to_be_bound_to_it_is_never_sent() {
+        for request in [&b"\0\0\0\x03"[..], b"\0\0\0\x05salt", b"\0\0\0\0"] {
+            let settings = "password=pw channel_binding=require";
+            let message = refusal(settings, move |mut peer| async move {
+                peer.take_startup().await;
+                peer.send('R', request).await;
+                peer.expect_end().await;
+            });
+            assert!(message.await.contains("channel binding is required"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_starts_up_leads_to_the_next_host_but_a_wrong_password_ends_the_search() {
+        for (sqlstate, tried) in [("57P03", 2), ("28P01", 1)] {
+            let (first, _task) = server("", move |mut peer| async move {
+                peer.take_startup().await;
+                peer.complain('E', "FATAL", sqlstate).await;
+            })
+            .await;
+            let port = first.endpoints[0].port;
+            let text = format!("host=127.0.0.1,127.0.0.1 port={port},1 user=ann sslmode=disable");
+            let conninfo = scripted::conninfo(&text);
+            let message = RawConnection::connect(&conninfo).await.err().unwrap();
+            let count = message.to_string().matches("127.0.0.1:").count();
+            assert_eq!(count, tried, "{message}");
+        }
+    }
 
     #[test]
     fn versions_are_read_in_every_form_servers_give_them() {

@@ -72,9 +72,7 @@ async fn config(
             trusted.get_or_try_init(read).await?.clone()
         }
     };
-    let client = client
-        .get_or_try_init(|| async { ClientIdentity::read(settings) })
-        .await?;
+    let client = client.get_or_try_init(|| async { ClientIdentity::read(settings) }).await?;
     let provider = Arc::new(ring::default_provider());
     let verifier = ServerCertificate {
         verification,
@@ -89,13 +87,16 @@ async fn config(
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
-        .map_err(unusable("preparing TLS"))?
+        .map_err(|error| unusable("preparing TLS", &error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match client {
-        Some(ClientIdentity { chain, key }) => builder
-            .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(unusable("using sslcert and sslkey"))?,
+        Some(ClientIdentity { chain, key }) => {
+            builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| {
+                unusable("using sslcert and sslkey", &error)
+                    .hint("give the certificate and the key that belong together")
+            })?
+        }
         None => builder.with_no_client_auth(),
     };
     config.enable_sni = settings.server_name_indication;
@@ -106,10 +107,7 @@ async fn config(
 
 impl Trusted {
     fn nobody() -> Trusted {
-        Trusted {
-            roots: Arc::new(RootCertStore::empty()),
-            listed: Arc::new([]),
-        }
+        Trusted { roots: Arc::new(RootCertStore::empty()), listed: Arc::new([]) }
     }
 
     fn read(from: &Roots) -> Result<Trusted, Error> {
@@ -132,10 +130,7 @@ impl Trusted {
                 }
             }
         }
-        Ok(Trusted {
-            roots: Arc::new(roots),
-            listed: listed.into(),
-        })
+        Ok(Trusted { roots: Arc::new(roots), listed: listed.into() })
     }
 }
 
@@ -152,18 +147,13 @@ impl ClientIdentity {
 }
 
 fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let failed = || {
-        Error::new(
-            Kind::Connect,
-            format!("reading {parameter} {}", path.display()),
-        )
-    };
+    let failed = || Error::new(Kind::Connect, format!("reading {parameter} {}", path.display()));
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(failed()
-            .because("there is no certificate in it")
-            .hint("give a file in PEM format")),
+        Ok(certificates) if certificates.is_empty() => {
+            Err(failed().because("there is no certificate in it").hint("give a file in PEM format"))
+        }
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(failed()
             .because(error.to_string())
@@ -174,20 +164,15 @@ fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<
 /// A key that others may read is refused, as with libpq.
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let failed = || Error::new(Kind::Connect, format!("reading sslkey {}", path.display()));
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        failed()
-            .io(error)
-            .hint("name the key's file with sslkey=FILE")
-    })?;
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| failed().io(error).hint("name the key's file with sslkey=FILE"))?;
     if open_to_others(&metadata) {
         return Err(failed()
             .because("others may read it")
             .hint(format!("run: chmod 0600 {}", path.display())));
     }
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        failed()
-            .because(error.to_string())
-            .hint("give an unencrypted key in PEM format")
+        failed().because(error.to_string()).hint("give an unencrypted key in PEM format")
     })
 }
 
@@ -226,16 +211,14 @@ fn server_name(route: &Route) -> Result<ServerName<'static>, Error> {
     }
 }
 
-fn unusable(doing: &'static str) -> impl Fn(rustls::Error) -> Error {
-    move |error| Error::new(Kind::Connect, doing).because(error.to_string())
+fn unusable(doing: &str, error: &rustls::Error) -> Error {
+    Error::new(Kind::Connect, doing).because(error.to_string())
 }
 
 /// A failed handshake in words that help.
 fn explain(route: &Route, error: io::Error) -> Error {
     let failed = connecting(route);
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(tls) = tls else {
         return failed
             .because(format!("the TLS handshake broke off: {error}"))
@@ -247,7 +230,8 @@ fn explain(route: &Route, error: io::Error) -> Error {
             .hint("check that the server speaks TLS 1.2 or later, and sslcert if it wants one");
     };
     match reason {
-        CertificateError::UnknownIssuer => failed
+        // A bad signature: an authority of that name is listed, but it is not the one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => failed
             .because("the server's certificate is issued by nobody who is trusted")
             .hint("give the provider's CA bundle, or the server's own certificate, with sslrootcert=FILE"),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -261,6 +245,12 @@ fn explain(route: &Route, error: io::Error) -> Error {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => failed
             .because("the server's certificate is not valid yet")
             .hint("check this machine's clock"),
+        CertificateError::Other(why) => failed
+            .because(format!("the server's certificate is refused: {why}"))
+            .hint(
+                "give the server an X.509 version 3 certificate, or list its own in \
+                 sslrootcert=FILE and let it speak TLS 1.3",
+            ),
         _ => failed
             .because(format!("the server's certificate is refused: {tls}"))
             .hint("list the certificate itself in the file that sslrootcert=FILE names"),

@@ -32,10 +32,7 @@ impl SslMode {
     ];
 
     fn word(self) -> &'static str {
-        SslMode::WORDS
-            .iter()
-            .find(|(_, mode)| *mode == self)
-            .map_or("", |(word, _)| word)
+        SslMode::WORDS.iter().find(|(_, mode)| *mode == self).map_or("", |(word, _)| word)
     }
 }
 
@@ -107,12 +104,7 @@ impl TlsSettings {
             tls13_only: parameters
                 .choice(
                     "ssl_min_protocol_version",
-                    &[
-                        ("TLSv1", false),
-                        ("TLSv1.1", false),
-                        ("TLSv1.2", false),
-                        ("TLSv1.3", true),
-                    ],
+                    &[("TLSv1", false), ("TLSv1.1", false), ("TLSv1.2", false), ("TLSv1.3", true)],
                 )?
                 .unwrap_or(false),
             materials: Arc::default(),
@@ -121,11 +113,7 @@ impl TlsSettings {
 
     /// The mode towards a server on the same machine, or on another.
     pub(super) fn mode(&self, local: bool) -> SslMode {
-        let default = if local {
-            SslMode::Prefer
-        } else {
-            SslMode::VerifyFull
-        };
+        let default = if local { SslMode::Prefer } else { SslMode::VerifyFull };
         self.mode.unwrap_or(default)
     }
 
@@ -198,10 +186,7 @@ mod tests {
     use crate::wire::Conninfo;
 
     fn conninfo(text: &str) -> Conninfo {
-        let environment = Environment {
-            user: Some("ann".into()),
-            ..Environment::default()
-        };
+        let environment = Environment { user: Some("ann".into()), ..Environment::default() };
         Conninfo::parse(text, &environment).unwrap()
     }
 
@@ -211,10 +196,7 @@ mod tests {
         assert_eq!(tls.mode(false), SslMode::VerifyFull);
         assert_eq!(tls.mode(true), SslMode::Prefer);
         assert_eq!(tls.roots(), &Roots::System);
-        assert_eq!(
-            conninfo("sslrootcert=system").tls.mode(true),
-            SslMode::VerifyFull
-        );
+        assert_eq!(conninfo("sslrootcert=system").tls.mode(true), SslMode::VerifyFull);
     }
 
     #[test]

@@ -4,9 +4,7 @@ use crate::error::{Error, Result};
 
 /// What follows the scheme, if `text` is a connection URI.
 pub(super) fn without_scheme(text: &str) -> Option<&str> {
-    ["postgresql://", "postgres://"]
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
+    ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme))
 }
 
 /// The settings that a URI, its scheme taken off, stands for.
@@ -97,9 +95,7 @@ fn parse_parameter(parameter: &str) -> Result<(String, String)> {
         return Err(malformed("a parameter after \"?\" has no \"=\""));
     };
     if value.contains('=') {
-        return Err(malformed(
-            "a parameter after \"?\" has two \"=\"; write %3D",
-        ));
+        return Err(malformed("a parameter after \"?\" has two \"=\"; write %3D"));
     }
     let (keyword, value) = (decode(keyword)?, decode(value)?);
     // What JDBC calls it (source: interfaces/libpq/fe-connect.c, conninfo_uri_parse_params).
@@ -150,10 +146,8 @@ mod tests {
 
     fn shown(uri: &str) -> String {
         let settings = parse(without_scheme(uri).unwrap()).unwrap();
-        let pairs: Vec<String> = settings
-            .iter()
-            .map(|(keyword, value)| format!("{keyword}={value}"))
-            .collect();
+        let pairs: Vec<String> =
+            settings.iter().map(|(keyword, value)| format!("{keyword}={value}")).collect();
         pairs.join(" ")
     }
 
@@ -165,10 +159,7 @@ mod tests {
             ("postgresql://localhost:5433", "host=localhost port=5433"),
             ("postgresql://localhost/mydb", "host=localhost dbname=mydb"),
             ("postgresql://user@localhost", "user=user host=localhost"),
-            (
-                "postgresql://user:secret@localhost",
-                "user=user password=secret host=localhost",
-            ),
+            ("postgresql://user:secret@localhost", "user=user password=secret host=localhost"),
             (
                 "postgresql://other@localhost/otherdb?connect_timeout=10&application_name=myapp",
                 "user=other host=localhost dbname=otherdb connect_timeout=10 application_name=myapp",
@@ -179,18 +170,9 @@ mod tests {
             ),
             ("postgresql://a,b/d", "host=a,b dbname=d"),
             ("postgresql://a,b:6/d", "host=a,b port=,6 dbname=d"),
-            (
-                "postgresql:///mydb?host=localhost&port=5433",
-                "dbname=mydb host=localhost port=5433",
-            ),
-            (
-                "postgresql://[2001:db8::1234]/database",
-                "host=2001:db8::1234 dbname=database",
-            ),
-            (
-                "postgresql://[::1]:5433,b/d",
-                "host=::1,b port=5433, dbname=d",
-            ),
+            ("postgresql:///mydb?host=localhost&port=5433", "dbname=mydb host=localhost port=5433"),
+            ("postgresql://[2001:db8::1234]/database", "host=2001:db8::1234 dbname=database"),
+            ("postgresql://[::1]:5433,b/d", "host=::1,b port=5433, dbname=d"),
             (
                 "postgresql:///dbname?host=/var/lib/postgresql",
                 "dbname=dbname host=/var/lib/postgresql",
@@ -204,10 +186,7 @@ mod tests {
                 "user=user@x password=p:ss/w host=h dbname=d b sslmode=require",
             ),
             ("postgresql://:@h", "host=h"),
-            (
-                "postgresql://?hostaddr=127.0.0.1&user=u",
-                "hostaddr=127.0.0.1 user=u",
-            ),
+            ("postgresql://?hostaddr=127.0.0.1&user=u", "hostaddr=127.0.0.1 user=u"),
             ("postgresql://u:a:b@h", "user=u password=a:b host=h"),
         ];
         for (uri, expected) in table {

@@ -1,6 +1,7 @@
 //! Real servers for tests. A test starts its own clusters, which costs well under a second each,
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
+use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, Sources, Spec};
 use pgconvoy::wire::{Conninfo, Environment, Session};
 
@@ -27,19 +28,29 @@ pub(crate) async fn start(spec: Spec) -> Cluster {
     }
 }
 
+/// An ordinary session.
+pub(crate) async fn session(conninfo: &str) -> Session {
+    match connect(conninfo).await {
+        Ok(session) => session,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The same, for tests of who is let in. Nothing comes from this process's PG* variables.
+pub(crate) async fn connect(conninfo: &str) -> Result<Session> {
+    Session::connect(&Conninfo::parse(conninfo, &Environment::default())?).await
+}
+
 /// One value, as text.
 pub(crate) async fn ask(conninfo: &str, sql: &str) -> String {
-    let (client, connection) = tokio_postgres::connect(conninfo, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    client.query_one(sql, &[]).await.unwrap().get(0)
+    let session = session(conninfo).await;
+    let row = session.query_one("asking", sql, &[]).await.unwrap();
+    row.get(0)
 }
 
 /// Runs statements as an application would, with its server's search_path.
 pub(crate) async fn run(conninfo: &str, sql: &str) {
-    let conninfo = Conninfo::parse(conninfo, &Environment::default()).unwrap();
-    let session = Session::connect(&conninfo).await.unwrap();
+    let session = session(conninfo).await;
     session.execute("preparing a test", "RESET search_path").await.unwrap();
     session.execute("preparing a test", sql).await.unwrap();
     session.close().await;

@@ -6,5 +6,7 @@
 
 mod demo_data;
 mod kit;
+mod migration;
+mod pg_dump;
 mod preflight;
 mod servers;

@@ -46,15 +46,8 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// What the target allows and has. A database yet to be made is ours, and has no extension.
+    /// What the target allows and has.
     pub(super) async fn target_facts(&self) -> Result<TargetFacts> {
-        let mut facts = catalog::target_facts(self.target()).await?;
-        if self.target_is_missing() {
-            facts.database_owner.clone_from(&facts.user);
-            for extension in facts.extensions.values_mut() {
-                extension.installed = None;
-            }
-        }
-        Ok(facts)
+        self.place.facts(self.target_name()).await
     }
 }

@@ -82,7 +82,8 @@ fn judge_database(may: May, facts: &TargetFacts, toc: &Toc, database: &str) -> V
         );
         found.push(Finding::refusal("SCHEMA public", what).mend(remedy));
     }
-    let has_properties = toc.entries.iter().any(|e| e.kind == Kind::DatabaseProperties);
+    let is_set = |e: &Entry| e.kind == Kind::DatabaseProperties && !e.create.is_empty();
+    let has_properties = toc.entries.iter().any(is_set);
     if has_properties && !will_act_as_owner {
         let what = format!(
             "{user} isn't its owner, {}, so the source database's settings can't be set on it",
@@ -115,6 +116,8 @@ mod tests {
             user: "me".to_owned(),
             superuser: false,
             create_role: false,
+            create_database: false,
+            database: "shop".to_owned(),
             database_owner: "app".to_owned(),
             roles: Default::default(),
             extensions: Default::default(),
@@ -128,7 +131,11 @@ mod tests {
             drop: "DROP TABLE \"public\".\"t\";".to_owned(),
             ..Entry::new(Kind::Table, Some("public"), "t")
         };
-        Toc { entries: vec![Entry::new(Kind::DatabaseProperties, None, "shop"), table] }
+        let properties = Entry {
+            create: "ALTER DATABASE \"shop\" CONNECTION LIMIT 7;\n".to_owned(),
+            ..Entry::new(Kind::DatabaseProperties, None, "shop")
+        };
+        Toc { entries: vec![properties, table] }
     }
 
     #[test]

@@ -11,6 +11,8 @@ fn target() -> TargetFacts {
         user: "master".into(),
         superuser: false,
         create_role: true,
+        create_database: true,
+        database: "shop".into(),
         database_owner: "master".into(),
         roles: BTreeMap::from([
             ("master".into(), TargetRole { can_set: true, inherits: true, ..Default::default() }),

