@@ -140,3 +140,57 @@ async fn what_the_target_adds_to_new_objects_is_named() {
     assert!(says(&found, Severity::Change, "default privileges of postgres", "PUBLIC"));
     assert!(says(&found, Severity::Change, "event triggers", "watching"));
 }
+
+#[tokio::test]
+async fn citext_keys_that_collide_under_the_targets_ctype_are_found() {
+    let spec = pgconvoy::servers::Spec::bundled().major(15).encoding("UTF8", "C");
+    let (source, target) = (kit::start(spec).await, kit::bundled(15).await);
+    kit::run(
+        &source.conninfo("postgres"),
+        "CREATE EXTENSION citext;
+         CREATE TABLE users (email citext UNIQUE, login text, CHECK (login !~* 'é'));
+         CREATE UNIQUE INDEX users_login ON users (lower(login)) WHERE login <> '';
+         CREATE TABLE plain (email citext UNIQUE);
+         INSERT INTO plain VALUES ('a'), ('b');
+         INSERT INTO users VALUES ('É@x', 'ann'), ('é@x', 'bob'), (NULL, 'É'), (NULL, 'Ö'),
+         (NULL, 'ö'), ('ascii', '')",
+    )
+    .await;
+    kit::run(&target.conninfo("postgres"), "CREATE DATABASE there").await;
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("there")).await;
+    let refused = |object, what| says(&found, Severity::Refusal, object, what);
+    assert!(refused("INDEX public.users_email_key", "2 rows of public.users have keys"));
+    assert!(refused("INDEX public.users_login", "2 rows of public.users have keys"));
+    assert!(refused("CHECK CONSTRAINT public.users users_login_check", "1 rows of public.users"));
+    assert_eq!(refusals(&found).len(), 3);
+    assert!(says(&found, Severity::Change, "locale", "upper and lower case"));
+    assert!(!found.iter().any(|f| f.what.contains("ordered otherwise")));
+    assert!(!found.iter().any(|f| f.to_string().contains("@x")), "values are never shown");
+}
+
+#[tokio::test]
+async fn ranges_and_checks_that_another_order_would_judge_otherwise_are_found() {
+    let server = kit::bundled(15).await;
+    kit::run(
+        &server.conninfo("postgres"),
+        "CREATE DATABASE by_language TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
+    )
+    .await;
+    kit::run(&server.conninfo("postgres"), "CREATE DATABASE by_code").await;
+    kit::run(
+        &server.conninfo("by_language"),
+        "CREATE TABLE names (name text) PARTITION BY RANGE (name);
+         CREATE TABLE names_a PARTITION OF names FOR VALUES FROM ('a') TO ('n');
+         CREATE TABLE names_n PARTITION OF names FOR VALUES FROM ('n') TO (MAXVALUE);
+         INSERT INTO names VALUES ('Bob'), ('ann'), ('zoe');
+         CREATE TABLE checked (word text CHECK (word >= 'a'), length int CHECK (length > 0));
+         INSERT INTO checked VALUES ('B', 1), ('b', 2)",
+    )
+    .await;
+    let found = findings(&server.conninfo("by_language"), &server.conninfo("by_code")).await;
+    let refused = |object, what| says(&found, Severity::Refusal, object, what);
+    assert!(refused("TABLE ATTACH public.names_a", "1 rows of public.names_a"));
+    assert!(refused("CHECK CONSTRAINT public.checked checked_word_check", "1 rows"));
+    assert_eq!(refusals(&found).len(), 2);
+    assert!(says(&found, Severity::Change, "locale", "ordered otherwise"));
+}
