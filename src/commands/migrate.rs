@@ -178,10 +178,7 @@ pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let known =
         |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return Err(another_job(format!(
-            "it copies database {} of another server",
-            job.source.database
-        )));
+        return Err(another_job(format!("it copies another database, {}", job.source.database)));
     }
     Ok(())
 }

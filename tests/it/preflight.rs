@@ -4,12 +4,11 @@ use pgconvoy::commands::{
     Conninfo, Databases, Environment, Finding, Request, Severity, VerifyMode, check,
 };
 
-use crate::kit;
+use crate::{kit, migration};
 
-/// What checking one database finds.
-async fn findings(source: &str, target: &str) -> Vec<Finding> {
+fn request(source: &str, target: &str) -> Request {
     let conninfo = |text: &str| Conninfo::parse(text, &Environment::default()).unwrap();
-    let request = Request {
+    Request {
         source: conninfo(source),
         target: conninfo(target),
         databases: Databases::AsGiven,
@@ -17,8 +16,12 @@ async fn findings(source: &str, target: &str) -> Vec<Finding> {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
-    };
-    let checked = check(&request).await.unwrap();
+    }
+}
+
+/// What checking one database finds.
+async fn findings(source: &str, target: &str) -> Vec<Finding> {
+    let checked = check(&request(source, target)).await.unwrap();
     assert_eq!(checked.len(), 1);
     for finding in &checked[0].findings {
         eprintln!("{finding}");
@@ -193,4 +196,61 @@ async fn ranges_and_checks_that_another_order_would_judge_otherwise_are_found() 
     assert!(refused("CHECK CONSTRAINT public.checked checked_word_check", "1 rows"));
     assert_eq!(refusals(&found).len(), 2);
     assert!(says(&found, Severity::Change, "locale", "ordered otherwise"));
+}
+
+#[tokio::test]
+async fn every_topic_can_be_asked_of_every_major() {
+    for major in [13, 17, 18] {
+        let server = kit::bundled(major).await;
+        let postgres = server.conninfo("postgres");
+        kit::run(&postgres, "CREATE DATABASE a TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+            .await;
+        kit::run(&postgres, "CREATE DATABASE b").await;
+        kit::run(
+            &server.conninfo("a"),
+            "CREATE EXTENSION citext;
+             CREATE TABLE t (k citext PRIMARY KEY, m money, n char(3), CHECK (n = lower(n)));
+             INSERT INTO t VALUES ('é', 1, 'Ä')",
+        )
+        .await;
+        kit::run(&server.conninfo("b"), "CREATE EXTENSION citext WITH SCHEMA pg_catalog").await;
+        let found = findings(&server.conninfo("a"), &server.conninfo("b")).await;
+        assert!(says(&found, Severity::Refusal, "EXTENSION citext", "is in schema pg_catalog"));
+        assert!(says(&found, Severity::Refusal, "CHECK CONSTRAINT public.t t_n_check", "1 rows"));
+        assert_eq!(refusals(&found).len(), 2, "{major}");
+        assert!(says(&found, Severity::Change, "locale", "upper and lower case"), "{major}");
+        assert!(!found.iter().any(|f| f.what.contains("couldn't be")), "{major}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_the_targets_encoding_lacks_is_told_beforehand() {
+    let server = kit::bundled(15).await;
+    let postgres = server.conninfo("postgres");
+    kit::run(
+        &postgres,
+        "CREATE DATABASE narrow TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    .await;
+    kit::run(&postgres, "CREATE TABLE \"числа\" (id int)").await;
+    let found = findings(&postgres, &server.conninfo("narrow")).await;
+    assert!(says(&found, Severity::Change, "encoding", "from UTF8 to LATIN1"));
+    assert!(says(&found, Severity::Refusal, "encoding", "TABLE public.числа"));
+}
+
+#[tokio::test]
+async fn a_finished_job_is_told_and_another_ones_target_is_refused() {
+    let server = kit::bundled(15).await;
+    let postgres = server.conninfo("postgres");
+    for database in ["one", "other"] {
+        kit::run(&postgres, &format!("CREATE DATABASE {database}")).await;
+        kit::run(&server.conninfo(database), "CREATE TABLE t (id int)").await;
+    }
+    let target = server.conninfo("target");
+    migration::moved(&request(&server.conninfo("one"), &target)).await;
+    let found = findings(&server.conninfo("one"), &target).await;
+    assert_eq!(refusals(&found), Vec::<&Finding>::new());
+    assert!(says(&found, Severity::Note, "target database", "this job was finished"));
+    let found = findings(&server.conninfo("other"), &target).await;
+    assert!(says(&found, Severity::Refusal, "target database", "it copies another database, one"));
 }

@@ -2,14 +2,49 @@
 //! create them, adapting the table of contents tells.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::catalog::ExtensionFacts;
+use crate::error::Result;
 use crate::pg::quote_ident;
 use crate::toc::{Finding, TargetFacts};
 
+use super::sides::Sides;
+
 /// Compares the source's extensions with what the target has or would install.
-pub(super) fn findings(source: &[ExtensionFacts], target: &TargetFacts) -> Vec<Finding> {
-    source.iter().filter_map(|extension| version(extension, target)).collect()
+pub(super) async fn findings(
+    sides: &Sides<'_>,
+    source: &[ExtensionFacts],
+    target: &TargetFacts,
+) -> Result<Vec<Finding>> {
+    let schemas = match sides.target_is_missing() {
+        true => BTreeMap::new(),
+        false => schemas(sides).await?,
+    };
+    let versions = source.iter().filter_map(|extension| version(extension, target));
+    let places = source.iter().filter_map(|extension| place(extension, &schemas));
+    Ok(versions.chain(places).collect())
+}
+
+/// Where the target's installed extensions are.
+async fn schemas(sides: &Sides<'_>) -> Result<BTreeMap<String, String>> {
+    let sql = "SELECT e.extname::text, n.nspname::text FROM pg_catalog.pg_extension e \
+               JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace";
+    let rows = sides.target().query("reading the target's extensions", sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Definitions name an extension's objects with their schema.
+fn place(extension: &ExtensionFacts, schemas: &BTreeMap<String, String>) -> Option<Finding> {
+    let ExtensionFacts { name, schema, .. } = extension;
+    let there = schemas.get(name).filter(|there| *there != schema)?;
+    let what = format!("is in schema {there} on the target, in {schema} on the source");
+    let (ident, schema) = (quote_ident(name), quote_ident(schema));
+    let remedy = format!(
+        "in the target database: ALTER EXTENSION {ident} SET SCHEMA {schema}; or DROP EXTENSION \
+         {ident}; and it is made where it belongs"
+    );
+    Some(Finding::refusal(format!("EXTENSION {name}"), what).mend(remedy))
 }
 
 fn version(extension: &ExtensionFacts, target: &TargetFacts) -> Option<Finding> {
@@ -55,6 +90,19 @@ fn compare(a: &str, b: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_in_another_schema_is_refused() {
+        let extension = ExtensionFacts {
+            name: "citext".to_owned(),
+            version: "1.6".to_owned(),
+            schema: "public".to_owned(),
+        };
+        let schemas = |schema: &str| [("citext".to_owned(), schema.to_owned())].into();
+        assert!(place(&extension, &schemas("extensions")).is_some());
+        assert_eq!(place(&extension, &schemas("public")), None);
+        assert_eq!(place(&extension, &BTreeMap::new()), None);
+    }
 
     #[test]
     fn versions_are_compared_by_number() {

@@ -136,7 +136,8 @@ async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>
 async fn check_against(sides: &Sides<'_>, source: &Source, found: &mut Gathered) -> Result<()> {
     let facts = sides.target_facts().await?;
     found.add(objects::findings(source));
-    found.add(extensions::findings(&source.extensions, &facts));
+    let extensions = extensions::findings(sides, &source.extensions, &facts).await;
+    found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
     found.topic("encodings", encodings::findings(sides, source).await)?;
     let rights = writing_rights::findings(sides, source, &facts).await;
