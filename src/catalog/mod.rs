@@ -65,12 +65,13 @@ use indexes::Indexes;
 use relations::Relations;
 use sequences::Sequences;
 
-pub use database::{DatabaseFacts, database_facts};
+pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use extensions::ExtensionFacts;
 pub use locks::lock_tables;
 pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
+pub(crate) use settings::assignment as setting_assignment;
 pub use target::target_facts;
 
 /// What a live catalog holds.

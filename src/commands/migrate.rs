@@ -95,6 +95,7 @@ async fn migrate_one(
         return finished_before(at, &report);
     }
     refuse_another_source(&job, &source)?;
+    refuse_changed_definitions(&job, &source)?;
 
     let plan = Arc::new(plan);
     let snapshot = SourceSnapshot::export(source.session).await?;
@@ -174,17 +175,18 @@ fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
     Ok(report)
 }
 
-fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
-    let refused = |because: String| {
-        Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
-            .because(because)
-            .hint("drop and recreate the target database to begin anew, then run again"))
-    };
+/// Whether the ledger's job is about this source.
+pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let known =
         |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return refused(format!("it copies database {} of another server", job.source.database));
+        return Err(another_job(format!("it copies another database, {}", job.source.database)));
     }
+    Ok(())
+}
+
+/// Whether the source is still as the ledger's job was planned for.
+pub(super) fn refuse_changed_definitions(job: &Job, source: &Source) -> Result<()> {
     let now = digests(&source.toc);
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
         a.iter()
@@ -202,7 +204,16 @@ fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let more = changed.len().saturating_sub(10);
     changed.truncate(10);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    refused(format!("the source's definitions changed since: {}{more}", changed.join(", ")))
+    Err(another_job(format!(
+        "the source's definitions changed since: {}{more}",
+        changed.join(", ")
+    )))
+}
+
+fn another_job(because: String) -> Error {
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(because)
+        .hint("drop and recreate the target database to begin anew, then run again")
 }
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.

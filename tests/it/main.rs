@@ -8,4 +8,5 @@ mod demo_data;
 mod kit;
 mod migration;
 mod pg_dump;
+mod preflight;
 mod servers;
