@@ -114,6 +114,17 @@ impl Error {
         }
     }
 
+    /// What was being done and why it failed, without the hint.
+    pub fn message(&self) -> String {
+        let doing = &self.0.doing;
+        match &self.0.cause {
+            Some(Cause::Server(error)) => format!("{doing}: {error}"),
+            Some(Cause::Io(error)) => format!("{doing}: {error}"),
+            Some(Cause::Words(words)) => format!("{doing}: {words}"),
+            None => doing.clone(),
+        }
+    }
+
     /// The action to take, if one is known.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -122,13 +133,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.doing)?;
-        match &self.0.cause {
-            Some(Cause::Server(error)) => write!(f, ": {error}")?,
-            Some(Cause::Io(error)) => write!(f, ": {error}")?,
-            Some(Cause::Words(words)) => write!(f, ": {words}")?,
-            None => {}
-        }
+        f.write_str(&self.message())?;
         match &self.0.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),

@@ -39,8 +39,17 @@ pub struct DatabaseFacts {
 
 /// Reads the facts of the database that the session is connected to.
 pub async fn database_facts(session: &Session) -> Result<DatabaseFacts> {
+    facts(session, None).await
+}
+
+/// Reads the facts of another database of the same server.
+pub async fn database_facts_of(session: &Session, database: &str) -> Result<DatabaseFacts> {
+    facts(session, Some(database)).await
+}
+
+async fn facts(session: &Session, database: Option<&str>) -> Result<DatabaseFacts> {
     let sql = facts_query(session.version().major());
-    let row = session.query_one("reading the database's properties", &sql, &[]).await?;
+    let row = session.query_one("reading the database's properties", &sql, &[&database]).await?;
     Ok(DatabaseFacts {
         oid: row.get("oid"),
         name: row.get("datname"),
@@ -73,7 +82,7 @@ fn facts_query(major: u32) -> String {
          d.datconnlimit, d.datistemplate, s.spcname::text \
          from pg_catalog.pg_database d \
          join pg_catalog.pg_tablespace s on s.oid = d.dattablespace \
-         where d.datname = pg_catalog.current_database()"
+         where d.datname = coalesce($1::pg_catalog.text, pg_catalog.current_database())"
     )
 }
 

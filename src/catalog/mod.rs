@@ -26,8 +26,8 @@ mod grants;
 mod indexes;
 mod inheritance;
 mod key_bounds;
-mod locks;
 mod lacking;
+mod locks;
 mod operator_schemas;
 mod parameter_acls;
 mod pattern;
@@ -65,12 +65,13 @@ use indexes::Indexes;
 use relations::Relations;
 use sequences::Sequences;
 
-pub use database::{DatabaseFacts, database_facts};
+pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use extensions::ExtensionFacts;
 pub use locks::lock_tables;
 pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;
+pub(crate) use settings::assignment as setting_assignment;
 pub use target::target_facts;
 
 /// What a live catalog holds.

@@ -18,7 +18,7 @@ pub struct Scope {
 impl Scope {
     /// The condition, in SQL, on a column of schema names. Names that begin with `pg_` are
     /// reserved, so no user's schema has one (documentation: "Schemas").
-    pub(super) fn schemas(&self, column: &str) -> String {
+    pub(crate) fn schemas(&self, column: &str) -> String {
         format!(
             "({column} !~ '^pg_' AND {column} NOT IN ('information_schema', '{}'))",
             Scope::LEDGER_SCHEMA

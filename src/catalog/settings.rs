@@ -14,7 +14,7 @@ const LISTS: [&str; 6] = [
 ];
 
 /// `"search_path" TO 'a', 'b'` from `search_path=a, b`.
-pub(super) fn assignment(setting: &str) -> String {
+pub(crate) fn assignment(setting: &str) -> String {
     let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
     let items = if LISTS.iter().any(|list| list.eq_ignore_ascii_case(name)) {
         names(value).unwrap_or_else(|| vec![value.to_owned()])

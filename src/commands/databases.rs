@@ -1,6 +1,6 @@
 //! Which databases a job is about, and making those that the target lacks.
 
-use crate::catalog::{DatabaseFacts, database_facts, target_facts};
+use crate::catalog::{DatabaseFacts, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::TargetFacts;
@@ -26,7 +26,13 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
     };
     match &request.databases {
         Databases::AsGiven => {
-            Ok(vec![Pair { source: request.source.clone(), target: request.target.clone() }])
+            let source = request.source.clone();
+            // libpq would take the user's name, and a job would make a database `master`.
+            let target = match request.target.names_database() {
+                true => request.target.clone(),
+                false => request.target.with_database(source.database()),
+            };
+            Ok(vec![Pair { source, target }])
         }
         Databases::Named(names) => Ok(named(names)),
         Databases::All => Ok(named(&all(&request.source).await?)),
@@ -90,15 +96,31 @@ impl TargetDatabase {
 pub(super) async fn target_database(target: &Conninfo) -> Result<TargetDatabase> {
     match Session::connect(target).await {
         Ok(session) => Ok(TargetDatabase::There(session)),
-        Err(error) if is_missing(&error) => {
-            Ok(TargetDatabase::Missing(maintenance(target).await?))
-        }
+        Err(error) if is_missing(&error) => Ok(TargetDatabase::Missing(maintenance(target).await?)),
         Err(error) => Err(error),
     }
 }
 
-/// Makes the target database as much like the source's as the target's locales allow, and
-/// connects to it. CREATE DATABASE runs in no transaction: a run that finds it there goes on.
+/// The source's database as the target's server would make it: with the same encoding and locale
+/// where the server knows them, else with its own default locale, and then with the source's
+/// encoding only where that goes with it.
+pub(super) async fn prospect(server: &Session, source: &DatabaseFacts) -> Result<DatabaseFacts> {
+    if knows_locale(server, source).await? {
+        return Ok(source.clone());
+    }
+    let own = database_facts_of(server, "template0").await?;
+    // The C locale goes with every encoding, any other with one (documentation: "Character Set
+    // Support").
+    let is_c = |locale: &str| matches!(locale, "C" | "POSIX");
+    let encoding = match is_c(&own.collate) && is_c(&own.ctype) {
+        true => source.encoding.clone(),
+        false => own.encoding.clone(),
+    };
+    Ok(DatabaseFacts { encoding, ..own })
+}
+
+/// Makes the target database, as [`prospect`] tells, and connects to it. CREATE DATABASE runs in
+/// no transaction: a run that finds it there goes on.
 pub(super) async fn create(
     target: &Conninfo,
     server: &Session,
@@ -106,29 +128,45 @@ pub(super) async fn create(
 ) -> Result<Session> {
     let name = target.database();
     let doing = format!("creating database {name}");
-    let like = create_sql(name, source);
-    match server.execute(&doing, &like).await {
-        Err(error) if is_unknown_locale(&error) => {
-            server.execute(&doing, &create_plainly_sql(name, source)).await?;
-        }
-        created => created?,
-    }
+    let sql = match prospect(server, source).await? {
+        same if same == *source => create_sql(name, source),
+        own => create_plainly_sql(name, &own.encoding),
+    };
+    server.execute(&doing, &sql).await?;
     Session::connect(target).await
 }
 
-/// Whether the target can make a database with the source's locale.
-pub(super) async fn knows_locale(server: &Session, source: &DatabaseFacts) -> Result<bool> {
-    let here = database_facts(server).await?;
-    if (&here.collate, &here.ctype) == (&source.collate, &source.ctype) {
+/// Whether the server can make a database with the source's encoding and locale.
+async fn knows_locale(server: &Session, source: &DatabaseFacts) -> Result<bool> {
+    let own = database_facts_of(server, "template0").await?;
+    let locale = |facts: &DatabaseFacts| {
+        let DatabaseFacts { encoding, locale_provider, collate, ctype, locale, .. } = facts.clone();
+        (encoding, locale_provider, collate, ctype, locale)
+    };
+    if locale(&own) == locale(source) {
         return Ok(true);
     }
-    let sql = "SELECT pg_catalog.count(DISTINCT collcollate) FROM pg_catalog.pg_collation \
-               WHERE collprovider = 'c' AND collcollate IN ($1, $2)";
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-        [&source.collate, &source.ctype];
-    let found: i64 = server.query_one("looking for the locale", sql, &params).await?.get(0);
-    let wanted = if source.collate == source.ctype { 1 } else { 2 };
-    Ok(found >= wanted)
+    // Whichever provider there is, libc's names are given too. Codesets are spelled either way:
+    // en_US.UTF-8 is en_US.utf8 (documentation: "Collation Support").
+    let sql = "SELECT pg_catalog.bool_and(wanted.name IN ('C', 'POSIX') OR EXISTS \
+         (SELECT FROM pg_catalog.pg_collation c WHERE c.collprovider = 'c' \
+         AND pg_catalog.lower(pg_catalog.replace(c.collcollate, '-', '')) \
+         = pg_catalog.lower(pg_catalog.replace(wanted.name, '-', '')) \
+         AND c.collencoding IN (-1, pg_catalog.pg_char_to_encoding($2)))), \
+         EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collprovider = 'i') \
+         FROM pg_catalog.unnest($1::pg_catalog.text[]) wanted(name)";
+    let names = [&source.collate, &source.ctype];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&&names[..], &source.encoding];
+    let row = server.query_one("looking for the source's locale", sql, &params).await?;
+    let (knows_libc, has_icu): (bool, bool) = (row.get(0), row.get(1));
+    let major = server.version().major();
+    let has_provider = match source.locale_provider.as_str() {
+        "i" => major >= 15 && has_icu,
+        // PG_UNICODE_FAST came a version after the others.
+        "b" => major >= if source.locale.as_deref() == Some("PG_UNICODE_FAST") { 18 } else { 17 },
+        _ => true,
+    };
+    Ok(knows_libc && has_provider)
 }
 
 fn create_sql(name: &str, source: &DatabaseFacts) -> String {
@@ -145,10 +183,7 @@ fn create_sql(name: &str, source: &DatabaseFacts) -> String {
         _ => None,
     };
     if let (Some((provider, option)), Some(locale)) = (provider, &source.locale) {
-        sql.push_str(&format!(
-            " LOCALE_PROVIDER {provider} {option} {}",
-            quote_literal(locale)
-        ));
+        sql.push_str(&format!(" LOCALE_PROVIDER {provider} {option} {}", quote_literal(locale)));
         if let Some(rules) = &source.icu_rules {
             sql.push_str(&format!(" ICU_RULES {}", quote_literal(rules)));
         }
@@ -156,11 +191,11 @@ fn create_sql(name: &str, source: &DatabaseFacts) -> String {
     sql
 }
 
-fn create_plainly_sql(name: &str, source: &DatabaseFacts) -> String {
+fn create_plainly_sql(name: &str, encoding: &str) -> String {
     format!(
         "CREATE DATABASE {} TEMPLATE template0 ENCODING {}",
         quote_ident(name),
-        quote_literal(&source.encoding)
+        quote_literal(encoding)
     )
 }
 
@@ -168,11 +203,4 @@ fn create_plainly_sql(name: &str, source: &DatabaseFacts) -> String {
 fn is_missing(error: &Error) -> bool {
     error.kind() == Kind::Connect
         && error.server_error().is_some_and(|server| server.sqlstate == "3D000")
-}
-
-/// wrong_object_type, invalid_parameter_value: how CREATE DATABASE refuses a locale
-/// (source: commands/dbcommands.c, "invalid LC_COLLATE locale name").
-fn is_unknown_locale(error: &Error) -> bool {
-    let refused = |state: &str| matches!(state, "42809" | "22023" | "0A000");
-    error.server_error().is_some_and(|server| refused(&server.sqlstate))
 }

@@ -3,9 +3,7 @@
 use crate::engine::{Event, Events, Stop};
 use crate::error::Result;
 use crate::plan::VerifyMode;
-use crate::servers::{
-    Cluster, DEMO_DATABASES, DemoSize, Sources, Spec, make_demo_databases,
-};
+use crate::servers::{Cluster, DEMO_DATABASES, DemoSize, Sources, Spec, make_demo_databases};
 use crate::wire::{Conninfo, Environment};
 
 use super::migrate::migrate;

@@ -11,7 +11,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Action, Plan, TableId, VerifyMode};
+use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::verify::{compare_catalogs, compare_counts, compare_tables};
 use crate::wire::Session;
@@ -43,8 +43,8 @@ async fn migrate_all(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    refuse_findings(request).await?;
-    for pair in databases::pairs(request).await? {
+    stop.or(refuse_findings(request)).await?;
+    for pair in stop.or(databases::pairs(request)).await? {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
         let moved = migrate_one(request, &pair, events, stop).await;
@@ -79,9 +79,9 @@ async fn migrate_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = survey::source(&pair.source).await?;
+    let source = stop.or(survey::source(&pair.source)).await?;
     let target = connect_or_create(pair, &source).await?;
-    Claim::take(&target).await?;
+    stop.or(Claim::take(&target)).await?;
 
     let facts = catalog::target_facts(&target).await?;
     let same_major = facts.version.major() == source.identity.version.major();
@@ -91,15 +91,16 @@ async fn migrate_one(
         None => (begin(request, &source, &adapted, &target).await?, false),
     };
     let StoredJob { job, plan, receipts, state } = stored;
-    if let JobState::Sealed { report, .. } = state {
-        return finished_before(&report);
+    if let JobState::Sealed { at, report } = state {
+        return finished_before(at, &report);
     }
     refuse_another_source(&job, &source)?;
+    refuse_changed_definitions(&job, &source)?;
 
     let plan = Arc::new(plan);
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let (receipts, snapshot) =
-        prepare_data(request, pair, &plan, receipts, snapshot, &target, events).await?;
+    let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
+    let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
     let run = Run {
         source: pair.source.clone(),
@@ -110,21 +111,22 @@ async fn migrate_one(
         jobs: request.jobs(),
     };
     let outcome = engine::run(run, events, stop).await?;
-    if request.carry_passwords {
-        passwords::carry(&pair.source, &target, &job.login_roles).await?;
-    }
+    let passwords_to_set = match request.carry_passwords {
+        true => passwords::carry(&pair.source, &target, job.login_roles).await?,
+        false => job.login_roles,
+    };
 
     let receipts = Ledger::of(&target).receipts().await?;
-    let mut verification =
-        verify_job(request, &plan, &receipts, &adapted, same_major, &target).await?;
-    locate_as_owners(pair, &plan, &target, &adapted.toc, &mut verification).await?;
+    let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
+    let mut verification = stop.or(judged).await?;
+    locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
         objects: count_objects(&adapted.toc),
         tables: plan.tables.len(),
         seconds: started.elapsed().as_secs_f64(),
-        passwords_to_set: if request.carry_passwords { Vec::new() } else { job.login_roles },
+        passwords_to_set,
         changes: job.changes,
         verification,
         ..totals(&plan, &receipts, &outcome)
@@ -164,25 +166,27 @@ async fn begin(
     Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
 }
 
-fn finished_before(report: &str) -> Result<DatabaseReport> {
+fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
     let mut report: DatabaseReport = serde_json::from_str(report).map_err(|e| {
         Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
     })?;
     report.was_finished = true;
+    report.finished_at = Some(at);
     Ok(report)
 }
 
-fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
-    let refused = |because: String| {
-        Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
-            .because(because)
-            .hint("drop and recreate the target database to begin anew, then run again"))
-    };
+/// Whether the ledger's job is about this source.
+pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let known =
         |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
     if known(&job.source) != known(&source.identity) {
-        return refused(format!("it copies database {} of another server", job.source.database));
+        return Err(another_job(format!("it copies another database, {}", job.source.database)));
     }
+    Ok(())
+}
+
+/// Whether the source is still as the ledger's job was planned for.
+pub(super) fn refuse_changed_definitions(job: &Job, source: &Source) -> Result<()> {
     let now = digests(&source.toc);
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
         a.iter()
@@ -200,7 +204,16 @@ fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     let more = changed.len().saturating_sub(10);
     changed.truncate(10);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    refused(format!("the source's definitions changed since: {}{more}", changed.join(", ")))
+    Err(another_job(format!(
+        "the source's definitions changed since: {}{more}",
+        changed.join(", ")
+    )))
+}
+
+fn another_job(because: String) -> Error {
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(because)
+        .hint("drop and recreate the target database to begin anew, then run again")
 }
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
@@ -260,6 +273,9 @@ fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
     let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
+    let cost = |step: &Step| step.cost;
+    let all_cost = plan.steps.iter().map(cost).sum();
+    let done_cost = plan.steps.iter().filter(|step| receipts.is_done(step)).map(cost).sum();
     let (mut all, mut there) = (0, 0);
     for (step, part, chunk) in plan.copies() {
         all += chunk.bytes;
@@ -267,8 +283,12 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
             there += chunk.bytes;
         }
     }
-    let event =
-        Event::Planned { steps: (owed, done), tables: plan.tables.len(), bytes: (all, there) };
+    let event = Event::Planned {
+        steps: (owed, done),
+        tables: plan.tables.len(),
+        bytes: (all, there),
+        cost: (all_cost, done_cost),
+    };
     events.say(event).await;
 }
 

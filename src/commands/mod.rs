@@ -12,10 +12,14 @@ mod status;
 mod survey;
 mod verify;
 
+pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, Stop, Stopper};
-pub use crate::plan::Phase;
-pub use crate::toc::{Finding, Severity};
+pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
 pub use crate::servers::{DemoSize, Sources};
+#[cfg(test)]
+pub(crate) use crate::toc::test_table;
+pub use crate::toc::{ChunkRange, Finding, Severity};
+pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
@@ -23,5 +27,5 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
 pub use request::{Databases, Request, VerifyMode};
-pub use status::{Status, status};
+pub use status::{JobStatus, Status, status};
 pub use verify::verify;

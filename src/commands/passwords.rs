@@ -13,17 +13,23 @@ pub(super) fn login_roles(toc: &Toc) -> Vec<String> {
     login.map(|entry| entry.name.clone()).collect()
 }
 
-/// Gives roles the verifiers that the source keeps of their passwords.
-pub(super) async fn carry(source: &Conninfo, target: &Session, roles: &[String]) -> Result<()> {
+/// Gives roles the verifiers that the source keeps of their passwords. Returns the roles that have
+/// none to give: an MD5 hash isn't carried.
+pub(super) async fn carry(
+    source: &Conninfo,
+    target: &Session,
+    mut roles: Vec<String>,
+) -> Result<Vec<String>> {
     if roles.is_empty() {
-        return Ok(());
+        return Ok(roles);
     }
     let session = Session::connect(source).await?;
-    for (role, verifier) in catalog::passwords(&session, roles).await? {
+    for (role, verifier) in catalog::passwords(&session, &roles).await? {
         let doing = format!("setting the password of role {role}");
         let sql =
             format!("ALTER ROLE {} PASSWORD {}", quote_ident(&role), quote_literal(&verifier));
         target.execute(&doing, &sql).await?;
+        roles.retain(|left| *left != role);
     }
-    Ok(())
+    Ok(roles)
 }

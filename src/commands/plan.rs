@@ -88,4 +88,3 @@ pub(super) fn count_objects(toc: &Toc) -> BTreeMap<String, usize> {
     }
     counts
 }
-

@@ -15,6 +15,9 @@ pub struct DatabaseReport {
     pub database: String,
     /// Whether an earlier run had finished it already: then nothing was done.
     pub was_finished: bool,
+    /// When that run finished it, by the target's clock.
+    #[serde(default)]
+    pub finished_at: Option<String>,
     /// Whether the job went on from an earlier run.
     pub was_resumed: bool,
     /// How many objects of each kind moved.

@@ -6,7 +6,7 @@ use crate::wire::Conninfo;
 /// Which databases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Databases {
-    /// The one that each connection string names.
+    /// The one that each connection string names; the source's, where the target's names none.
     AsGiven,
     /// These, under the same names on both sides.
     Named(Vec<String>),

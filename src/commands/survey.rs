@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::{self, DatabaseFacts, Scope, Unsupported};
+use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Scope, Unsupported};
 use crate::engine::{SourceIdentity, SourceSnapshot};
 use crate::error::Result;
 use crate::toc::adapt::memberships;
@@ -19,6 +19,9 @@ pub(super) struct Source {
     pub(super) database: DatabaseFacts,
     pub(super) toc: Toc,
     pub(super) unsupported: Vec<Unsupported>,
+    /// What stays behind on purpose.
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) extensions: Vec<ExtensionFacts>,
     /// The superuser that initdb made.
     pub(super) bootstrap: String,
 }
@@ -28,9 +31,19 @@ pub(super) struct Source {
 pub(super) async fn source(conninfo: &Conninfo) -> Result<Source> {
     let session = Session::connect(conninfo).await?;
     SourceSnapshot::begin(&session).await?;
-    let scope = Scope::default();
-    catalog::lock_tables(&session, &scope).await?;
-    let reading = catalog::read(&session, &scope).await?;
+    catalog::lock_tables(&session, &Scope::default()).await?;
+    read(session, conninfo).await
+}
+
+/// Reads the source as one may who lacks the privileges that locks take.
+pub(super) async fn source_unlocked(conninfo: &Conninfo) -> Result<Source> {
+    let session = Session::connect(conninfo).await?;
+    SourceSnapshot::begin(&session).await?;
+    read(session, conninfo).await
+}
+
+async fn read(session: Session, conninfo: &Conninfo) -> Result<Source> {
+    let reading = catalog::read(&session, &Scope::default()).await?;
     let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
     let bootstrap = session.query_one("reading the source's superuser", sql, &[]).await?.get(0);
     Ok(Source {
@@ -38,6 +51,8 @@ pub(super) async fn source(conninfo: &Conninfo) -> Result<Source> {
         database: catalog::database_facts(&session).await?,
         toc: reading.toc,
         unsupported: reading.unsupported,
+        left_out: reading.left_out,
+        extensions: reading.extensions,
         bootstrap,
         session,
     })

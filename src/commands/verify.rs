@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::catalog;
 use crate::copy::Fingerprint;
-use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, read_chunks};
+use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan};
 use crate::toc::adapt::{adapt, memberships};
@@ -24,20 +24,29 @@ use super::survey::{self, Source};
 const LOCATED: usize = 20;
 
 /// Compares every database of the request.
-pub async fn verify(request: &Request, events: &Events) -> Result<Vec<DatabaseReport>> {
+pub async fn verify(
+    request: &Request,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<Vec<DatabaseReport>> {
     let mut reports = Vec::new();
-    for pair in databases::pairs(request).await? {
+    for pair in stop.or(databases::pairs(request)).await? {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let verified = verify_one(request, &pair, events).await;
+        let verified = verify_one(request, &pair, events, stop).await;
         reports.push(verified.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(reports)
 }
 
-async fn verify_one(request: &Request, pair: &Pair, events: &Events) -> Result<DatabaseReport> {
+async fn verify_one(
+    request: &Request,
+    pair: &Pair,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = survey::source(&pair.source).await?;
+    let source = stop.or(survey::source(&pair.source)).await?;
     let target = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) => session,
         TargetDatabase::Missing(_) => {
@@ -54,7 +63,9 @@ async fn verify_one(request: &Request, pair: &Pair, events: &Events) -> Result<D
         events.say(Event::Note(note)).await;
         target.execute("joining the owners on the target", &join.concat()).await?;
     }
-    let compared = compare(request, pair, source, &target, &adapted.toc, events).await;
+    // Whoever stops it doesn't stop the leaving.
+    let comparing = compare(request, pair, source, &target, &adapted.toc, events);
+    let compared = stop.or(Box::pin(comparing)).await;
     if !leave.is_empty() {
         target.execute("leaving the owners on the target", &leave.concat()).await?;
     }
@@ -86,6 +97,8 @@ async fn compare(
     let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
     let catalog = compare_catalogs(expected, &found, same_major);
 
+    let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
+    events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
     let snapshot = SourceSnapshot::export(source.session).await?;
     let ours = ReadFrom::source(&pair.source, &snapshot);
     let theirs = ReadFrom::target(&pair.target);
@@ -138,6 +151,7 @@ pub(super) async fn locate_as_owners(
     plan: &Plan,
     target: &Session,
     toc: &Toc,
+    stop: &mut Stop,
     verification: &mut Verification,
 ) -> Result<()> {
     if verification.tables.iter().all(TableVerdict::is_equal) {
@@ -145,8 +159,10 @@ pub(super) async fn locate_as_owners(
     }
     let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
     target.execute("joining the owners on the target", &join.concat()).await?;
-    locate(pair, plan, verification).await;
-    target.execute("leaving the owners on the target", &leave.concat()).await
+    // Whoever stops it doesn't stop the leaving.
+    let located = stop.or(async { Ok(locate(pair, plan, verification).await) }).await;
+    target.execute("leaving the owners on the target", &leave.concat()).await?;
+    located
 }
 
 async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {

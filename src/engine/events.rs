@@ -24,6 +24,15 @@ pub enum Event {
         tables: usize,
         /// The bytes of rows to copy, estimated, and how many of them are there.
         bytes: (u64, u64),
+        /// What all steps cost, and what those that are done do, in bytes moved or read.
+        cost: (u64, u64),
+    },
+    /// Both sides' rows are read and compared: nothing is planned or changed.
+    Reading {
+        /// How many tables.
+        tables: usize,
+        /// The bytes of one side's rows, estimated.
+        bytes: u64,
     },
     /// A worker takes up a step.
     StepStarted {
@@ -35,6 +44,8 @@ pub enum Event {
         phase: Phase,
         /// The step's title.
         title: String,
+        /// What it costs, in bytes moved or read.
+        cost: u64,
     },
     /// A worker has done a step: effect and receipt are committed.
     StepFinished {
@@ -46,6 +57,8 @@ pub enum Event {
         phase: Phase,
         /// The step's title.
         title: String,
+        /// What it was expected to cost, in bytes moved or read.
+        cost: u64,
         /// The rows it moved or read.
         rows: u64,
         /// The bytes it moved or read.

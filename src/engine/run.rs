@@ -111,6 +111,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
                         step: step.id,
                         phase: step.phase,
                         title: step.title.clone(),
+                        cost: step.cost,
                         rows: moved.rows,
                         bytes: moved.bytes,
                         took: report.took,
@@ -179,8 +180,9 @@ impl Crew {
         };
         let step = &plan.steps[step.0 as usize];
         clock.started(step.phase);
-        let title = step.title.clone();
-        events.say(Event::StepStarted { worker, step: step.id, phase: step.phase, title }).await;
+        let (title, cost) = (step.title.clone(), step.cost);
+        let event = Event::StepStarted { worker, step: step.id, phase: step.phase, title, cost };
+        events.say(event).await;
         // A worker that is gone shows as the end of the reports.
         let _ = self.orders[worker].send(Order::Do(step.id)).await;
     }

@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::error::{Error, Kind, Result};
+
 /// The end that stops.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
@@ -21,6 +23,17 @@ impl Stop {
     pub async fn stopped(&mut self) {
         if self.0.wait_for(|stopped| *stopped).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Does `work`, unless it is to stop first: then the work is dropped where it stands, so it
+    /// must be such that nothing half-done is left by that.
+    pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Err(Error::new(Kind::Interrupted, "stopped on request")
+                .hint("run the same command again")),
+            result = work => result,
         }
     }
 

@@ -26,10 +26,7 @@ pub struct QualifiedName {
 impl QualifiedName {
     /// The name from its two parts, both unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        QualifiedName {
-            schema: schema.into(),
-            name: name.into(),
-        }
+        QualifiedName { schema: schema.into(), name: name.into() }
     }
 
     /// The name as SQL reads it, both parts quoted.

@@ -28,11 +28,7 @@ impl LockMode {
     /// Whether two sessions can't hold these modes on one relation at the same time.
     pub fn conflicts_with(self, other: LockMode) -> bool {
         use LockMode::*;
-        let (weak, strong) = if self <= other {
-            (self, other)
-        } else {
-            (other, self)
-        };
+        let (weak, strong) = if self <= other { (self, other) } else { (other, self) };
         match weak {
             AccessShare => strong == AccessExclusive,
             RowShare => strong >= Exclusive,
@@ -67,11 +63,7 @@ mod tests {
         ];
         for (held, row) in ALL.iter().zip(rows) {
             for (asked, mark) in ALL.iter().zip(row.chars()) {
-                assert_eq!(
-                    held.conflicts_with(*asked),
-                    mark == 'X',
-                    "{held:?} and {asked:?}"
-                );
+                assert_eq!(held.conflicts_with(*asked), mark == 'X', "{held:?} and {asked:?}");
             }
         }
     }

@@ -32,10 +32,7 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (SQLSTATE {})", self.message, self.sqlstate)?;
-        for more in [&self.context, &self.detail, &self.hint]
-            .into_iter()
-            .flatten()
-        {
+        for more in [&self.context, &self.detail, &self.hint].into_iter().flatten() {
             write!(f, "; {more}")?;
         }
         Ok(())

@@ -2,9 +2,14 @@
 
 mod build;
 mod chunks;
+mod data;
+mod locks;
+mod maintenance;
 mod post_data;
 mod rank;
+mod settling;
 mod step;
+mod steps;
 
 pub use build::{PlanInput, Preparations, VerifyMode, build};
 pub use chunks::Splitting;

@@ -6,8 +6,11 @@ use std::collections::HashMap;
 use crate::pg::LockMode;
 use crate::toc::{Entry, EntryId, Kind};
 
-use super::build::{PlanInput, Steps, Tables, statement};
+use super::build::{PlanInput, statement};
+use super::data::Tables;
+use super::locks::Relations;
 use super::step::{Action, Lock, Phase, Statement, StepId};
+use super::steps::Steps;
 
 /// An index on a table of this size is a step of its own; smaller ones are gathered by table.
 const BIG_TABLE: u64 = 8 << 20;
@@ -18,6 +21,7 @@ const BATCH_ENTRIES: usize = 100;
 pub(super) struct PostData<'a, 'b> {
     input: &'a PlanInput<'b>,
     tables: &'a Tables,
+    relations: &'a Relations,
     steps: &'a mut Steps,
     /// The open step that gathers small entries for tables completed by the same step.
     gathering: HashMap<StepId, StepId>,
@@ -26,8 +30,13 @@ pub(super) struct PostData<'a, 'b> {
 }
 
 impl<'a, 'b> PostData<'a, 'b> {
-    pub(super) fn new(input: &'a PlanInput<'b>, tables: &'a Tables, steps: &'a mut Steps) -> Self {
-        PostData { input, tables, steps, gathering: HashMap::new(), spanning: None }
+    pub(super) fn new(
+        input: &'a PlanInput<'b>,
+        tables: &'a Tables,
+        relations: &'a Relations,
+        steps: &'a mut Steps,
+    ) -> Self {
+        PostData { input, tables, relations, steps, gathering: HashMap::new(), spanning: None }
     }
 
     /// Places what starts when its table's rows are complete; triggers only when all tables' are,
@@ -79,7 +88,7 @@ impl<'a, 'b> PostData<'a, 'b> {
                 added.sql = added.sql.replacen(&entry.create, &add, 1);
                 self.validate(entry, validate, bytes, step);
             }
-            self.append(step, added, self.locks(entry, LockMode::ShareRowExclusive), bytes / 4);
+            self.append(step, added, self.relations.locks(entry), bytes / 4);
             self.steps.needs(step, needs);
             self.steps.placed.insert(id, step);
         }
@@ -91,7 +100,7 @@ impl<'a, 'b> PostData<'a, 'b> {
         let step = self.steps.push(Phase::ForeignKeys, title, Action::Apply { statements });
         self.steps.needs(step, vec![added]);
         let own = self.referencing_table(entry);
-        let mut locks = self.locks(entry, LockMode::RowShare);
+        let mut locks = self.relations.locks_in(entry, LockMode::RowShare);
         for lock in &mut locks {
             if Some(&lock.relation.name) == own.as_ref() {
                 lock.mode = LockMode::ShareUpdateExclusive;
@@ -173,7 +182,7 @@ impl<'a, 'b> PostData<'a, 'b> {
     fn gather(&mut self, step: StepId, entry: &Entry) -> StepId {
         let created = statement(self.input, entry);
         let cost = self.biggest_table(entry);
-        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
+        self.append(step, created, self.relations.locks(entry), cost);
         step
     }
 
@@ -189,7 +198,7 @@ impl<'a, 'b> PostData<'a, 'b> {
         let step = self.steps.push(phase, entry.title(), action);
         self.steps.needs(step, needs.into_iter().chain([complete]).collect());
         let created = statement(self.input, entry);
-        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
+        self.append(step, created, self.relations.locks(entry), cost);
         step
     }
 
@@ -204,7 +213,7 @@ impl<'a, 'b> PostData<'a, 'b> {
         self.steps.needs(step, needs.into_iter().chain(complete).chain(before).collect());
         let created = statement(self.input, entry);
         let cost = self.biggest_table(entry);
-        self.append(step, created, self.locks(entry, lock_mode(entry.kind)), cost);
+        self.append(step, created, self.relations.locks(entry), cost);
         self.spanning = Some(step);
         step
     }
@@ -214,32 +223,14 @@ impl<'a, 'b> PostData<'a, 'b> {
         if let Action::Apply { statements } = &mut step.action {
             statements.push(statement);
         }
-        step.locks.extend(locks);
-        step.locks.sort();
-        step.locks.dedup();
+        step.lock(locks);
         step.cost += cost;
-    }
-
-    fn locks(&self, entry: &Entry, mode: LockMode) -> Vec<Lock> {
-        let tables = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
-        let names = tables.map(|table| self.steps.plan.table(*table).relation.clone());
-        names.map(|relation| Lock { relation, mode }).collect()
     }
 }
 
 /// Whether creating an entry of this kind reads its whole table.
 fn is_build(kind: Kind) -> bool {
     matches!(kind, Kind::Index | Kind::Constraint | Kind::CheckConstraint)
-}
-
-/// The lock an entry of this kind takes on its table (documentation: "Explicit Locking").
-fn lock_mode(kind: Kind) -> LockMode {
-    match kind {
-        Kind::Index => LockMode::Share,
-        Kind::Trigger => LockMode::ShareRowExclusive,
-        Kind::Statistics | Kind::Comment => LockMode::ShareUpdateExclusive,
-        _ => LockMode::AccessExclusive,
-    }
 }
 
 /// Splits `ALTER TABLE ONLY … ADD CONSTRAINT … FOREIGN KEY …;` into adding it unvalidated and

@@ -155,6 +155,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// Adds locks.
+    pub(super) fn lock(&mut self, locks: Vec<Lock>) {
+        self.locks.extend(locks);
+        self.locks.sort();
+        self.locks.dedup();
+    }
+
     /// How many receipts the finished step has: one a chunk, one for anything else that has an
     /// effect.
     pub fn parts(&self) -> usize {

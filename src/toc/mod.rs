@@ -9,8 +9,8 @@ mod chunk;
 mod entry;
 mod finding;
 mod kind;
-mod sql;
 mod sort;
+mod sql;
 mod table;
 mod target;
 
@@ -18,8 +18,8 @@ pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
+pub use sort::{Sorted, in_restoring_order};
 #[cfg(test)]
 pub(crate) use table::test_table;
-pub use sort::{Sorted, in_restoring_order};
 pub use table::{KeyColumn, TableData, TableSize};
 pub use target::{TargetExtension, TargetFacts, TargetRole};

@@ -134,33 +134,35 @@ fn render(row: &KeyedRow) -> String {
     parts.join(", ")
 }
 
+impl Located {
+    fn tell(&self, what: &str, rows: &Differing) -> String {
+        let noun = if rows.count == 1 { "row" } else { "rows" };
+        let told = format!("{} {noun} {what}", rows.count);
+        if self.key.is_empty() {
+            return format!("{told} (the table has no key to name them by)");
+        }
+        let more = if rows.count > SHOWN as u64 { ", …" } else { "" };
+        let keys: Vec<String> = rows.keys.iter().map(|key| format!("({key})")).collect();
+        format!("{told}, {} {}{more}", self.key.join(", "), keys.join(", "))
+    }
+}
+
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(table) = &self.table {
-            write!(f, "{table}:")?;
+            write!(f, "{table}: ")?;
         }
         let sorts = [
             ("missing on the target", &self.missing),
             ("extra on the target", &self.extra),
             ("with other values", &self.changed),
         ];
-        let mut some = false;
-        for (what, differing) in sorts.into_iter().filter(|(_, differing)| differing.count > 0) {
-            some = true;
-            write!(f, " {} rows {what}", differing.count)?;
-            if self.key.is_empty() {
-                write!(f, " (the table has no key to name them by);")?;
-                continue;
-            }
-            let more = if differing.count > SHOWN as u64 { ", …" } else { "" };
-            let keys = differing.keys.iter().map(|key| format!("({key})"));
-            let keys = keys.collect::<Vec<_>>().join(", ");
-            write!(f, ", {} {keys}{more};", self.key.join(", "))?;
+        let some = sorts.into_iter().filter(|(_, differing)| differing.count > 0);
+        let told: Vec<String> = some.map(|(what, rows)| self.tell(what, rows)).collect();
+        match told.is_empty() {
+            true => f.write_str("the rows are equal as text; they differ in binary form only"),
+            false => f.write_str(&told.join("; ")),
         }
-        if !some {
-            write!(f, " the rows are equal as text; they differ in binary form only")?;
-        }
-        Ok(())
     }
 }
 
@@ -183,9 +185,13 @@ mod tests {
         let located = Located {
             table: Some(QualifiedName::new("public", "t")),
             key: vec!["id".into()],
+            missing: Differing { count: 2, keys: vec!["3".into(), "5".into()] },
             changed: Differing { count: 1, keys: vec!["7".into()] },
             ..Located::default()
         };
-        assert_eq!(located.to_string(), "public.t: 1 rows with other values, id (7);");
+        assert_eq!(
+            located.to_string(),
+            "public.t: 2 rows missing on the target, id (3), (5); 1 row with other values, id (7)"
+        );
     }
 }

@@ -6,5 +6,5 @@ mod data;
 mod locate;
 
 pub use catalogs::{CatalogDifference, compare_catalogs};
-pub use locate::{Differing, Located, locate};
 pub use data::{TableVerdict, compare_counts, compare_tables};
+pub use locate::{Differing, Located, locate};

@@ -35,7 +35,9 @@ pub struct Conninfo {
     pub(super) endpoints: Vec<Endpoint>,
     user: String,
     database: String,
+    names_database: bool,
     password: Option<Secret>,
+    names_password: bool,
     passfile: Arc<PassFile>,
     pub(super) tls: TlsSettings,
     pub(super) tcp: TcpSettings,
@@ -85,8 +87,11 @@ impl Conninfo {
             Some(rest) => uri::parse(rest)?,
             None => keyword_value::parse(text)?,
         };
+        let password = |(name, value): &(String, String)| name == "password" && !value.is_empty();
+        let names_password = settings.iter().any(password);
         let parameters = Parameters::complete(settings, environment)?;
-        Conninfo::from_parameters(&parameters, environment)
+        let conninfo = Conninfo::from_parameters(&parameters, environment)?;
+        Ok(Conninfo { names_password, ..conninfo })
     }
 
     fn from_parameters(parameters: &Parameters, environment: &Environment) -> Result<Conninfo> {
@@ -109,7 +114,9 @@ impl Conninfo {
             endpoints,
             user: user.to_owned(),
             database: parameters.get("dbname").unwrap_or(user).to_owned(),
+            names_database: parameters.get("dbname").is_some(),
             password: parameters.get("password").map(Secret::new),
+            names_password: false,
             passfile: Arc::new(match passfile {
                 Some(path) => PassFile::read(&path, &mut warnings),
                 None => PassFile::default(),
@@ -148,6 +155,11 @@ impl Conninfo {
             },
             warnings,
         })
+    }
+
+    /// Whether a database was named, rather than taken to be the user's.
+    pub fn names_database(&self) -> bool {
+        self.names_database
     }
 
     /// The same server, another database.
@@ -196,6 +208,11 @@ impl Conninfo {
     /// Options for the server's command line.
     pub(super) fn options(&self) -> Option<&str> {
         self.options.as_deref()
+    }
+
+    /// Whether the string itself holds a password, which the list of processes then shows.
+    pub fn names_password(&self) -> bool {
+        self.names_password
     }
 
     /// Whether every host is this machine.
@@ -299,6 +316,14 @@ mod tests {
         assert_eq!(conninfo.connect_timeout, None);
         let password = conninfo.password_for(&conninfo.endpoints[0]);
         assert_eq!(password.unwrap().reveal(), "hunter2");
+    }
+
+    #[test]
+    fn a_password_in_the_string_is_told_from_one_in_the_environment() {
+        assert!(parse("postgresql://u:hunter2@h/d").names_password());
+        assert!(parse("host=h password=hunter2").names_password());
+        let variables = environment(&[("PGPASSWORD", "hunter2")]);
+        assert!(!Conninfo::parse("host=h password=''", &variables).unwrap().names_password());
     }
 
     #[test]

@@ -47,3 +47,11 @@ pub(crate) async fn ask(conninfo: &str, sql: &str) -> String {
     let row = session.query_one("asking", sql, &[]).await.unwrap();
     row.get(0)
 }
+
+/// Runs statements as an application would, with its server's search_path.
+pub(crate) async fn run(conninfo: &str, sql: &str) {
+    let session = session(conninfo).await;
+    session.execute("preparing a test", "RESET search_path").await.unwrap();
+    session.execute("preparing a test", sql).await.unwrap();
+    session.close().await;
+}

@@ -8,6 +8,7 @@ mod demo_data;
 mod kit;
 mod migration;
 mod pg_dump;
+mod preflight;
 mod resuming;
 mod servers;
 mod trial;

@@ -317,7 +317,7 @@ async fn an_open_job_refuses_another_source_and_changed_definitions_by_name() {
     };
     let refused = trial::run(&from_other).await;
     assert_eq!(refused.error().kind(), Kind::Refused, "{}", refused.error());
-    assert!(refused.error().to_string().contains("another server"), "{}", refused.error());
+    assert!(refused.error().to_string().contains("another database"), "{}", refused.error());
 
     let change = "ALTER TABLE items ADD COLUMN price numeric; CREATE TABLE extras (id int)";
     trial::change(&source, "shop", change).await;

@@ -36,9 +36,7 @@ pub struct Adapted {
 impl Adapted {
     /// Whether the job can't be done as it is.
     pub fn is_refused(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Refusal)
+        self.findings.iter().any(|finding| finding.severity == Severity::Refusal)
     }
 }
 
@@ -46,11 +44,8 @@ impl Adapted {
 /// the target user unless the target user can become it.
 pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let mut findings = Vec::new();
-    let owners: BTreeSet<&str> = toc
-        .entries
-        .iter()
-        .filter_map(|entry| entry.owner.as_deref())
-        .collect();
+    let owners: BTreeSet<&str> =
+        toc.entries.iter().filter_map(|entry| entry.owner.as_deref()).collect();
     let role_map = roles::mapped(toc, &owners, bootstrap, target, &mut findings);
     let mut adapted_toc = keep(toc, |entry| {
         let mapped = owners::remap(entry, &role_map);
@@ -62,15 +57,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let (lend, take_back) = owners::schema_rights(&adapted_toc, target);
     findings.sort();
     findings.dedup();
-    Adapted {
-        toc: adapted_toc,
-        findings,
-        join,
-        leave,
-        lend,
-        take_back,
-        role_map,
-    }
+    Adapted { toc: adapted_toc, findings, join, leave, lend, take_back, role_map }
 }
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out

@@ -1,0 +1,300 @@
+//! The command line, as typed.
+
+use std::num::NonZeroU16;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::commands::DemoSize;
+
+const CONNECTIONS: &str = "\
+A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
+list of keywords (host=… dbname=… user=…). What it leaves out comes from the PG* environment \
+variables and the password file. Off loopback the default is sslmode=verify-full.
+
+Exit codes: 0 done; 1 a difference was found; 2 usage; 3 preflight refuses; 4 could not connect; \
+5 a step failed (run again to resume); 130 interrupted (run again to resume).";
+
+/// Moves PostgreSQL databases: parallel, checksummed, resumable, verified to the last row
+#[derive(Debug, Parser)]
+#[command(name = "pgconvoy", version, after_help = CONNECTIONS, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Move databases from server to server, or go on where an earlier run was cut off
+    #[command(after_help = CONNECTIONS)]
+    Migrate(Migrate),
+    /// Find everything that would stop or change a migration, and say what mends it
+    #[command(after_help = CONNECTIONS)]
+    Check(Check),
+    /// Show the steps and chunks of a migration without running them
+    #[command(after_help = CONNECTIONS)]
+    Plan(Plan),
+    /// Compare all rows and the catalogs of both sides, and locate what differs
+    #[command(after_help = CONNECTIONS)]
+    Verify(Verify),
+    /// Show how far a migration is, from the target's ledger alone
+    #[command(after_help = CONNECTIONS)]
+    Status(Status),
+    /// Start two throw-away servers, fill one, and do the whole job between them
+    Demo(Demo),
+    /// Print a shell's completion script
+    Completions(Completions),
+    /// Print the manual page of pgconvoy, or of one of its commands
+    Man(Man),
+}
+
+impl Command {
+    /// Whether the output is for programs.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Command::Migrate(args) => args.output.json,
+            Command::Check(args) => args.output.json,
+            Command::Plan(args) => args.output.json,
+            Command::Verify(args) => args.output.json,
+            Command::Status(args) => args.output.json,
+            Command::Demo(args) => args.output.json,
+            Command::Completions(_) | Command::Man(_) => false,
+        }
+    }
+}
+
+/// How results are shown.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Output {
+    /// Print one JSON object a line on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Both sides of a job, and its databases.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Sides {
+    /// Where the databases are
+    #[arg(long, value_name = "C")]
+    pub(super) source: String,
+    /// Where they go
+    #[arg(long, value_name = "C")]
+    pub(super) target: String,
+    #[command(flatten)]
+    pub(super) chosen: Chosen,
+}
+
+/// Which databases.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Chosen {
+    /// A database, of the same name on both sides; may be given several times
+    /// [default: the ones that the connection strings name]
+    #[arg(long = "database", value_name = "NAME", conflicts_with = "all_databases")]
+    pub(super) databases: Vec<String>,
+    /// Every database of the source that isn't a template
+    #[arg(long)]
+    pub(super) all_databases: bool,
+}
+
+/// How many at once.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Jobs {
+    /// How many workers [default: this machine's cores]
+    #[arg(short, long, value_name = "N")]
+    pub(super) jobs: Option<NonZeroU16>,
+}
+
+/// How far the target's rows are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReadBack {
+    Full,
+    Counts,
+    None,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Migrate {
+    #[command(flatten)]
+    pub(super) sides: Sides,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    /// Read every row back and compare, only count rows, or compare nothing
+    #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
+    pub(super) verify: ReadBack,
+    /// Refuse what would differ on the target, rather than report it
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Give new roles the password verifiers that the source keeps, if it can be read
+    #[arg(long)]
+    pub(super) carry_passwords: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) sides: Sides,
+    /// Refuse what would differ on the target, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Plan {
+    /// Where the databases are
+    #[arg(long, value_name = "C")]
+    pub(super) source: String,
+    /// Where they go [default: a target that allows everything]
+    #[arg(long, value_name = "C")]
+    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) chosen: Chosen,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) sides: Sides,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Status {
+    /// Where the databases go
+    #[arg(long, value_name = "C")]
+    pub(super) target: String,
+    /// A database; may be given several times [default: the one that the connection string names]
+    #[arg(long = "database", value_name = "NAME")]
+    pub(super) databases: Vec<String>,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Demo {
+    /// How much data, roughly: a number and KB, MB or GB
+    #[arg(long, default_value = "200MB")]
+    pub(super) size: DemoSize,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    /// Leave the servers up, and say how to connect
+    #[arg(long)]
+    pub(super) keep: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Completions {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Man {
+    /// The command
+    pub(super) command: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Ok(Args::try_parse_from(line.split(' '))?.command)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_of_each_command_are_these() {
+        let mut all = Args::command();
+        all.build();
+        let flags = |command: &clap::Command| {
+            let names = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+            names.filter(|name| name != "help").collect::<Vec<_>>().join(" ")
+        };
+        let commands = all.get_subcommands().filter(|command| command.get_name() != "help");
+        let table: Vec<String> = commands
+            .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
+            .collect();
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        migrate: source target database all-databases jobs verify strict carry-passwords json
+        check: source target database all-databases strict json
+        plan: source target database all-databases jobs json
+        verify: source target database all-databases jobs json
+        status: target database json
+        demo: size jobs keep json
+        completions:
+        man:
+        "#);
+    }
+
+    #[test]
+    fn help_fits_a_page_and_says_what_a_connection_string_is() {
+        let mut all = Args::command();
+        all.build();
+        for command in all.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+            if command.get_arguments().any(|arg| arg.get_id() == "source") {
+                assert!(help.contains("postgresql://") && help.contains("Exit codes"), "{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_is_taken() {
+        let all = "pgconvoy migrate --source host=a --target host=b --database x --database y \
+                   -j 4 --verify counts --strict --carry-passwords --json";
+        let Command::Migrate(args) = parse(all).unwrap() else { panic!() };
+        assert_eq!((args.sides.source.as_str(), args.sides.target.as_str()), ("host=a", "host=b"));
+        assert_eq!(args.sides.chosen.databases, ["x", "y"]);
+        assert_eq!(args.jobs.jobs.unwrap().get(), 4);
+        assert_eq!(args.verify, ReadBack::Counts);
+        assert!(args.strict && args.carry_passwords && args.output.json);
+        for line in [
+            "pgconvoy check --source a --target b --all-databases --strict --json",
+            "pgconvoy plan --source a --database x -j 2 --json",
+            "pgconvoy plan --source a --target b --all-databases --jobs 2",
+            "pgconvoy verify --source a --target b -j2 --database x --json",
+            "pgconvoy status --target b --database x --database y --json",
+            "pgconvoy demo --size 50MB -j 2 --keep --json",
+            "pgconvoy completions bash",
+            "pgconvoy man migrate",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_code_for_usage() {
+        for line in [
+            "pgconvoy",
+            "pgconvoy migrate --source a",
+            "pgconvoy migrate --source a --target b --database x --all-databases",
+            "pgconvoy migrate --source a --target b -j 0",
+            "pgconvoy migrate --source a --target b --verify some",
+            "pgconvoy migrate --source a --target b --password x",
+            "pgconvoy demo --size much",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

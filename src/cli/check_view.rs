@@ -1,0 +1,67 @@
+//! What `check` found, for people.
+
+use crate::commands::{Checked, Severity};
+
+use super::page::{Page, Tone};
+use super::summary::finding;
+use super::units;
+
+/// Shows a database's findings.
+pub(super) fn show(page: &mut Page, checked: &Checked, strict: bool) {
+    let (tone, verdict) = match checked.is_refused(strict) {
+        true => (Tone::Bad, "refused"),
+        false => (Tone::Good, "ready to move"),
+    };
+    let counted = match checked.findings.is_empty() {
+        true => "nothing found".to_owned(),
+        false => counts(checked),
+    };
+    page.line(0, tone, &format!("database {}: {verdict}: {counted}", checked.database));
+    for found in &checked.findings {
+        finding(page, 2, found);
+    }
+    page.gap();
+}
+
+fn counts(checked: &Checked) -> String {
+    let of = |severity| {
+        checked.findings.iter().filter(|finding| finding.severity == severity).count() as u64
+    };
+    let all = [
+        (of(Severity::Refusal), "refusal", "refusals"),
+        (of(Severity::Change), "change", "changes"),
+        (of(Severity::Note), "note", "notes"),
+    ];
+    let there = all.into_iter().filter(|(number, ..)| *number > 0);
+    there.map(|(n, one, many)| units::counted(n, one, many)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Finding;
+
+    fn render(findings: Vec<Finding>, strict: bool) -> String {
+        let mut page = Page::new(false);
+        show(&mut page, &Checked { database: "shop".into(), findings }, strict);
+        page.into_text()
+    }
+
+    #[test]
+    fn findings_are_listed_with_what_mends_them() {
+        let findings = || {
+            vec![
+                Finding::change("role bo", "is left out").mend("CREATE ROLE bo;"),
+                Finding::note("database shop", "isn't there: it will be created"),
+            ]
+        };
+        insta::assert_snapshot!(render(findings(), false), @r#"
+        database shop: ready to move: 1 change, 1 note
+          changed: role bo: is left out
+              CREATE ROLE bo;
+          note: database shop: isn't there: it will be created
+        "#);
+        assert!(render(findings(), true).starts_with("database shop: refused: 1 change, 1 note\n"));
+        assert_eq!(render(Vec::new(), true), "database shop: ready to move: nothing found\n\n");
+    }
+}

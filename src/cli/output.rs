@@ -1,0 +1,91 @@
+//! A command's result, on standard output: pages for people, or one JSON object a line.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+use super::messages::may_colour;
+use super::page::Page;
+
+/// Standard output. Clones write to the same place.
+///
+/// A reader that has seen enough (`| head`) is no failure: the rest is not written, and the work
+/// goes on.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    json: bool,
+    coloured: bool,
+    failed: Arc<Mutex<Option<std::io::Error>>>,
+}
+
+impl Output {
+    /// Standard output, for programs or for people.
+    pub(super) fn new(json: bool) -> Output {
+        let coloured = !json && may_colour(std::io::stdout().is_terminal());
+        Output { json, coloured, failed: Arc::default() }
+    }
+
+    /// Whether it is for programs.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// An empty page in this output's style.
+    pub(super) fn page(&self) -> Page {
+        Page::new(self.coloured)
+    }
+
+    /// Shows a result: `line` to programs, what `write` puts on a page to people.
+    pub(super) fn show(&self, line: &impl Serialize, write: impl FnOnce(&mut Page)) {
+        if self.json {
+            return self.line(line);
+        }
+        let mut page = self.page();
+        write(&mut page);
+        self.put(page.into_text().as_bytes());
+    }
+
+    /// Writes a JSON object and ends the line.
+    pub(super) fn line(&self, object: &impl Serialize) {
+        match serde_json::to_vec(object) {
+            Ok(mut line) => {
+                line.push(b'\n');
+                self.put(&line);
+            }
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    /// Writes bytes as they are.
+    pub(super) fn put(&self, bytes: &[u8]) {
+        if self.has_failed() {
+            return;
+        }
+        let mut stdout = std::io::stdout().lock();
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            self.fail(error);
+        }
+    }
+
+    /// What went wrong with writing, if anything that matters did.
+    pub(super) fn end(&self) -> Result<()> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failed {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Error::step("writing to standard output").io(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn fail(&self, error: std::io::Error) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}

@@ -1,0 +1,182 @@
+//! Arguments as typed become validated requests.
+
+use crate::commands::{Conninfo, Databases, DemoRequest, Environment, Request, VerifyMode};
+use crate::error::{Error, Result};
+
+use super::args::{Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify};
+
+/// A migration.
+pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Request> {
+    Ok(Request {
+        jobs: jobs(&args.jobs),
+        verify: match args.verify {
+            ReadBack::Full => VerifyMode::Full,
+            ReadBack::Counts => VerifyMode::Counts,
+            ReadBack::None => VerifyMode::None,
+        },
+        strict: args.strict,
+        carry_passwords: args.carry_passwords,
+        ..between(&args.sides, environment)?
+    })
+}
+
+/// A check.
+pub(super) fn check(args: &Check, environment: &Environment) -> Result<Request> {
+    Ok(Request { strict: args.strict, ..between(&args.sides, environment)? })
+}
+
+/// A comparison.
+pub(super) fn verify(args: &Verify, environment: &Environment) -> Result<Request> {
+    Ok(Request { jobs: jobs(&args.jobs), ..between(&args.sides, environment)? })
+}
+
+/// A plan. Without a target its place in the request is taken by the source, and not used.
+pub(super) fn plan(args: &Plan, environment: &Environment) -> Result<Request> {
+    let target = args.target.as_ref().unwrap_or(&args.source);
+    let request = Request {
+        jobs: jobs(&args.jobs),
+        ..sides(&args.source, target, databases(&args.chosen), environment)?
+    };
+    match args.target {
+        Some(_) => refuse_itself(request),
+        None => Ok(request),
+    }
+}
+
+/// The databases whose state is asked for.
+pub(super) fn status(args: &Status, environment: &Environment) -> Result<Vec<Conninfo>> {
+    let target = parse("--target", &args.target, environment)?;
+    Ok(match args.databases.as_slice() {
+        [] => vec![target],
+        names => names.iter().map(|name| target.with_database(name)).collect(),
+    })
+}
+
+/// A demo.
+pub(super) fn demo(args: &Demo) -> DemoRequest {
+    DemoRequest { size: args.size, jobs: jobs(&args.jobs), keep: args.keep }
+}
+
+fn between(args: &Sides, environment: &Environment) -> Result<Request> {
+    refuse_itself(sides(&args.source, &args.target, databases(&args.chosen), environment)?)
+}
+
+fn sides(
+    source: &str,
+    target: &str,
+    databases: Databases,
+    environment: &Environment,
+) -> Result<Request> {
+    Ok(Request {
+        source: parse("--source", source, environment)?,
+        target: parse("--target", target, environment)?,
+        databases,
+        jobs: None,
+        verify: VerifyMode::Full,
+        strict: false,
+        carry_passwords: false,
+    })
+}
+
+fn parse(flag: &str, text: &str, environment: &Environment) -> Result<Conninfo> {
+    Conninfo::parse(text, environment).map_err(|error| error.within(flag))
+}
+
+fn databases(chosen: &Chosen) -> Databases {
+    match (chosen.all_databases, chosen.databases.as_slice()) {
+        (true, _) => Databases::All,
+        (false, []) => Databases::AsGiven,
+        (false, names) => {
+            let mut unique: Vec<String> = Vec::with_capacity(names.len());
+            for name in names {
+                if !unique.contains(name) {
+                    unique.push(name.clone());
+                }
+            }
+            Databases::Named(unique)
+        }
+    }
+}
+
+/// A database that is moved onto itself: easily asked for, as PGHOST completes both sides.
+fn refuse_itself(request: Request) -> Result<Request> {
+    let Request { source, target, .. } = &request;
+    let is_same = match &request.databases {
+        Databases::AsGiven => source.display() == target.display(),
+        Databases::Named(_) | Databases::All => {
+            source.with_database("").display() == target.with_database("").display()
+        }
+    };
+    match is_same {
+        false => Ok(request),
+        true => Err(Error::usage("reading --source and --target")
+            .because(format!("both are {}", target.display()))
+            .hint("name the host, port and dbname of each side; PG* variables complete both")),
+    }
+}
+
+fn jobs(args: &Jobs) -> Option<usize> {
+    args.jobs.map(|jobs| usize::from(jobs.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::{Args, Command};
+    use super::*;
+    use crate::error::Kind;
+
+    fn environment() -> Environment {
+        Environment {
+            variables: [("PGHOST".to_owned(), "db.example".to_owned())].into(),
+            home: None,
+            user: Some("ann".into()),
+        }
+    }
+
+    fn migration(line: &str) -> Result<Request> {
+        let words = ["pgconvoy", "migrate"].into_iter().chain(line.split(' '));
+        match Args::try_parse_from(words).unwrap().command {
+            Command::Migrate(args) => migrate(&args, &environment()),
+            _ => panic!("{line}"),
+        }
+    }
+
+    #[test]
+    fn what_the_strings_leave_out_comes_from_the_environment() {
+        let request = migration("--source dbname=a --target host=other -j 3").unwrap();
+        assert_eq!(request.source.display(), "db.example:5432/a");
+        assert_eq!(request.target.display(), "other:5432/ann");
+        assert_eq!(request.jobs(), 3);
+        assert_eq!(request.databases, Databases::AsGiven);
+    }
+
+    #[test]
+    fn databases_are_named_once() {
+        let line = "--source host=a --target host=b --database x --database y --database x";
+        let request = migration(line).unwrap();
+        assert_eq!(request.databases, Databases::Named(vec!["x".into(), "y".into()]));
+        let request = migration("--source host=a --target host=b --all-databases").unwrap();
+        assert_eq!(request.databases, Databases::All);
+    }
+
+    #[test]
+    fn a_database_is_not_moved_onto_itself() {
+        for line in [
+            "--source dbname=a --target dbname=a",
+            "--source dbname=a --target dbname=b --database x",
+            "--source port=5432 --target host=db.example --all-databases",
+        ] {
+            let error = migration(line).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{line}");
+        }
+        assert!(migration("--source dbname=a --target dbname=b").is_ok());
+    }
+
+    #[test]
+    fn a_bad_string_is_refused_under_its_flag() {
+        let error = migration("--source port=x --target host=b").unwrap_err();
+        assert!(error.to_string().starts_with("--source: "), "{error}");
+    }
+}

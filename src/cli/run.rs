@@ -1,0 +1,212 @@
+//! From the command line to the exit code.
+
+use clap::{CommandFactory, Parser};
+
+use crate::commands::{self, DatabaseReport, Environment, Sources, Stop};
+use crate::error::{Error, Kind, Result};
+
+use super::args::{self, Args, Command};
+use super::exit::Exit;
+use super::interrupt;
+use super::json::ResultLine;
+use super::messages::Messages;
+use super::output::Output;
+use super::progress;
+use super::{check_view, plan_view, requests, status_view, summary};
+
+/// Runs the program; its exit code.
+pub fn run() -> u8 {
+    match Args::try_parse() {
+        Ok(args) => run_command(&args.command).code(),
+        Err(error) => explain(&error).code(),
+    }
+}
+
+/// Help and version were asked for, or the command line makes no sense.
+fn explain(error: &clap::Error) -> Exit {
+    // There is nobody to tell that the reader is gone.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    if std::env::args_os().any(|word| word == "--json") {
+        let usage = Error::usage("reading the command line").because(error.render().to_string());
+        Output::new(true).line(&ResultLine::error(&usage));
+    }
+    Exit::Usage
+}
+
+fn run_command(command: &Command) -> Exit {
+    let output = Output::new(command.json());
+    let messages = Messages::new(!command.json());
+    let ended = match tokio::runtime::Runtime::new() {
+        Err(error) => Err(Error::step("starting the threads").io(error)),
+        Ok(runtime) => {
+            runtime.block_on(execute(command, &messages, &output))
+            // Dropping the runtime waits for servers that are just being started.
+        }
+    };
+    match ended.and_then(|exit| output.end().map(|()| exit)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            if output.is_json() {
+                output.line(&ResultLine::error(&error));
+            }
+            messages.fail(&error);
+            error.kind().into()
+        }
+    }
+}
+
+async fn execute(command: &Command, messages: &Messages, output: &Output) -> Result<Exit> {
+    let (stopper, mut stop) = Stop::new();
+    let _listening = interrupt::listen(stopper, messages.clone(), on_interrupt(command));
+    let session = Session { messages, output, environment: Environment::capture() };
+    let ended = match command {
+        Command::Migrate(args) => Box::pin(session.migrate(args, &mut stop)).await,
+        Command::Check(args) => session.check(args, &mut stop).await,
+        Command::Plan(args) => session.plan(args, &mut stop).await,
+        Command::Verify(args) => Box::pin(session.verify(args, &mut stop)).await,
+        Command::Status(args) => session.status(args, &mut stop).await,
+        Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
+        Command::Completions(args) => session.completions(args),
+        Command::Man(args) => session.man(args),
+    };
+    match stop.is_stopped() {
+        // What failed because it was stopped was stopped.
+        true => ended.map_err(|error| error.as_kind(Kind::Interrupted)),
+        false => ended,
+    }
+}
+
+fn on_interrupt(command: &Command) -> &'static str {
+    match command {
+        Command::Migrate(_) => {
+            "stopping: run the same command again to go on (Ctrl-C again stops at once)"
+        }
+        Command::Demo(_) => "stopping: the servers are removed",
+        _ => "stopping",
+    }
+}
+
+/// What every command has at hand.
+struct Session<'a> {
+    messages: &'a Messages,
+    output: &'a Output,
+    environment: Environment,
+}
+
+impl Session<'_> {
+    async fn migrate(&self, args: &args::Migrate, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::migrate(args, &self.environment)?;
+        self.messages.warn_about(&[&request.source, &request.target]);
+        let (reports, ended) = progress::shown(self.messages, self.output, async |events| {
+            commands::migrate(&request, events, stop).await
+        })
+        .await;
+        self.reports(&reports, summary::migrated);
+        ended.map(|()| Exit::of_reports(&reports))
+    }
+
+    async fn check(&self, args: &args::Check, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::check(args, &self.environment)?;
+        self.messages.warn_about(&[&request.source, &request.target]);
+        let all = stop.or(commands::check(&request)).await?;
+        for checked in &all {
+            let refused = checked.is_refused(args.strict);
+            self.output.show(&ResultLine::Check { refused, checked }, |page| {
+                check_view::show(page, checked, args.strict);
+            });
+        }
+        Ok(Exit::of_checks(&all, args.strict))
+    }
+
+    async fn plan(&self, args: &args::Plan, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::plan(args, &self.environment)?;
+        self.messages.warn_about(&[&request.source, &request.target]);
+        let target = args.target.is_some().then_some(&request.target);
+        for planned in stop.or(commands::plan(&request, target)).await? {
+            self.output.show(&ResultLine::Plan(&planned), |page| plan_view::show(page, &planned));
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn verify(&self, args: &args::Verify, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::verify(args, &self.environment)?;
+        self.messages.warn_about(&[&request.source, &request.target]);
+        let reports = progress::shown(self.messages, self.output, async |events| {
+            commands::verify(&request, events, stop).await
+        })
+        .await?;
+        self.reports(&reports, summary::verified);
+        Ok(Exit::of_reports(&reports))
+    }
+
+    async fn status(&self, args: &args::Status, stop: &mut Stop) -> Result<Exit> {
+        let targets = requests::status(args, &self.environment)?;
+        self.messages.warn_about(&targets.iter().collect::<Vec<_>>());
+        for target in &targets {
+            let status = stop.or(commands::status(target)).await?;
+            self.output.show(&ResultLine::Status(&status), |page| status_view::show(page, &status));
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn demo(&self, args: &args::Demo, stop: &mut Stop) -> Result<Exit> {
+        let messages = self.messages.clone();
+        let sources = Sources::from_environment(move |line| messages.say(line))?;
+        let request = requests::demo(args);
+        // Nothing of a demo is worth a clean end: dropping it removes the servers.
+        let (_, mut never) = Stop::new();
+        let result = progress::shown(self.messages, self.output, async |events| {
+            stop.or(Box::pin(commands::demo(&request, &sources, events, &mut never))).await
+        })
+        .await?;
+        self.reports(&result.reports, summary::migrated);
+        if !result.kept.is_empty() {
+            self.output.show(&ResultLine::Kept { servers: &result.kept }, |page| {
+                page.line(0, super::page::Tone::Strong, "the servers stay up");
+                for line in &result.kept {
+                    page.block(2, super::page::Tone::Plain, line);
+                }
+            });
+        }
+        Ok(Exit::of_reports(&result.reports))
+    }
+
+    fn completions(&self, args: &args::Completions) -> Result<Exit> {
+        let mut script = Vec::new();
+        clap_complete::generate(args.shell, &mut Args::command(), "pgconvoy", &mut script);
+        self.output.put(&script);
+        Ok(Exit::Done)
+    }
+
+    fn man(&self, args: &args::Man) -> Result<Exit> {
+        let mut all = Args::command();
+        all.build();
+        let command = match &args.command {
+            None => all,
+            Some(name) => all.find_subcommand(name).cloned().ok_or_else(|| {
+                Error::usage("looking for the manual page")
+                    .because(format!("there is no command {name}"))
+                    .hint("run `pgconvoy --help` for the commands")
+            })?,
+        };
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .map_err(|error| Error::step("writing the manual page").io(error))?;
+        self.output.put(&page);
+        Ok(Exit::Done)
+    }
+
+    fn reports(
+        &self,
+        reports: &[DatabaseReport],
+        show: impl Fn(&mut super::page::Page, &DatabaseReport),
+    ) {
+        for report in reports {
+            self.output.show(&ResultLine::report(report), |page| show(page, report));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether the target database is empty: nothing is overwritten, so nothing may be there.
+
+use crate::catalog::Scope;
+use crate::error::Result;
+use crate::pg::Oid;
+use crate::toc::Finding;
+
+use super::gathered::named;
+use super::sides::Sides;
+
+/// Catalogs whose objects live in a schema, the column that says which, and which of their objects
+/// are somebody's own: row types and array types come with what they are of.
+const IN_SCHEMAS: [(&str, &str, &str); 10] = [
+    ("pg_class", "relnamespace", "o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')"),
+    ("pg_proc", "pronamespace", "true"),
+    (
+        "pg_type",
+        "typnamespace",
+        "o.typtype IN ('b', 'd', 'e', 'r') AND NOT EXISTS \
+         (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = o.oid)",
+    ),
+    ("pg_operator", "oprnamespace", "true"),
+    ("pg_opfamily", "opfnamespace", "true"),
+    ("pg_collation", "collnamespace", "true"),
+    ("pg_conversion", "connamespace", "true"),
+    ("pg_ts_config", "cfgnamespace", "true"),
+    ("pg_ts_dict", "dictnamespace", "true"),
+    ("pg_statistic_ext", "stxnamespace", "true"),
+];
+
+/// Catalogs whose objects live in none.
+const IN_DATABASE: [&str; 6] = [
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_publication",
+    "pg_language",
+    "pg_cast",
+    "pg_largeobject_metadata",
+];
+
+/// Names what is in the target database.
+pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
+    if sides.target_is_missing() {
+        return Ok(Vec::new());
+    }
+    let doing = "looking for objects in the target database";
+    let rows = sides.target().query(doing, &query(), &[]).await?;
+    let objects: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(judge(sides.target_name(), &objects).into_iter().collect())
+}
+
+fn judge(database: &str, objects: &[String]) -> Option<Finding> {
+    let what = format!("isn't empty: it holds {} objects: {}", objects.len(), named(objects));
+    let remedy = format!(
+        "name an empty database in --target, or drop what is in {database} if nobody needs it"
+    );
+    (!objects.is_empty()).then(|| Finding::refusal("target database", what).mend(remedy))
+}
+
+/// Extensions' members are no objects of their own, nor is what another object brings along.
+fn query() -> String {
+    let scope = Scope::default();
+    let own = |catalog: &str| {
+        format!(
+            "o.oid >= {} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend part \
+             WHERE part.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+             AND part.objid = o.oid AND part.deptype IN ('e', 'i'))",
+            Oid::FIRST_NORMAL
+        )
+    };
+    let described = |catalog: &str| {
+        format!(
+            "pg_catalog.pg_describe_object('pg_catalog.{catalog}'::pg_catalog.regclass, o.oid, 0)"
+        )
+    };
+    let schemas = format!(
+        "SELECT 1 AS place, {} AS object FROM pg_catalog.pg_namespace o \
+         WHERE o.nspname <> 'public' AND {} AND {}",
+        described("pg_namespace"),
+        scope.schemas("o.nspname"),
+        own("pg_namespace")
+    );
+    let in_schemas = IN_SCHEMAS.iter().map(|(catalog, schema, which)| {
+        format!(
+            "SELECT 2, {} FROM pg_catalog.{catalog} o \
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema} \
+             WHERE {which} AND {} AND {}",
+            described(catalog),
+            scope.schemas("n.nspname"),
+            own(catalog)
+        )
+    });
+    let in_database = IN_DATABASE.iter().map(|catalog| {
+        // Large objects are described under the catalog of their data.
+        let class = match *catalog {
+            "pg_largeobject_metadata" => "pg_largeobject",
+            other => other,
+        };
+        format!("SELECT 3, {} FROM pg_catalog.{catalog} o WHERE {}", described(class), own(class))
+    });
+    let branches: Vec<String> =
+        [schemas].into_iter().chain(in_schemas).chain(in_database).collect();
+    format!("SELECT object FROM ({}) found ORDER BY place, object", branches.join(" UNION ALL "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_target_is_no_finding() {
+        assert_eq!(judge("shop", &[]), None);
+    }
+
+    #[test]
+    fn what_is_there_is_named() {
+        let finding = judge("shop", &["table public.a".to_owned()]).unwrap();
+        assert_eq!(finding.what, "isn't empty: it holds 1 objects: table public.a");
+    }
+}

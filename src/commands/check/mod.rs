@@ -1,0 +1,159 @@
+//! `pgconvoy check`: everything that would stop or change the job, all at once, with what mends it.
+//!
+//! A topic is a file. Where a topic has something to decide, reading and deciding are two
+//! functions. The source is only read; on the target nothing is made but temporary tables.
+
+mod connections;
+mod disk;
+mod emptiness;
+mod encodings;
+mod extensions;
+mod gathered;
+mod locales;
+mod locks;
+mod objects;
+mod prepared;
+mod reading_rights;
+mod servers;
+mod session_defaults;
+mod sides;
+mod standing;
+mod surroundings;
+mod versions;
+mod writing_rights;
+
+use crate::engine::StoredJob;
+use crate::error::{Error, Kind, Result};
+use crate::toc::adapt::adapt;
+use crate::toc::{Finding, Severity};
+
+use super::databases::{self, Pair};
+use super::request::Request;
+use super::survey::{self, Source};
+
+use gathered::{Gathered, is_refusal_of_a_statement};
+use sides::Sides;
+
+/// What checking a database found.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Checked {
+    /// The database on the target.
+    pub database: String,
+    /// What was found, refusals first.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether the job is refused.
+    pub fn is_refused(&self, strict: bool) -> bool {
+        self.stopping(strict).next().is_some()
+    }
+
+    /// The findings that stop the job.
+    pub fn stopping(&self, strict: bool) -> impl Iterator<Item = &Finding> {
+        let worst = if strict { Severity::Change } else { Severity::Refusal };
+        self.findings.iter().filter(move |finding| finding.severity <= worst)
+    }
+}
+
+/// Checks every database of the request.
+pub async fn check(request: &Request) -> Result<Vec<Checked>> {
+    let mut all = Vec::new();
+    for pair in databases::pairs(request).await? {
+        let database = pair.target.database().to_owned();
+        let findings = check_database(request, &pair).await;
+        let findings =
+            findings.map_err(|error| error.within(format_args!("checking database {database}")))?;
+        all.push(Checked { database, findings });
+    }
+    Ok(all)
+}
+
+async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> {
+    let sides = Sides::connect(pair, request.jobs()).await?;
+    let mut found = Gathered::default();
+    check_servers(&sides, &mut found).await?;
+    let job = check_target(&sides, &mut found).await?;
+    if let Some(source) = read_source(pair, &mut found).await? {
+        check_against(&sides, &source, job.as_ref(), &mut found).await?;
+        match job {
+            Some(job) => found.add([standing::judge(&job, &source)]),
+            // A job that goes on was let through once: its rows are partly there.
+            None => found.topic("locales", locales::findings(&sides, &source).await)?,
+        }
+    }
+    Ok(found.sorted())
+}
+
+/// What doesn't depend on what the source database holds.
+async fn check_servers(sides: &Sides<'_>, found: &mut Gathered) -> Result<()> {
+    found.add(versions::findings(sides.source.version(), sides.target().version()));
+    found.topic("how the servers are reached", servers::findings(sides).await)?;
+    found.topic("connections", connections::findings(sides).await)?;
+    found.topic("locks", locks::findings(sides).await)?;
+    found.topic("disk", disk::findings(sides).await)?;
+    found.topic("prepared transactions", prepared::findings(sides).await)?;
+    found.topic("session defaults", session_defaults::findings(sides).await)?;
+    found.topic("the source user's privileges", reading_rights::findings(sides).await)
+}
+
+/// What the target database holds: the job that goes on there, or nothing at best.
+async fn check_target(sides: &Sides<'_>, found: &mut Gathered) -> Result<Option<StoredJob>> {
+    match standing::read(sides).await {
+        Ok(Some(job)) => return Ok(Some(job)),
+        Ok(None) => {
+            found.vital("whether the target is empty", emptiness::findings(sides).await)?;
+            found.topic("what the target adds by itself", surroundings::findings(sides).await)?;
+        }
+        Err(error) if error.kind() == Kind::Refused || is_refusal_of_a_statement(&error) => {
+            found.add([standing::refusal(&error)]);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(None)
+}
+
+/// Reads the source. A source that can't be read is a finding, the last one then.
+async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>> {
+    // Locking takes privileges, and those that are missing are known by name already.
+    let reading = match found.is_refused() {
+        true => survey::source_unlocked(&pair.source).await,
+        false => survey::source(&pair.source).await,
+    };
+    match reading {
+        Ok(source) => Ok(Some(source)),
+        Err(error) if is_refusal_of_a_statement(&error) => {
+            let what = format!("its catalog can't be read, so this is not all: {error}");
+            found.add([Finding::refusal("source database", what)
+                .mend("mend what is named here, then check again")]);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What takes both sides to tell.
+async fn check_against(
+    sides: &Sides<'_>,
+    source: &Source,
+    job: Option<&StoredJob>,
+    found: &mut Gathered,
+) -> Result<()> {
+    let facts = sides.target_facts().await?;
+    found.add(objects::findings(source));
+    let extensions = extensions::findings(sides, &source.extensions, &facts).await;
+    found.topic("extensions", extensions)?;
+    found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
+    found.topic("encodings", encodings::findings(sides, source).await)?;
+    // With its definitions a job has given the database to its owner, and creates nothing more.
+    if job.is_none_or(|job| !standing::is_defined(job)) {
+        let rights = writing_rights::findings(sides, source, &facts).await;
+        found.topic("the target user's privileges", rights)?;
+    }
+    Ok(())
+}
+
+/// Words of an error on one line, for a finding.
+fn words(error: &Error) -> String {
+    error.to_string().replace('\n', "; ")
+}

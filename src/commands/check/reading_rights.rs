@@ -1,0 +1,186 @@
+//! What the source's user lacks for reading everything, with the grants that mend it.
+
+use crate::catalog::Scope;
+use crate::error::Result;
+use crate::pg::{QualifiedName, quote_ident};
+use crate::toc::Finding;
+use crate::wire::Session;
+
+use super::gathered::named;
+use super::sides::Sides;
+
+/// What can't be read as things are.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Missing {
+    /// Schemas that can't be looked into.
+    schemas: Vec<String>,
+    /// Tables that can't be read or locked.
+    tables: Vec<QualifiedName>,
+    /// Sequences whose value can't be read.
+    sequences: Vec<QualifiedName>,
+    /// Tables some of whose rows a policy hides.
+    hidden: Vec<QualifiedName>,
+    /// Whether the snapshot can't be handed to the workers.
+    no_snapshot: bool,
+}
+
+/// Names what the source's user may not read.
+pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
+    Ok(judge(&read(&sides.source).await?, sides.pair.source.user()))
+}
+
+async fn read(source: &Session) -> Result<Missing> {
+    let doing = "looking for privileges that are missing on the source";
+    let scope = Scope::default();
+    let schemas = format!(
+        "SELECT n.nspname::text FROM pg_catalog.pg_namespace n WHERE {} \
+         AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') ORDER BY 1",
+        scope.schemas("n.nspname")
+    );
+    // A policy hides nothing that row_security = off, which our sessions have, wouldn't turn into
+    // an error: this asks whether it would.
+    let relations = format!(
+        "SELECT n.nspname::text, c.relname::text, c.relkind::text, \
+         pg_catalog.has_table_privilege(c.oid, 'SELECT'), \
+         pg_catalog.row_security_active(c.oid) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p', 'S') AND {} ORDER BY 1, 2",
+        scope.schemas("n.nspname")
+    );
+    let snapshot = "SELECT pg_catalog.has_function_privilege(\
+                    'pg_catalog.pg_export_snapshot()', 'EXECUTE')";
+    let mut missing = Missing {
+        no_snapshot: !source.query_one(doing, snapshot, &[]).await?.get::<_, bool>(0),
+        ..Missing::default()
+    };
+    for row in source.query(doing, &schemas, &[]).await? {
+        missing.schemas.push(row.get(0));
+    }
+    for row in source.query(doing, &relations, &[]).await? {
+        let relation = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let is_sequence = row.get::<_, &str>(2) == "S";
+        match (row.get(3), row.get(4)) {
+            (false, _) if is_sequence => missing.sequences.push(relation),
+            (false, _) => missing.tables.push(relation),
+            (true, true) => missing.hidden.push(relation),
+            (true, false) => {}
+        }
+    }
+    Ok(missing)
+}
+
+fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
+    let ident = quote_ident(user);
+    let mut found = Vec::new();
+    let mut refuse = |object: &str, what: String, remedy: String| {
+        found.push(Finding::refusal(object, what).mend(remedy));
+    };
+    if !missing.schemas.is_empty() {
+        let all: Vec<String> = missing.schemas.iter().map(|name| quote_ident(name)).collect();
+        refuse(
+            "source schemas",
+            format!("{user} may not use {}: {}", count(&all, "schema"), named(&missing.schemas)),
+            format!("on the source: GRANT USAGE ON SCHEMA {} TO {ident};", all.join(", ")),
+        );
+    }
+    for (relations, one, kind) in
+        [(&missing.tables, "table", "TABLE"), (&missing.sequences, "sequence", "SEQUENCE")]
+    {
+        if !relations.is_empty() {
+            refuse(
+                &format!("source {one}s"),
+                format!("{user} may not read {}: {}", count(relations, one), names(relations)),
+                grants(relations, kind, &ident),
+            );
+        }
+    }
+    if !missing.hidden.is_empty() {
+        refuse(
+            "source tables",
+            format!(
+                "policies hide rows of {} from {user}: {}",
+                count(&missing.hidden, "table"),
+                names(&missing.hidden)
+            ),
+            format!(
+                "on the source, as a superuser: ALTER ROLE {ident} BYPASSRLS; or connect as a \
+                 superuser"
+            ),
+        );
+    }
+    if missing.no_snapshot {
+        refuse(
+            "source server",
+            format!("{user} may not export snapshots, which the workers share"),
+            format!(
+                "on the source: GRANT EXECUTE ON FUNCTION pg_catalog.pg_export_snapshot() TO \
+                 {ident};"
+            ),
+        );
+    }
+    found
+}
+
+/// The statements for a few; a statement per schema where there are many.
+fn grants(relations: &[QualifiedName], kind: &str, user: &str) -> String {
+    const FEW: usize = 10;
+    if relations.len() <= FEW {
+        let names: Vec<String> = relations.iter().map(QualifiedName::sql).collect();
+        return format!("on the source: GRANT SELECT ON {kind} {} TO {user};", names.join(", "));
+    }
+    let mut schemas: Vec<&str> = relations.iter().map(|name| name.schema.as_str()).collect();
+    schemas.dedup();
+    let schemas: Vec<String> = schemas.into_iter().map(quote_ident).collect();
+    format!(
+        "on the source: GRANT SELECT ON ALL {kind}S IN SCHEMA {} TO {user};",
+        schemas.join(", ")
+    )
+}
+
+fn count<T>(all: &[T], one: &str) -> String {
+    match all.len() {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
+    }
+}
+
+fn names(relations: &[QualifiedName]) -> String {
+    let names: Vec<String> = relations.iter().map(QualifiedName::to_string).collect();
+    named(&names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(count: usize) -> Vec<QualifiedName> {
+        (0..count).map(|n| QualifiedName::new("s", format!("t{n}"))).collect()
+    }
+
+    #[test]
+    fn nothing_missing_is_no_finding() {
+        assert!(judge(&Missing::default(), "me").is_empty());
+    }
+
+    #[test]
+    fn a_few_tables_are_granted_by_name() {
+        let missing = Missing { tables: tables(2), ..Missing::default() };
+        let found = judge(&missing, "me");
+        assert_eq!(found[0].what, "me may not read 2 tables: s.t0, s.t1");
+        assert_eq!(
+            found[0].remedy.as_deref(),
+            Some("on the source: GRANT SELECT ON TABLE \"s\".\"t0\", \"s\".\"t1\" TO \"me\";")
+        );
+    }
+
+    #[test]
+    fn many_tables_are_granted_by_schema() {
+        let missing = Missing { tables: tables(12), ..Missing::default() };
+        let found = judge(&missing, "me");
+        assert!(found[0].what.ends_with("s.t9 and 2 more"), "{}", found[0].what);
+        assert_eq!(
+            found[0].remedy.as_deref(),
+            Some("on the source: GRANT SELECT ON ALL TABLES IN SCHEMA \"s\" TO \"me\";")
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! VACUUM where rows couldn't arrive frozen, and ANALYZE everywhere: autovacuum would come to the
+//! one late, and never to a partitioned parent.
+
+use std::collections::HashSet;
+
+use crate::pg::{LockMode, QualifiedName};
+use crate::toc::{ChunkRange, Entry, Kind};
+
+use super::build::PlanInput;
+use super::locks::Relations;
+use super::step::{Action, Lock, Phase, Statement, StepId};
+use super::steps::{Steps, TABLE_OVERHEAD};
+
+/// Tables are analyzed together up to so many bytes of theirs.
+const BATCH_BYTES: u64 = 64 << 20;
+/// And up to so many: each is locked until the transaction ends.
+const BATCH_TABLES: usize = 100;
+
+/// Places VACUUM and ANALYZE after `settled`.
+pub(super) fn maintenance(
+    input: &PlanInput<'_>,
+    relations: &Relations,
+    settled: StepId,
+    steps: &mut Steps,
+) {
+    vacuum(settled, steps);
+    // ANALYZE of a partitioned table goes on to its partitions, so theirs is no work of its own.
+    let partitions = relations.partitions();
+    let sizes: std::collections::HashMap<QualifiedName, u64> =
+        steps.plan.tables.iter().map(|t| (t.relation.clone(), t.size.bytes)).collect();
+    let tables = input
+        .toc
+        .iter()
+        .filter(|(id, entry)| entry.kind == Kind::Table && !partitions.contains(id));
+    let mut open: Option<(StepId, u64, usize)> = None;
+    for (id, entry) in tables {
+        let locks = relations.tree(id, LockMode::ShareUpdateExclusive);
+        let bytes: u64 = locks.iter().filter_map(|lock| sizes.get(&lock.relation)).sum();
+        let step = match open {
+            Some((step, sum, count)) if sum + bytes <= BATCH_BYTES && count < BATCH_TABLES => {
+                open = Some((step, sum + bytes, count + 1));
+                step
+            }
+            _ => {
+                let action = Action::Apply { statements: Vec::new() };
+                let step = steps.push(Phase::Maintenance, "statistics".to_owned(), action);
+                steps.needs(step, vec![settled]);
+                open = Some((step, bytes, 1));
+                step
+            }
+        };
+        let step = steps.step(step);
+        if let Action::Apply { statements } = &mut step.action {
+            statements.push(analyze(entry));
+        }
+        step.cost += bytes / 8 + TABLE_OVERHEAD;
+        step.lock(locks);
+    }
+    refreshed(input, steps);
+}
+
+fn vacuum(settled: StepId, steps: &mut Steps) {
+    let in_parts: HashSet<_> = steps
+        .plan
+        .copies()
+        .filter(|(_, _, chunk)| chunk.range != ChunkRange::Whole)
+        .map(|(_, _, chunk)| chunk.table)
+        .collect();
+    let mut in_parts: Vec<_> = in_parts.into_iter().collect();
+    in_parts.sort();
+    for table in in_parts {
+        let table = steps.plan.table(table);
+        let (relation, bytes) = (table.relation.clone(), table.size.bytes);
+        let action = Action::Vacuum { relation: relation.clone() };
+        let id = steps.push(Phase::Maintenance, format!("vacuum {relation}"), action);
+        steps.needs(id, vec![settled]);
+        let step = steps.step(id);
+        step.cost = bytes / 2;
+        step.lock(vec![Lock { relation, mode: LockMode::ShareUpdateExclusive }]);
+    }
+}
+
+/// Statistics of materialized views, after their refresh.
+fn refreshed(input: &PlanInput<'_>, steps: &mut Steps) {
+    let refreshed = input.toc.iter().filter(|(_, entry)| entry.kind == Kind::MaterializedViewData);
+    for (id, entry) in refreshed {
+        let statement = analyze(entry);
+        let title = statement.title.clone();
+        let action = Action::Apply { statements: vec![statement] };
+        let step = steps.push(Phase::Maintenance, title, action);
+        let needs = steps.placed.get(&id).copied().into_iter().collect();
+        steps.needs(step, needs);
+    }
+}
+
+fn analyze(entry: &Entry) -> Statement {
+    let name = QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name);
+    Statement { title: format!("statistics of {name}"), sql: format!("ANALYZE {};\n", name.sql()) }
+}

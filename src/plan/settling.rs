@@ -1,0 +1,58 @@
+//! What comes when all rows are there and checked: sequences, row security, grants, refreshes.
+
+use crate::pg::{LockMode, QualifiedName};
+use crate::toc::{Entry, EntryId, Kind};
+
+use super::build::{PlanInput, statement};
+use super::locks::Relations;
+use super::step::{Action, Phase, StepId};
+use super::steps::{Gathered, Steps};
+
+/// Places row security and grants, in that order of `settling`, and then refreshes, as a
+/// materialized view is refreshed with its owner's grants.
+pub(super) fn settling(
+    input: &PlanInput<'_>,
+    relations: &Relations,
+    settling: Vec<(EntryId, &Entry)>,
+    refreshing: Vec<(EntryId, &Entry)>,
+    settled: StepId,
+    steps: &mut Steps,
+) {
+    sequences(input, settled, steps);
+    let back = input.preparations.take_back_rights.iter().map(|statement| Gathered {
+        entry: None,
+        statement: statement.clone(),
+        locks: Vec::new(),
+    });
+    let grants = settling.into_iter().map(|(id, entry)| Gathered {
+        entry: Some(id),
+        statement: statement(input, entry),
+        locks: relations.locks(entry),
+    });
+    let granted = steps.batches(Phase::Settling, "grants", back.chain(grants), Some(settled));
+
+    for (id, entry) in refreshing {
+        let action = Action::Apply { statements: vec![statement(input, entry)] };
+        let step = steps.push(Phase::Settling, entry.title(), action);
+        let upstream = entry.depends_on.iter().filter_map(|id| steps.placed.get(id)).copied();
+        let needs: Vec<StepId> = upstream.chain(granted).collect();
+        steps.needs(step, needs);
+        steps.step(step).lock(relations.locks_in(entry, LockMode::AccessExclusive));
+        steps.placed.insert(id, step);
+    }
+}
+
+fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) {
+    let sequences: Vec<QualifiedName> = input
+        .toc
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == Kind::SequenceSet)
+        .map(|entry| QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name))
+        .collect();
+    if !sequences.is_empty() {
+        let action = Action::SetSequences { sequences };
+        let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
+        steps.needs(id, vec![settled]);
+    }
+}
