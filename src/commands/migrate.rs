@@ -13,7 +13,9 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt};
-use crate::verify::{compare_catalogs, compare_counts, compare_tables};
+use crate::verify::{
+    Sequences, compare_catalogs, compare_counts, compare_sequences, compare_tables,
+};
 use crate::wire::Session;
 
 use super::check::check;
@@ -316,6 +318,8 @@ async fn verify_job(
         let facts = catalog::target_facts(target).await?;
         let found = survey::target(target, &adapted.toc, &facts).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
+        let sequences = compare_sequences(&adapted.toc, &found, Sequences::MovingOn);
+        verification.catalog.extend(sequences);
     }
     Ok(verification)
 }

@@ -11,7 +11,9 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan};
 use crate::toc::adapt::{adapt, memberships};
 use crate::toc::{TableData, Toc};
-use crate::verify::{self, Located, TableVerdict, compare_catalogs, compare_tables};
+use crate::verify::{
+    self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
+};
 use crate::wire::Session;
 
 use super::databases::{self, Pair, TargetDatabase};
@@ -95,7 +97,8 @@ async fn compare(
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
     let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
-    let catalog = compare_catalogs(expected, &found, same_major);
+    let mut catalog = compare_catalogs(expected, &found, same_major);
+    catalog.extend(compare_sequences(expected, &found, Sequences::Still));
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
