@@ -9,6 +9,7 @@ mod kit;
 mod migration;
 mod pg_dump;
 mod preflight;
+mod random_tables;
 mod resuming;
 mod servers;
 mod trial;
