@@ -1,7 +1,7 @@
 //! `pgconvoy migrate`: databases move from server to server, or go on moving where an earlier run
 //! was cut off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{self, Action, Plan, VerifyMode};
+use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::verify::{compare_catalogs, compare_counts, compare_tables};
 use crate::wire::Session;
@@ -23,7 +23,7 @@ use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
 use super::request::Request;
 use super::survey::{self, Source, digests};
-use super::verify::locate;
+use super::verify::locate_as_owners;
 
 /// Moves every database of the request. The reports of those that are done come back even when a
 /// later one fails.
@@ -119,7 +119,7 @@ async fn migrate_one(
     let receipts = Ledger::of(&target).receipts().await?;
     let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
     let mut verification = stop.or(judged).await?;
-    stop.or(locate(pair, &plan, &mut verification)).await?;
+    locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
@@ -227,14 +227,26 @@ async fn prepare_data(
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
+    if plan.steps.iter().all(|step| step.parts() == 0 || receipts.is_done(step)) {
+        // Only the seal is missing, and with the last step our rights have gone.
+        snapshot.release().await?;
+        return Ok((receipts, None));
+    }
     // The source's sequences may have moved on since.
     let sequences = plan.steps.iter().filter(|s| matches!(s.action, Action::SetSequences { .. }));
     let sequences: Vec<_> = sequences.map(|step| (step.id, 0)).collect();
     ledger.forget(&sequences).await?;
     receipts.0.retain(|key, _| !sequences.contains(key));
     if receipts.data_is_complete(plan) {
-        snapshot.release().await?;
-        return Ok((receipts, None));
+        let lost = engine::lost(plan, &receipts, target).await?;
+        if lost.is_empty() {
+            snapshot.release().await?;
+            return Ok((receipts, None));
+        }
+        let beyond = plan.beyond_data();
+        if receipts.0.keys().any(|(step, _)| beyond.contains(step)) {
+            return Err(too_late_to_copy(plan, &lost));
+        }
     }
     let receipts =
         engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
@@ -242,10 +254,26 @@ async fn prepare_data(
     Ok((receipts, Some(snapshot)))
 }
 
+/// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
+fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
+    let names: Vec<String> =
+        lost.iter().map(|table| plan.table(*table).relation.to_string()).collect();
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!(
+            "after all rows were copied the target has lost those of {}: unlogged tables are \
+             empty after a crash",
+            names.join(", ")
+        ))
+        .hint(
+            "fill these tables again, or drop and recreate the target database to begin anew; \
+             then run again",
+        )
+}
+
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
     let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
-    let cost = |step: &plan::Step| step.cost;
+    let cost = |step: &Step| step.cost;
     let all_cost = plan.steps.iter().map(cost).sum();
     let done_cost = plan.steps.iter().filter(|step| receipts.is_done(step)).map(cost).sum();
     let (mut all, mut there) = (0, 0);

@@ -9,9 +9,9 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan};
-use crate::toc::Toc;
 use crate::toc::adapt::{adapt, memberships};
-use crate::verify::{self, TableVerdict, compare_catalogs, compare_tables};
+use crate::toc::{TableData, Toc};
+use crate::verify::{self, Located, TableVerdict, compare_catalogs, compare_tables};
 use crate::wire::Session;
 
 use super::databases::{self, Pair, TargetDatabase};
@@ -100,8 +100,8 @@ async fn compare(
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours = ReadFrom { conninfo: pair.source.clone(), snapshot: Some(snapshot.id.clone()) };
-    let theirs = ReadFrom { conninfo: pair.target.clone(), snapshot: None };
+    let ours = ReadFrom::source(&pair.source, &snapshot);
+    let theirs = ReadFrom::target(&pair.target);
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
@@ -118,7 +118,7 @@ async fn compare(
         catalog,
         ..Verification::default()
     };
-    locate(pair, &plan, &mut verification).await?;
+    locate(pair, &plan, &mut verification).await;
     Ok((plan, verification))
 }
 
@@ -144,12 +144,28 @@ fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fing
     sums
 }
 
-/// Finds the rows in which tables differ, as both sides are now.
-pub(super) async fn locate(
+/// Finds the rows in which tables differ, as both sides are now, with the rights of the owners on
+/// the target. That they can't be found is told in their place: it changes no verdict.
+pub(super) async fn locate_as_owners(
     pair: &Pair,
     plan: &Plan,
+    target: &Session,
+    toc: &Toc,
+    stop: &mut Stop,
     verification: &mut Verification,
 ) -> Result<()> {
+    if verification.tables.iter().all(TableVerdict::is_equal) {
+        return Ok(());
+    }
+    let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
+    target.execute("joining the owners on the target", &join.concat()).await?;
+    // Whoever stops it doesn't stop the leaving.
+    let located = stop.or(async { Ok(locate(pair, plan, verification).await) }).await;
+    target.execute("leaving the owners on the target", &leave.concat()).await?;
+    located
+}
+
+async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
     let verdicts = verification.tables.iter();
     let differing = verdicts.filter_map(|verdict| match verdict {
         TableVerdict::Differs { table, .. } => Some(table),
@@ -158,14 +174,17 @@ pub(super) async fn locate(
     let tables = differing.filter_map(|name| plan.tables.iter().find(|t| t.relation == *name));
     let mut located = Vec::new();
     for table in tables.take(LOCATED) {
-        let from = |conninfo: &crate::wire::Conninfo| ReadFrom {
-            conninfo: conninfo.clone(),
-            snapshot: None,
-        };
-        let mut source = from(&pair.source).connect().await?;
-        let mut target = from(&pair.target).connect().await?;
-        located.push(verify::locate(table, &mut source, &mut target).await?.to_string());
+        located.push(match locate_in(pair, table).await {
+            Ok(located) => located.to_string(),
+            Err(error) => format!("{}: which rows differ isn't known: {error}", table.relation),
+        });
     }
     verification.located = located;
-    Ok(())
+}
+
+async fn locate_in(pair: &Pair, table: &TableData) -> Result<Located> {
+    let source = ReadFrom { snapshot: None, side: "the source", conninfo: pair.source.clone() };
+    let mut source = source.connect().await?;
+    let mut target = ReadFrom::target(&pair.target).connect().await?;
+    verify::locate(table, &mut source, &mut target).await
 }

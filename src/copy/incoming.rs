@@ -38,7 +38,7 @@ pub(super) enum Pause<B> {
 }
 
 impl<'a> Incoming<'a> {
-    /// What an error says was being done.
+    /// What an error of a copy says was being done on this side.
     pub(super) fn doing(stream: &CopyStream<'_>) -> String {
         format!("{}, from the source", stream.doing)
     }
@@ -46,12 +46,13 @@ impl<'a> Incoming<'a> {
     /// Follows the COPY that `connection` has started.
     pub(super) fn new(
         connection: &'a mut RawConnection,
+        doing: &str,
         stream: &CopyStream<'_>,
         progress: &'a Progress,
     ) -> Self {
         Incoming {
             connection,
-            doing: Incoming::doing(stream),
+            doing: doing.to_owned(),
             walker: FrameWalker::new(),
             rows: Rows::new(stream.format, stream.columns),
             progress,

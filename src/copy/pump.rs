@@ -27,7 +27,7 @@ pub async fn forward(
         source.connection.start_copy_out(&reading, source.statement),
         target.connection.start_copy_in(&writing, target.statement),
     );
-    let mut incoming = Incoming::new(source.connection, stream, progress);
+    let mut incoming = Incoming::new(source.connection, &reading, stream, progress);
     let mut outgoing = Outgoing::new(target.connection, stream);
     let failed = match started {
         (Ok(()), Ok(())) => match pump(&mut incoming, &mut outgoing).await {

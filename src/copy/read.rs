@@ -21,8 +21,8 @@ pub async fn fingerprint(
     progress: &Progress,
 ) -> Result<Fingerprint> {
     let CopyEnd { connection, statement } = source;
-    connection.start_copy_out(&Incoming::doing(stream), statement).await?;
-    let mut incoming = Incoming::new(connection, stream, progress);
+    connection.start_copy_out(stream.doing, statement).await?;
+    let mut incoming = Incoming::new(connection, stream.doing, stream, progress);
     loop {
         let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
         if pause == Pause::Short {
@@ -52,14 +52,14 @@ impl<'a> KeyedRows<'a> {
         keys: usize,
         progress: &'a Progress,
     ) -> Result<KeyedRows<'a>> {
-        let doing = Incoming::doing(stream);
+        let doing = stream.doing.to_owned();
         if stream.format != RowFormat::Text {
             return Err(Error::step(doing).because("keys can be read from rows in text only"));
         }
         let CopyEnd { connection, statement } = source;
         connection.start_copy_out(&doing, statement).await?;
         Ok(KeyedRows {
-            incoming: Incoming::new(connection, stream, progress),
+            incoming: Incoming::new(connection, &doing, stream, progress),
             doing,
             lines: KeyedLines::new(keys),
             ended: false,
@@ -129,7 +129,7 @@ mod tests {
         let error = fingerprint(end(&mut source), &STREAM, &Progress::default()).await;
         assert_eq!(
             error.unwrap_err().to_string(),
-            "verifying public.orders, from the source: canceling statement (SQLSTATE 57014)"
+            "verifying public.orders: canceling statement (SQLSTATE 57014)"
         );
         source.execute("going on", "ROLLBACK").await.unwrap();
     }

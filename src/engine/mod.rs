@@ -18,7 +18,7 @@ pub use events::{Event, Events};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
-pub use recheck::recheck;
+pub use recheck::{lost, recheck};
 pub use run::{Outcome, Run, run};
 pub use snapshot::SourceSnapshot;
 pub use stop::{Stop, Stopper};

@@ -11,11 +11,14 @@ use crate::pg::quote_literal;
 use crate::plan::{Chunk, Plan};
 use crate::wire::{Conninfo, RawConnection};
 
+use super::snapshot::SourceSnapshot;
 use super::worker::{copy_out, stream};
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
 pub struct ReadFrom {
+    /// Which of the two it is, as errors name it.
+    pub side: &'static str,
     /// The server and database.
     pub conninfo: Conninfo,
     /// The exported snapshot to read under; none for what is there now.
@@ -23,6 +26,17 @@ pub struct ReadFrom {
 }
 
 impl ReadFrom {
+    /// The source, under a snapshot of it.
+    pub fn source(conninfo: &Conninfo, snapshot: &SourceSnapshot) -> ReadFrom {
+        let snapshot = Some(snapshot.id.clone());
+        ReadFrom { side: "the source", conninfo: conninfo.clone(), snapshot }
+    }
+
+    /// The target, as it is now.
+    pub fn target(conninfo: &Conninfo) -> ReadFrom {
+        ReadFrom { side: "the target", conninfo: conninfo.clone(), snapshot: None }
+    }
+
     /// A connection in a transaction that sees what is to be read.
     pub(crate) async fn connect(&self) -> Result<RawConnection> {
         let mut connection = RawConnection::connect(&self.conninfo).await?;
@@ -53,13 +67,14 @@ pub async fn read_chunks(
         let (plan, queue) = (Arc::clone(plan), Arc::clone(&queue));
         let progress = Arc::clone(progress);
         let mut connection = from.connect().await?;
+        let side = from.side;
         tasks.spawn(async move {
             let mut read = Vec::new();
             loop {
                 let next = queue.lock().await.recv().await;
                 let Some((index, chunk)) = next else { return Ok(read) };
                 let table = plan.table(chunk.table);
-                let doing = format!("reading {}", table.relation);
+                let doing = format!("reading {} on {side}", table.relation);
                 let statement = copy_out(table, &chunk.range);
                 let end = CopyEnd { connection: &mut connection, statement: &statement };
                 read.push((

@@ -27,7 +27,8 @@ pub async fn recheck(
     events: &Events,
 ) -> Result<Receipts> {
     let ledger = Ledger::of(target);
-    forget_unlogged(plan, &mut receipts, target).await?;
+    let emptied = lost(plan, &receipts, target).await?;
+    empty(plan, &mut receipts, &emptied, target).await?;
     let stale: Vec<(StepId, usize)> = plan
         .copies()
         .map(|(step, part, _)| (step, part))
@@ -43,7 +44,7 @@ pub async fn recheck(
         _ => None,
     };
     let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
-    let from = ReadFrom { conninfo: source.clone(), snapshot: Some(snapshot.id.clone()) };
+    let from = ReadFrom::source(source, snapshot);
     let found = read_chunks(plan, chunks.clone(), &from, jobs, &events.verified).await?;
     let differing: BTreeSet<TableId> = stale
         .iter()
@@ -69,9 +70,9 @@ pub async fn recheck(
     Ok(receipts)
 }
 
-/// An unlogged table is empty after its server crashed, and its receipts don't know: its rows are
-/// counted.
-async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session) -> Result<()> {
+/// The tables of which the target has lost rows that receipts speak of: an unlogged table is empty
+/// after its server crashed. Their rows are counted.
+pub async fn lost(plan: &Plan, receipts: &Receipts, target: &Session) -> Result<BTreeSet<TableId>> {
     let mut emptied = BTreeSet::new();
     let unlogged = plan.tables.iter().enumerate().filter(|(_, table)| table.unlogged);
     for (index, table) in unlogged {
@@ -91,7 +92,7 @@ async fn forget_unlogged(plan: &Plan, receipts: &mut Receipts, target: &Session)
             }
         }
     }
-    empty(plan, receipts, &emptied, target).await
+    Ok(emptied)
 }
 
 /// Empties tables and takes all their receipts back, in one transaction.

@@ -51,7 +51,7 @@ pub struct Outcome {
 pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
     let Run { source, target, plan, receipts, mut snapshot, jobs } = job;
     let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
-        source: ReadFrom { conninfo: source.clone(), snapshot: Some(snapshot.id.clone()) },
+        source: ReadFrom::source(&source, snapshot),
         mark: snapshot.mark.clone(),
     });
     let receipts = Arc::new(receipts);

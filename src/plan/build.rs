@@ -1,8 +1,8 @@
 //! The story of a job, from its table of contents to the steps.
 //!
 //! Definitions come first, in the Toc's order. A table's indexes and keys start when its rows are
-//! complete; foreign keys only after the last chunk of all, since a resume may have to empty a
-//! table. Row security comes after verification, as its reads would be filtered; grants after
+//! complete; foreign keys and triggers only after the last chunk of all, since a resume may have to
+//! empty a table and copy it anew. Row security comes after verification, as its reads would be filtered; grants after
 //! that, as a revoked owner's INSERT would break the load; refreshes last, as a materialized view
 //! is refreshed with its owner's grants.
 
@@ -89,7 +89,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         VerifyMode::None => {}
     }
     let mut post_data = PostData::new(input, &tables, &relations, &mut steps);
-    post_data.indexes(of(Stage::Indexes));
+    post_data.indexes(of(Stage::Indexes), complete);
     post_data.foreign_keys(of(Stage::ForeignKeys), complete);
     let from = complete.0 as usize;
     let settled = steps.wait_for(Phase::Verification, "all data settled", Action::Milestone, from);

@@ -39,11 +39,16 @@ impl<'a, 'b> PostData<'a, 'b> {
         PostData { input, tables, relations, steps, gathering: HashMap::new(), spanning: None }
     }
 
-    /// Places what starts when its table's rows are complete.
-    pub(super) fn indexes(&mut self, entries: Vec<(EntryId, &Entry)>) {
+    /// Places what starts when its table's rows are complete; triggers only when all tables' are,
+    /// as they would fire for rows of a table that a resume copies anew.
+    pub(super) fn indexes(&mut self, entries: Vec<(EntryId, &Entry)>, all_complete: StepId) {
         for (id, entry) in entries {
-            let own = self.own_table(entry);
-            let needs = self.placed_needs(entry);
+            let mut own = self.own_table(entry);
+            let mut needs = self.placed_needs(entry);
+            if entry.kind == Kind::Trigger {
+                own = Some((all_complete, 0));
+                needs.push(all_complete);
+            }
             let step = match own {
                 Some((complete, bytes)) if is_build(entry.kind) && bytes >= BIG_TABLE => {
                     self.alone(entry, Phase::Indexes, bytes, needs, complete)
@@ -145,7 +150,8 @@ impl<'a, 'b> PostData<'a, 'b> {
     fn gathering_step(&mut self, complete: StepId, needs: &[StepId]) -> Option<StepId> {
         let open = self.gathering.get(&complete).copied();
         let defined = self.steps.defined;
-        let fits = |need: &StepId| Some(*need) <= defined || Some(*need) == open;
+        let fits =
+            |need: &StepId| Some(*need) <= defined || Some(*need) == open || *need == complete;
         if !needs.iter().all(fits) {
             return None;
         }
@@ -156,12 +162,16 @@ impl<'a, 'b> PostData<'a, 'b> {
         match open {
             Some(step) if !full(step) || needs.contains(&step) => Some(step),
             _ => {
-                let title = match &self.steps.plan.steps[complete.0 as usize].title {
-                    title if title.starts_with("all rows") => title.replacen("all rows of ", "", 1),
-                    title => title.clone(),
+                let completing = &self.steps.plan.steps[complete.0 as usize];
+                let title = match (&completing.action, completing.title.as_str()) {
+                    (Action::DataComplete, _) => "triggers".to_owned(),
+                    (_, title) => {
+                        let tables = title.strip_prefix("all rows of ").unwrap_or(title);
+                        format!("indexes of {tables}")
+                    }
                 };
                 let action = Action::Apply { statements: Vec::new() };
-                let step = self.steps.push(Phase::Indexes, format!("indexes of {title}"), action);
+                let step = self.steps.push(Phase::Indexes, title, action);
                 self.steps.needs(step, vec![complete]);
                 self.gathering.insert(complete, step);
                 Some(step)

@@ -1,6 +1,7 @@
 //! Steps: what the scheduler runs. Each is one target transaction, but for what PostgreSQL won't
 //! run inside one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,18 @@ impl Plan {
     /// If the id is another plan's.
     pub fn table(&self, id: TableId) -> &TableData {
         &self.tables[id.0 as usize]
+    }
+
+    /// The steps that stand only on complete data: once one is done, no table may be emptied.
+    pub fn beyond_data(&self) -> BTreeSet<StepId> {
+        let mut beyond = BTreeSet::new();
+        for step in &self.steps {
+            let complete = matches!(step.action, Action::DataComplete);
+            if complete || step.needs.iter().any(|need| beyond.contains(need)) {
+                beyond.insert(step.id);
+            }
+        }
+        beyond
     }
 
     /// All chunks to copy, with their step and part.

@@ -57,14 +57,16 @@ pub async fn locate(
 ) -> Result<Located> {
     let statement = statement(table);
     let keys = table.key.len().max(1);
-    let doing = format!("looking for the rows of {} that differ", table.relation);
     let columns = keys + table.columns.len();
-    let stream = CopyStream { doing: &doing, format: RowFormat::Text, columns };
+    let doing =
+        |side: &str| format!("looking on {side} for rows of {} that differ", table.relation);
+    let (here, there) = (doing("the source"), doing("the target"));
+    let stream = |doing| CopyStream { doing, format: RowFormat::Text, columns };
     let (seen, read) = (Progress::default(), Progress::default());
     let source = CopyEnd { connection: source, statement: &statement };
     let target = CopyEnd { connection: target, statement: &statement };
-    let mut ours = KeyedRows::start(source, &stream, keys, &seen).await?;
-    let mut theirs = KeyedRows::start(target, &stream, keys, &read).await?;
+    let mut ours = KeyedRows::start(source, &stream(&here), keys, &seen).await?;
+    let mut theirs = KeyedRows::start(target, &stream(&there), keys, &read).await?;
     let mut located = Located {
         table: Some(table.relation.clone()),
         key: table.key.iter().map(|column| column.name.clone()).collect(),

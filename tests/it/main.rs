@@ -9,4 +9,6 @@ mod kit;
 mod migration;
 mod pg_dump;
 mod preflight;
+mod resuming;
 mod servers;
+mod trial;

@@ -75,7 +75,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> 
     check_servers(&sides, &mut found).await?;
     let job = check_target(&sides, &mut found).await?;
     if let Some(source) = read_source(pair, &mut found).await? {
-        check_against(&sides, &source, &mut found).await?;
+        check_against(&sides, &source, job.as_ref(), &mut found).await?;
         match job {
             Some(job) => found.add([standing::judge(&job, &source)]),
             // A job that goes on was let through once: its rows are partly there.
@@ -133,15 +133,24 @@ async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>
 }
 
 /// What takes both sides to tell.
-async fn check_against(sides: &Sides<'_>, source: &Source, found: &mut Gathered) -> Result<()> {
+async fn check_against(
+    sides: &Sides<'_>,
+    source: &Source,
+    job: Option<&StoredJob>,
+    found: &mut Gathered,
+) -> Result<()> {
     let facts = sides.target_facts().await?;
     found.add(objects::findings(source));
     let extensions = extensions::findings(sides, &source.extensions, &facts).await;
     found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
     found.topic("encodings", encodings::findings(sides, source).await)?;
-    let rights = writing_rights::findings(sides, source, &facts).await;
-    found.topic("the target user's privileges", rights)
+    // With its definitions a job has given the database to its owner, and creates nothing more.
+    if job.is_none_or(|job| !standing::is_defined(job)) {
+        let rights = writing_rights::findings(sides, source, &facts).await;
+        found.topic("the target user's privileges", rights)?;
+    }
+    Ok(())
 }
 
 /// Words of an error on one line, for a finding.

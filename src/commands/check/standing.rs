@@ -4,6 +4,7 @@ use crate::commands::migrate::{refuse_another_source, refuse_changed_definitions
 use crate::commands::survey::Source;
 use crate::engine::{JobState, Ledger, StoredJob};
 use crate::error::{Error, Kind, Result};
+use crate::plan::Phase;
 use crate::toc::Finding;
 
 use super::sides::Sides;
@@ -48,6 +49,13 @@ pub(super) fn judge(stored: &StoredJob, source: &Source) -> Finding {
             Finding::note("target database", what).mend(remedy)
         }
     }
+}
+
+/// Whether the job has created all its definitions.
+pub(super) fn is_defined(stored: &StoredJob) -> bool {
+    let steps = stored.plan.steps.iter();
+    let mut definitions = steps.filter(|step| step.phase == Phase::Definitions);
+    definitions.all(|step| stored.receipts.is_done(step))
 }
 
 async fn refuse_schema_without_job(sides: &Sides<'_>) -> Result<()> {
