@@ -12,11 +12,12 @@ use crate::engine::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
+use crate::toc::Finding;
 use crate::toc::adapt::{Adapted, adapt};
 use crate::verify::{compare_catalogs, compare_counts, compare_tables};
 use crate::wire::Session;
 
-use super::check::check;
+use super::check::{Checked, check};
 use super::databases::{self, Pair, TargetDatabase};
 use super::passwords;
 use super::plan::{count_objects, plan_for};
@@ -43,18 +44,19 @@ async fn migrate_all(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    stop.or(refuse_findings(request)).await?;
-    for pair in stop.or(databases::pairs(request)).await? {
+    let pairs = stop.or(databases::pairs(request)).await?;
+    let checked = stop.or(Box::pin(refuse_findings(request))).await?;
+    for (pair, checked) in pairs.into_iter().zip(checked) {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let moved = migrate_one(request, &pair, events, stop).await;
+        let moved = migrate_one(request, &pair, checked.changes(), events, stop).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(())
 }
 
 /// Everything that would stop the job is said at once, before anything is touched.
-async fn refuse_findings(request: &Request) -> Result<()> {
+async fn refuse_findings(request: &Request) -> Result<Vec<Checked>> {
     let checked = check(request).await?;
     let refusing = checked.iter().filter(|checked| checked.is_refused(request.strict));
     let all: Vec<String> = refusing
@@ -65,7 +67,7 @@ async fn refuse_findings(request: &Request) -> Result<()> {
         })
         .collect();
     if all.is_empty() {
-        return Ok(());
+        return Ok(checked);
     }
     Err(Error::new(Kind::Refused, "checking before the start")
         .because(format!("{} findings stop the job:{}", all.len(), all.concat()))
@@ -75,6 +77,7 @@ async fn refuse_findings(request: &Request) -> Result<()> {
 async fn migrate_one(
     request: &Request,
     pair: &Pair,
+    changes: Vec<Finding>,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
@@ -88,7 +91,7 @@ async fn migrate_one(
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let (stored, was_resumed) = match Ledger::of(&target).read().await? {
         Some(stored) => (stored, true),
-        None => (begin(request, &source, &adapted, &target).await?, false),
+        None => (begin(request, &source, &adapted, changes, &target).await?, false),
     };
     let StoredJob { job, plan, receipts, state } = stored;
     if let JobState::Sealed { at, report } = state {
@@ -98,6 +101,9 @@ async fn migrate_one(
     refuse_changed_definitions(&job, &source)?;
 
     let plan = Arc::new(plan);
+    // A list of hosts, or one name, may stand for several servers: the snapshot and the claim are
+    // one server's.
+    let pair = &Pair { source: source.session.same_server(), target: target.same_server() };
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
@@ -117,7 +123,7 @@ async fn migrate_one(
     };
 
     let receipts = Ledger::of(&target).receipts().await?;
-    let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
+    let judged = verify_job(job.verify, &plan, &receipts, &adapted, same_major, &target);
     let mut verification = stop.or(judged).await?;
     locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
     let report = DatabaseReport {
@@ -151,6 +157,7 @@ async fn begin(
     request: &Request,
     source: &Source,
     adapted: &Adapted,
+    changes: Vec<Finding>,
     target: &Session,
 ) -> Result<StoredJob> {
     let facts = catalog::target_facts(target).await?;
@@ -158,7 +165,8 @@ async fn begin(
     let job = Job {
         source: source.identity.clone(),
         catalog: digests(&source.toc),
-        changes: adapted.findings.clone(),
+        verify: request.verify,
+        changes,
         login_roles: passwords::login_roles(&adapted.toc),
         tables: plan.tables.clone(),
     };
@@ -293,7 +301,7 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
 }
 
 async fn verify_job(
-    request: &Request,
+    mode: VerifyMode,
     plan: &Plan,
     receipts: &Receipts,
     adapted: &Adapted,
@@ -301,18 +309,13 @@ async fn verify_job(
     target: &Session,
 ) -> Result<Verification> {
     let copied = receipts.copied(plan);
-    let (mode, tables) = match request.verify {
-        VerifyMode::Full => {
-            ("full", compare_tables(&plan.tables, &copied, &receipts.verified(plan)))
-        }
-        VerifyMode::Counts => {
-            ("counts", compare_counts(&plan.tables, &copied, &receipts.counted(plan)))
-        }
-        VerifyMode::None => ("none", Vec::new()),
+    let tables = match mode {
+        VerifyMode::Full => compare_tables(&plan.tables, &copied, &receipts.verified(plan)),
+        VerifyMode::Counts => compare_counts(&plan.tables, &copied, &receipts.counted(plan)),
+        VerifyMode::None => Vec::new(),
     };
-    let mut verification =
-        Verification { mode: mode.to_owned(), tables, ..Verification::default() };
-    if request.verify != VerifyMode::None {
+    let mut verification = Verification { mode, tables, ..Verification::default() };
+    if mode != VerifyMode::None {
         let facts = catalog::target_facts(target).await?;
         let found = survey::target(target, &adapted.toc, &facts).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);

@@ -8,7 +8,7 @@ use crate::catalog;
 use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Chunk, Plan};
+use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{adapt, memberships};
 use crate::toc::{TableData, Toc};
 use crate::verify::{self, Located, TableVerdict, compare_catalogs, compare_tables};
@@ -99,21 +99,22 @@ async fn compare(
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
+    let ours = source.session.same_server();
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours = ReadFrom::source(&pair.source, &snapshot);
-    let theirs = ReadFrom::target(&pair.target);
+    let ours = ReadFrom::source(&ours, &snapshot);
+    let theirs = ReadFrom::target(&target.same_server());
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
     let jobs = request.jobs().div_ceil(2);
-    let (copied, verified) = tokio::join!(
+    let (copied, verified) = tokio::try_join!(
         read_chunks(&plan, chunks.clone(), &ours, jobs, &events.copied),
         read_chunks(&plan, there.clone(), &theirs, jobs, &events.verified),
-    );
-    let (copied, verified) = (sums(&plan, &chunks, &copied?), sums(&plan, &there, &verified?));
+    )?;
+    let (copied, verified) = (sums(&plan, &chunks, &copied), sums(&plan, &there, &verified));
     snapshot.release().await?;
     let mut verification = Verification {
-        mode: "full".to_owned(),
+        mode: VerifyMode::Full,
         tables: compare_tables(&plan.tables, &copied, &verified),
         catalog,
         ..Verification::default()

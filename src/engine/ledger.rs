@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{ServerVersion, quote_literal};
-use crate::plan::{Plan, Step, StepId};
+use crate::plan::{Plan, Step, StepId, VerifyMode};
 use crate::toc::{Finding, TableData};
 use crate::wire::Session;
 
@@ -84,6 +84,8 @@ pub struct Job {
     /// A digest of each entry of the source's table of contents, by title: a changed catalog is
     /// refused by name.
     pub catalog: BTreeMap<String, u64>,
+    /// How far the rows are read back: steps of the plan do it.
+    pub verify: VerifyMode,
     /// What was changed or left out for this target when the job began.
     pub changes: Vec<Finding>,
     /// The login roles it creates: they have no passwords yet.

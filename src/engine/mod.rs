@@ -7,6 +7,7 @@ mod ledger;
 mod reading;
 mod receipts;
 mod recheck;
+mod rows;
 mod run;
 mod schedule;
 mod snapshot;

@@ -49,6 +49,12 @@ impl Checked {
         self.stopping(strict).next().is_some()
     }
 
+    /// What will differ on the target.
+    pub(super) fn changes(self) -> Vec<Finding> {
+        let changes = self.findings.into_iter();
+        changes.filter(|finding| finding.severity == Severity::Change).collect()
+    }
+
     /// The findings that stop the job.
     pub fn stopping(&self, strict: bool) -> impl Iterator<Item = &Finding> {
         let worst = if strict { Severity::Change } else { Severity::Refusal };
