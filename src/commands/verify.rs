@@ -161,7 +161,12 @@ pub(super) async fn locate_as_owners(
     let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
     target.execute("joining the owners on the target", &join.concat()).await?;
     // Whoever stops it doesn't stop the leaving.
-    let located = stop.or(async { Ok(locate(pair, plan, verification).await) }).await;
+    let located = stop
+        .or(async {
+            locate(pair, plan, verification).await;
+            Ok(())
+        })
+        .await;
     target.execute("leaving the owners on the target", &leave.concat()).await?;
     located
 }
