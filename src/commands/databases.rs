@@ -13,6 +13,8 @@ use super::request::{Databases, Request};
 pub(super) struct Pair {
     pub(super) source: Conninfo,
     pub(super) target: Conninfo,
+    /// Which relations are read, on both sides.
+    pub(super) scope: Scope,
 }
 
 /// The databases of a request, in the order they are worked on.
@@ -21,6 +23,7 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
         let pair = |name: &String| Pair {
             source: request.source.with_database(name),
             target: request.target.with_database(name),
+            scope: request.scope.clone(),
         };
         names.iter().map(pair).collect()
     };
@@ -32,7 +35,7 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
                 true => request.target.clone(),
                 false => request.target.with_database(source.database()),
             };
-            Ok(vec![Pair { source, target }])
+            Ok(vec![Pair { source, target, scope: request.scope.clone() }])
         }
         Databases::Named(names) => Ok(named(names)),
         Databases::All => Ok(named(&all(&request.source).await?)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::catalog;
+use crate::catalog::{self, Scope};
 use crate::engine::{
     self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Receipts, Run, SourceSnapshot,
     Stop, StoredJob,
@@ -82,7 +82,7 @@ async fn migrate_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(&pair.source)).await?;
+    let source = stop.or(survey::source(pair)).await?;
     let target = connect_or_create(pair, &source).await?;
     stop.or(Claim::take(&target)).await?;
 
@@ -103,7 +103,11 @@ async fn migrate_one(
     let plan = Arc::new(plan);
     // A list of hosts, or one name, may stand for several servers: the snapshot and the claim are
     // one server's.
-    let pair = &Pair { source: source.session.same_server(), target: target.same_server() };
+    let pair = &Pair {
+        source: source.session.same_server(),
+        target: target.same_server(),
+        scope: pair.scope.clone(),
+    };
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
@@ -123,7 +127,8 @@ async fn migrate_one(
     };
 
     let receipts = Ledger::of(&target).receipts().await?;
-    let judged = verify_job(job.verify, &plan, &receipts, &adapted, same_major, &target);
+    let judged =
+        verify_job(job.verify, &plan, &receipts, &adapted, same_major, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
     let report = DatabaseReport {
@@ -306,6 +311,7 @@ async fn verify_job(
     receipts: &Receipts,
     adapted: &Adapted,
     same_major: bool,
+    scope: &Scope,
     target: &Session,
 ) -> Result<Verification> {
     let copied = receipts.copied(plan);
@@ -317,7 +323,7 @@ async fn verify_job(
     let mut verification = Verification { mode, tables, ..Verification::default() };
     if mode != VerifyMode::None {
         let facts = catalog::target_facts(target).await?;
-        let found = survey::target(target, &adapted.toc, &facts).await?;
+        let found = survey::target(target, &adapted.toc, &facts, scope).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
     }
     Ok(verification)

@@ -12,6 +12,7 @@ mod status;
 mod survey;
 mod verify;
 
+pub use crate::catalog::{Pattern, Scope};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};

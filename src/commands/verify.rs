@@ -46,7 +46,7 @@ async fn verify_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(&pair.source)).await?;
+    let source = stop.or(survey::source(pair)).await?;
     let target = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) => session,
         TargetDatabase::Missing(_) => {
@@ -94,7 +94,8 @@ async fn compare(
     let plan = Arc::new(plan_for(request, &source, &adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
-    let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
+    let facts = catalog::target_facts(target).await?;
+    let found = survey::target(target, expected, &facts, &pair.scope).await?;
     let catalog = compare_catalogs(expected, &found, same_major);
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
