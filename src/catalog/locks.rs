@@ -17,8 +17,9 @@ pub async fn lock_tables(session: &Session, scope: &Scope) -> Result<()> {
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND {} ORDER BY 1, 2",
-        scope.schemas("n.nspname")
+         WHERE c.relkind IN ('r', 'p') AND {} AND {} ORDER BY 1, 2",
+        scope.schemas("n.nspname"),
+        scope.relations("n.nspname", "c.relname")
     );
     let rows = session.query(doing, &sql, &[]).await?;
     let names: Vec<String> = rows

@@ -92,9 +92,16 @@ pub(super) struct Chosen {
     /// [default: the ones that the connection strings name]
     #[arg(long = "database", value_name = "NAME", conflicts_with = "all_databases")]
     pub(super) databases: Vec<String>,
-    /// Every database of the source that isn't a template
+    /// Every database of the source that isn't a template, `postgres` only where it holds something
     #[arg(long)]
     pub(super) all_databases: bool,
+    /// Only tables, views and sequences that match, in pg_dump's pattern language; may be given
+    /// several times
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) include: Vec<String>,
+    /// No table, view or sequence that matches; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) exclude: Vec<String>,
 }
 
 /// How many at once.

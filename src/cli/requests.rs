@@ -1,6 +1,8 @@
 //! Arguments as typed become validated requests.
 
-use crate::commands::{Conninfo, Databases, DemoRequest, Environment, Request, VerifyMode};
+use crate::commands::{
+    Conninfo, Databases, DemoRequest, Environment, Pattern, Request, Scope, VerifyMode,
+};
 use crate::error::{Error, Result};
 
 use super::args::{Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify};
@@ -35,7 +37,7 @@ pub(super) fn plan(args: &Plan, environment: &Environment) -> Result<Request> {
     let target = args.target.as_ref().unwrap_or(&args.source);
     let request = Request {
         jobs: jobs(&args.jobs),
-        ..sides(&args.source, target, databases(&args.chosen), environment)?
+        ..sides(&args.source, target, &args.chosen, environment)?
     };
     match args.target {
         Some(_) => refuse_itself(request),
@@ -57,20 +59,28 @@ pub(super) fn demo(args: &Demo) -> DemoRequest {
     DemoRequest { size: args.size, jobs: jobs(&args.jobs), keep: args.keep }
 }
 
+fn scope(chosen: &Chosen) -> Result<Scope> {
+    let patterns = |texts: &[String]| {
+        texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>>>()
+    };
+    Ok(Scope { include: patterns(&chosen.include)?, exclude: patterns(&chosen.exclude)? })
+}
+
 fn between(args: &Sides, environment: &Environment) -> Result<Request> {
-    refuse_itself(sides(&args.source, &args.target, databases(&args.chosen), environment)?)
+    refuse_itself(sides(&args.source, &args.target, &args.chosen, environment)?)
 }
 
 fn sides(
     source: &str,
     target: &str,
-    databases: Databases,
+    chosen: &Chosen,
     environment: &Environment,
 ) -> Result<Request> {
     Ok(Request {
         source: parse("--source", source, environment)?,
         target: parse("--target", target, environment)?,
-        databases,
+        databases: databases(chosen),
+        scope: scope(chosen)?,
         jobs: None,
         verify: VerifyMode::Full,
         strict: false,

@@ -1,17 +1,18 @@
 //! How far a job is, for people.
 
-use crate::commands::Status;
+use crate::commands::{PhaseStanding, Status};
 
 use super::page::{Page, Tone};
 use super::units;
 
 /// Shows a database's status.
 pub(super) fn show(page: &mut Page, status: &Status) {
-    let Status { database, server, latency_ms: (usual, slowest), job } = status;
+    let Status { database, server, latency, job } = status;
     let title = format!("database {database}");
     page.line(0, Tone::Strong, &title);
     let server = format!(
-        "PostgreSQL {server}, round trip {usual:.1} ms as a rule, {slowest:.1} ms at the slowest"
+        "PostgreSQL {server}, round trip {:.1} ms as a rule, {:.1} ms at the slowest",
+        latency.median_ms, latency.slowest_ms
     );
     page.labelled("target", Tone::Plain, &server);
     let Some(job) = job else {
@@ -28,7 +29,7 @@ pub(super) fn show(page: &mut Page, status: &Status) {
     };
     page.labelled("job", tone, &format!("{state}; begun at {}", job.created_at));
     let number = |n: i64| u64::try_from(n).unwrap_or_default();
-    for (phase, done, all, share) in &job.phases {
+    for PhaseStanding { phase, done, steps: all, share } in &job.phases {
         let steps =
             format!("{} of {} steps", units::count(number(*done)), units::count(number(*all)));
         let share = if done == all { 1.0 } else { *share };
@@ -47,11 +48,15 @@ pub(super) fn show(page: &mut Page, status: &Status) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::JobStatus;
+    use crate::commands::{Latency, Standing};
 
-    fn render(job: Option<JobStatus>) -> String {
-        let status =
-            Status { database: "shop".into(), server: "15.4".into(), latency_ms: (0.21, 1.0), job };
+    fn render(job: Option<Standing>) -> String {
+        let status = Status {
+            database: "shop".into(),
+            server: "15.4".into(),
+            latency: Latency { median_ms: 0.21, slowest_ms: 1.0 },
+            job,
+        };
         let mut page = Page::new(false);
         show(&mut page, &status);
         page.into_text()
@@ -59,11 +64,17 @@ mod tests {
 
     #[test]
     fn a_job_under_way_says_how_far_each_phase_is() {
-        let job = JobStatus {
+        let phase = |name: &str, done, steps, share| PhaseStanding {
+            phase: name.into(),
+            done,
+            steps,
+            share,
+        };
+        let job = Standing {
             created_at: "2026-01-02 03:04:05+00".into(),
             sealed_at: None,
             running: false,
-            phases: vec![("data".into(), 3, 4, 0.81), ("foreign-keys".into(), 0, 2, 0.0)],
+            phases: vec![phase("data", 3, 4, 0.81), phase("foreign-keys", 0, 2, 0.0)],
             rows: 12_345,
             bytes: 6_700_000,
             last_receipt_at: Some("2026-01-02 03:05:00+00".into()),

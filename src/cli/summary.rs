@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::commands::{
-    CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification,
+    CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification, VerifyMode,
 };
 use crate::pg::quote_ident;
 
@@ -141,10 +141,12 @@ fn catalog_difference(page: &mut Page, difference: &CatalogDifference) {
 fn verdict(found: &Verification) -> (Tone, String) {
     let equal = found.tables.iter().filter(|verdict| verdict.is_equal()).count();
     let all = found.tables.len();
-    let how = match found.mode.as_str() {
-        "none" => return (Tone::Notable, "nothing: run `pgconvoy verify` to compare".to_owned()),
-        "counts" => "rows counted, not compared",
-        _ => "every row read back",
+    let how = match found.mode {
+        VerifyMode::None => {
+            return (Tone::Notable, "nothing: run `pgconvoy verify` to compare".to_owned());
+        }
+        VerifyMode::Counts => "rows counted, not compared",
+        VerifyMode::Full => "every row read back",
     };
     let definitions =
         || units::counted(found.catalog.len() as u64, "definition differs", "definitions differ");
@@ -267,7 +269,7 @@ mod tests {
             ],
             passwords_to_set: vec!["bo".into()],
             verification: Verification {
-                mode: "full".into(),
+                mode: VerifyMode::Full,
                 tables: vec![equal("a", 1_234_560), equal("b", 7)],
                 ..Verification::default()
             },
@@ -298,7 +300,7 @@ mod tests {
         let table = |name| QualifiedName::new("public", name);
         let mut report = report();
         report.verification = Verification {
-            mode: "full".into(),
+            mode: VerifyMode::Full,
             tables: vec![
                 TableVerdict::Equal { table: table("a"), rows: 1 },
                 TableVerdict::Differs { table: table("b"), source_rows: 7, target_rows: 8 },
@@ -348,9 +350,9 @@ mod tests {
 
     #[test]
     fn without_verification_nothing_is_claimed() {
-        let none = Verification { mode: "none".into(), ..Verification::default() };
+        let none = Verification { mode: VerifyMode::None, ..Verification::default() };
         assert_eq!(verdict(&none).1, "nothing: run `pgconvoy verify` to compare");
-        let counts = Verification { mode: "counts".into(), ..report().verification };
+        let counts = Verification { mode: VerifyMode::Counts, ..report().verification };
         assert!(verdict(&counts).1.contains("rows counted, not compared"));
         let missing = CatalogDifference::Missing { entry: "INDEX x".into() };
         let catalog = Verification { catalog: vec![missing], ..report().verification };

@@ -1,6 +1,6 @@
 //! Which databases a job is about, and making those that the target lacks.
 
-use crate::catalog::{DatabaseFacts, database_facts_of, target_facts};
+use crate::catalog::{DatabaseFacts, Scope, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::TargetFacts;
@@ -13,6 +13,8 @@ use super::request::{Databases, Request};
 pub(super) struct Pair {
     pub(super) source: Conninfo,
     pub(super) target: Conninfo,
+    /// Which relations are read, on both sides.
+    pub(super) scope: Scope,
 }
 
 /// The databases of a request, in the order they are worked on.
@@ -21,6 +23,7 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
         let pair = |name: &String| Pair {
             source: request.source.with_database(name),
             target: request.target.with_database(name),
+            scope: request.scope.clone(),
         };
         names.iter().map(pair).collect()
     };
@@ -32,7 +35,7 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
                 true => request.target.clone(),
                 false => request.target.with_database(source.database()),
             };
-            Ok(vec![Pair { source, target }])
+            Ok(vec![Pair { source, target, scope: request.scope.clone() }])
         }
         Databases::Named(names) => Ok(named(names)),
         Databases::All => Ok(named(&all(&request.source).await?)),
@@ -41,11 +44,37 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
 
 async fn all(source: &Conninfo) -> Result<Vec<String>> {
     let session = maintenance(source).await?;
-    let sql = "SELECT datname::text FROM pg_catalog.pg_database \
-               WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' \
-               ORDER BY datname";
-    let rows = session.query("listing the source's databases", sql, &[]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let sql = "SELECT datname::text, datallowconn FROM pg_catalog.pg_database \
+               WHERE NOT datistemplate ORDER BY datname";
+    let mut names = Vec::new();
+    for row in session.query("listing the source's databases", sql, &[]).await? {
+        let (name, open): (String, bool) = (row.get(0), row.get(1));
+        if !open {
+            return Err(Error::new(Kind::Refused, "listing the source's databases")
+                .because(format!("database {name} lets nobody connect"))
+                .hint(format!(
+                    "name the others with --database, or: ALTER DATABASE {} ALLOW_CONNECTIONS true;",
+                    quote_ident(&name)
+                )));
+        }
+        if name != MAINTENANCE || holds_relations(source).await? {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The database that every cluster has, to connect to: it moves only where it holds something.
+const MAINTENANCE: &str = "postgres";
+
+async fn holds_relations(source: &Conninfo) -> Result<bool> {
+    let session = Session::connect(&source.with_database(MAINTENANCE)).await?;
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {})",
+        Scope::default().schemas("n.nspname")
+    );
+    Ok(session.query_one("looking into database postgres", &sql, &[]).await?.get(0))
 }
 
 /// A session on the server, in whatever database is there: the one named, `postgres`, `template1`.

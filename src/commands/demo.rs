@@ -1,5 +1,6 @@
 //! `pgconvoy demo`: two throw-away servers, WebStream's three databases, the whole job.
 
+use crate::catalog::Scope;
 use crate::engine::{Event, Events, Stop};
 use crate::error::Result;
 use crate::plan::VerifyMode;
@@ -61,6 +62,7 @@ pub async fn demo(
         source: Conninfo::parse(&source.conninfo("postgres"), &nothing)?,
         target: Conninfo::parse(&target.conninfo("postgres"), &nothing)?,
         databases: Databases::Named(DEMO_DATABASES.map(str::to_owned).to_vec()),
+        scope: Scope::default(),
         jobs: request.jobs,
         verify: VerifyMode::Full,
         strict: false,

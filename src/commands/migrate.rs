@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::catalog;
+use crate::catalog::{self, Scope};
 use crate::engine::{
     self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Receipts, Run, SourceSnapshot,
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
+use crate::toc::Finding;
 use crate::toc::adapt::{Adapted, adapt};
 use crate::verify::{
     Sequences, compare_catalogs, compare_counts, compare_sequences, compare_tables,
 };
 use crate::wire::Session;
 
-use super::check::check;
+use super::check::{Checked, check};
 use super::databases::{self, Pair, TargetDatabase};
 use super::passwords;
 use super::plan::{count_objects, plan_for};
@@ -45,18 +46,19 @@ async fn migrate_all(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    stop.or(refuse_findings(request)).await?;
-    for pair in stop.or(databases::pairs(request)).await? {
+    let pairs = stop.or(databases::pairs(request)).await?;
+    let checked = stop.or(Box::pin(refuse_findings(request))).await?;
+    for (pair, checked) in pairs.into_iter().zip(checked) {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let moved = migrate_one(request, &pair, events, stop).await;
+        let moved = migrate_one(request, &pair, checked.changes(), events, stop).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(())
 }
 
 /// Everything that would stop the job is said at once, before anything is touched.
-async fn refuse_findings(request: &Request) -> Result<()> {
+async fn refuse_findings(request: &Request) -> Result<Vec<Checked>> {
     let checked = check(request).await?;
     let refusing = checked.iter().filter(|checked| checked.is_refused(request.strict));
     let all: Vec<String> = refusing
@@ -67,7 +69,7 @@ async fn refuse_findings(request: &Request) -> Result<()> {
         })
         .collect();
     if all.is_empty() {
-        return Ok(());
+        return Ok(checked);
     }
     Err(Error::new(Kind::Refused, "checking before the start")
         .because(format!("{} findings stop the job:{}", all.len(), all.concat()))
@@ -77,11 +79,12 @@ async fn refuse_findings(request: &Request) -> Result<()> {
 async fn migrate_one(
     request: &Request,
     pair: &Pair,
+    changes: Vec<Finding>,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(&pair.source)).await?;
+    let source = stop.or(survey::source(pair)).await?;
     let target = connect_or_create(pair, &source).await?;
     stop.or(Claim::take(&target)).await?;
 
@@ -90,7 +93,7 @@ async fn migrate_one(
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let (stored, was_resumed) = match Ledger::of(&target).read().await? {
         Some(stored) => (stored, true),
-        None => (begin(request, &source, &adapted, &target).await?, false),
+        None => (begin(request, &source, &adapted, changes, &target).await?, false),
     };
     let StoredJob { job, plan, receipts, state } = stored;
     if let JobState::Sealed { at, report } = state {
@@ -100,6 +103,13 @@ async fn migrate_one(
     refuse_changed_definitions(&job, &source)?;
 
     let plan = Arc::new(plan);
+    // A list of hosts, or one name, may stand for several servers: the snapshot and the claim are
+    // one server's.
+    let pair = &Pair {
+        source: source.session.same_server(),
+        target: target.same_server(),
+        scope: pair.scope.clone(),
+    };
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
@@ -119,7 +129,8 @@ async fn migrate_one(
     };
 
     let receipts = Ledger::of(&target).receipts().await?;
-    let judged = verify_job(request, &plan, &receipts, &adapted, same_major, &target);
+    let judged =
+        verify_job(job.verify, &plan, &receipts, &adapted, same_major, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
     let report = DatabaseReport {
@@ -153,6 +164,7 @@ async fn begin(
     request: &Request,
     source: &Source,
     adapted: &Adapted,
+    changes: Vec<Finding>,
     target: &Session,
 ) -> Result<StoredJob> {
     let facts = catalog::target_facts(target).await?;
@@ -160,7 +172,8 @@ async fn begin(
     let job = Job {
         source: source.identity.clone(),
         catalog: digests(&source.toc),
-        changes: adapted.findings.clone(),
+        verify: request.verify,
+        changes,
         login_roles: passwords::login_roles(&adapted.toc),
         tables: plan.tables.clone(),
     };
@@ -295,28 +308,24 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
 }
 
 async fn verify_job(
-    request: &Request,
+    mode: VerifyMode,
     plan: &Plan,
     receipts: &Receipts,
     adapted: &Adapted,
     same_major: bool,
+    scope: &Scope,
     target: &Session,
 ) -> Result<Verification> {
     let copied = receipts.copied(plan);
-    let (mode, tables) = match request.verify {
-        VerifyMode::Full => {
-            ("full", compare_tables(&plan.tables, &copied, &receipts.verified(plan)))
-        }
-        VerifyMode::Counts => {
-            ("counts", compare_counts(&plan.tables, &copied, &receipts.counted(plan)))
-        }
-        VerifyMode::None => ("none", Vec::new()),
+    let tables = match mode {
+        VerifyMode::Full => compare_tables(&plan.tables, &copied, &receipts.verified(plan)),
+        VerifyMode::Counts => compare_counts(&plan.tables, &copied, &receipts.counted(plan)),
+        VerifyMode::None => Vec::new(),
     };
-    let mut verification =
-        Verification { mode: mode.to_owned(), tables, ..Verification::default() };
-    if request.verify != VerifyMode::None {
+    let mut verification = Verification { mode, tables, ..Verification::default() };
+    if mode != VerifyMode::None {
         let facts = catalog::target_facts(target).await?;
-        let found = survey::target(target, &adapted.toc, &facts).await?;
+        let found = survey::target(target, &adapted.toc, &facts, scope).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
         let sequences = compare_sequences(&adapted.toc, &found, Sequences::MovingOn);
         verification.catalog.extend(sequences);

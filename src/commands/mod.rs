@@ -12,8 +12,9 @@ mod status;
 mod survey;
 mod verify;
 
+pub use crate::catalog::{Pattern, Scope};
 pub use crate::copy::Progress;
-pub use crate::engine::{Event, Events, Stop, Stopper};
+pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
 pub use crate::servers::{DemoSize, Sources};
 #[cfg(test)]
@@ -27,5 +28,5 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
 pub use request::{Databases, Request, VerifyMode};
-pub use status::{JobStatus, Status, status};
+pub use status::{Latency, Status, status};
 pub use verify::verify;

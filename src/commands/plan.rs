@@ -27,7 +27,7 @@ pub struct Planned {
 pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Planned>> {
     let mut all = Vec::new();
     for pair in databases::pairs(request).await? {
-        let source = survey::source(&pair.source).await?;
+        let source = survey::source(&pair).await?;
         let (adapted, user) = match target {
             Some(_) => {
                 let there = databases::target_database(&pair.target).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Phase;
+use crate::plan::{Phase, VerifyMode};
 use crate::toc::Finding;
 use crate::verify::{CatalogDifference, TableVerdict};
 
@@ -43,8 +43,8 @@ pub struct DatabaseReport {
 /// What verification found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
-    /// How far the rows were read back: "full", "counts" or "none".
-    pub mode: String,
+    /// How far the rows were read back.
+    pub mode: VerifyMode,
     /// Each table's verdict.
     pub tables: Vec<TableVerdict>,
     /// Where the rows of tables that differ do so.

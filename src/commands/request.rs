@@ -1,5 +1,6 @@
 //! What is asked of a command, validated.
 
+use crate::catalog::Scope;
 pub use crate::plan::VerifyMode;
 use crate::wire::Conninfo;
 
@@ -24,6 +25,8 @@ pub struct Request {
     pub target: Conninfo,
     /// Which of them.
     pub databases: Databases,
+    /// Which relations in them.
+    pub scope: Scope,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.

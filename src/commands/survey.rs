@@ -9,7 +9,9 @@ use crate::engine::{SourceIdentity, SourceSnapshot};
 use crate::error::Result;
 use crate::toc::adapt::memberships;
 use crate::toc::{Kind, TargetFacts, Toc};
-use crate::wire::{Conninfo, Session};
+use crate::wire::Session;
+
+use super::databases::Pair;
 
 /// What the source holds, under a snapshot that is still open.
 pub(super) struct Source {
@@ -28,27 +30,27 @@ pub(super) struct Source {
 
 /// Reads the source. Its tables are locked against changes of their definitions first, as the
 /// functions that render definitions see the present catalog rather than the snapshot's.
-pub(super) async fn source(conninfo: &Conninfo) -> Result<Source> {
-    let session = Session::connect(conninfo).await?;
+pub(super) async fn source(pair: &Pair) -> Result<Source> {
+    let session = Session::connect(&pair.source).await?;
     SourceSnapshot::begin(&session).await?;
-    catalog::lock_tables(&session, &Scope::default()).await?;
-    read(session, conninfo).await
+    catalog::lock_tables(&session, &pair.scope).await?;
+    read(session, pair).await
 }
 
 /// Reads the source as one may who lacks the privileges that locks take.
-pub(super) async fn source_unlocked(conninfo: &Conninfo) -> Result<Source> {
-    let session = Session::connect(conninfo).await?;
+pub(super) async fn source_unlocked(pair: &Pair) -> Result<Source> {
+    let session = Session::connect(&pair.source).await?;
     SourceSnapshot::begin(&session).await?;
-    read(session, conninfo).await
+    read(session, pair).await
 }
 
-async fn read(session: Session, conninfo: &Conninfo) -> Result<Source> {
-    let reading = catalog::read(&session, &Scope::default()).await?;
+async fn read(session: Session, pair: &Pair) -> Result<Source> {
+    let reading = catalog::read(&session, &pair.scope).await?;
     let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
     let bootstrap = session.query_one("reading the source's superuser", sql, &[]).await?.get(0);
     Ok(Source {
-        identity: SourceIdentity::read(&session, conninfo.database()).await?,
-        database: catalog::database_facts(&session).await?,
+        identity: SourceIdentity::read(&session, pair.source.database()).await?,
+        database: reading.database,
         toc: reading.toc,
         unsupported: reading.unsupported,
         left_out: reading.left_out,
@@ -60,12 +62,17 @@ async fn read(session: Session, conninfo: &Conninfo) -> Result<Source> {
 
 /// What the target holds, read in a transaction in which we are members of the owners: it is
 /// rolled back, so nothing is left of that.
-pub(super) async fn target(session: &Session, toc: &Toc, facts: &TargetFacts) -> Result<Toc> {
+pub(super) async fn target(
+    session: &Session,
+    toc: &Toc,
+    facts: &TargetFacts,
+    scope: &Scope,
+) -> Result<Toc> {
     session.execute("reading the target's catalog", "BEGIN").await?;
     let read = async {
         let joins = memberships(toc, facts).0.concat();
         session.execute("joining the owners on the target", &joins).await?;
-        catalog::read(session, &Scope::default()).await
+        catalog::read(session, scope).await
     };
     let reading = read.await;
     session.execute("reading the target's catalog", "ROLLBACK").await?;

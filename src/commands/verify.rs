@@ -8,7 +8,7 @@ use crate::catalog;
 use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Chunk, Plan};
+use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{adapt, memberships};
 use crate::toc::{TableData, Toc};
 use crate::verify::{
@@ -48,7 +48,7 @@ async fn verify_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(&pair.source)).await?;
+    let source = stop.or(survey::source(pair)).await?;
     let target = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) => session,
         TargetDatabase::Missing(_) => {
@@ -96,27 +96,29 @@ async fn compare(
     let plan = Arc::new(plan_for(request, &source, &adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
-    let found = survey::target(target, expected, &catalog::target_facts(target).await?).await?;
+    let facts = catalog::target_facts(target).await?;
+    let found = survey::target(target, expected, &facts, &pair.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
+    let ours = source.session.same_server();
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours = ReadFrom::source(&pair.source, &snapshot);
-    let theirs = ReadFrom::target(&pair.target);
+    let ours = ReadFrom::source(&ours, &snapshot);
+    let theirs = ReadFrom::target(&target.same_server());
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
     let jobs = request.jobs().div_ceil(2);
-    let (copied, verified) = tokio::join!(
+    let (copied, verified) = tokio::try_join!(
         read_chunks(&plan, chunks.clone(), &ours, jobs, &events.copied),
         read_chunks(&plan, there.clone(), &theirs, jobs, &events.verified),
-    );
-    let (copied, verified) = (sums(&plan, &chunks, &copied?), sums(&plan, &there, &verified?));
+    )?;
+    let (copied, verified) = (sums(&plan, &chunks, &copied), sums(&plan, &there, &verified));
     snapshot.release().await?;
     let mut verification = Verification {
-        mode: "full".to_owned(),
+        mode: VerifyMode::Full,
         tables: compare_tables(&plan.tables, &copied, &verified),
         catalog,
         ..Verification::default()
@@ -163,7 +165,12 @@ pub(super) async fn locate_as_owners(
     let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
     target.execute("joining the owners on the target", &join.concat()).await?;
     // Whoever stops it doesn't stop the leaving.
-    let located = stop.or(async { Ok(locate(pair, plan, verification).await) }).await;
+    let located = stop
+        .or(async {
+            locate(pair, plan, verification).await;
+            Ok(())
+        })
+        .await;
     target.execute("leaving the owners on the target", &leave.concat()).await?;
     located
 }

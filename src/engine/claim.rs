@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::{RawConnection, Session};
 
 /// "pgcv": the first half of both locks' keys.
-pub const CLAIM_CLASS: i32 = 0x7067_6376;
+const CLASS: i32 = 0x7067_6376;
 const LEADER: i32 = 1;
 const WORKERS: i32 = 2;
 
@@ -42,14 +42,22 @@ impl Claim {
                     .hint("end them with pg_terminate_backend, then run again"));
             }
         }
-        let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLAIM_CLASS}, {WORKERS})");
+        let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
         leader.execute("releasing the workers' lock", &unlock).await
+    }
+
+    /// Whether a run holds the database that `session` is connected to.
+    pub(super) async fn is_held(session: &Session) -> Result<bool> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT {HOLDERS} AND l.classid = {CLASS} AND l.objid = {LEADER})"
+        );
+        let row = session.query_one("asking who works on the target", &sql, &[]).await?;
+        Ok(row.get(0))
     }
 
     /// Marks `worker` as a working session of the run that holds the claim.
     pub(super) async fn join(worker: &mut RawConnection) -> Result<()> {
-        let sql =
-            format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLAIM_CLASS}, {WORKERS})");
+        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS})");
         let rows = worker.query("joining the run", &sql).await?;
         match rows.first().and_then(|row| row.first()) {
             Some(Some(yes)) if yes == "t" => Ok(()),
@@ -61,7 +69,7 @@ impl Claim {
 }
 
 async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<bool> {
-    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({CLAIM_CLASS}, {key})");
+    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({CLASS}, {key})");
     let until = Instant::now() + patience;
     loop {
         let row = leader.query_one("claiming the target", &sql, &[]).await?;
@@ -83,7 +91,7 @@ const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
 async fn busy(leader: &Session) -> Result<Error> {
     let sql = format!(
         "SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') {HOLDERS} \
-         AND l.classid = {CLAIM_CLASS} AND l.objid = {LEADER}"
+         AND l.classid = {CLASS} AND l.objid = {LEADER}"
     );
     let who = leader.query("asking who works on the target", &sql, &[]).await?;
     let who = who.first().map_or_else(
@@ -101,7 +109,7 @@ async fn busy(leader: &Session) -> Result<Error> {
 async fn end_workers(leader: &Session) -> Result<()> {
     let sql = format!(
         "SELECT pg_catalog.pg_terminate_backend(l.pid) {HOLDERS} \
-         AND l.classid = {CLAIM_CLASS} AND l.objid = {WORKERS}"
+         AND l.classid = {CLASS} AND l.objid = {WORKERS}"
     );
     leader.query("ending a dead run's sessions", &sql, &[]).await.map(drop)
 }

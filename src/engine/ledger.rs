@@ -4,16 +4,20 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{ServerVersion, quote_literal};
-use crate::plan::{Plan, Step, StepId};
+use crate::plan::{Plan, Step, StepId, VerifyMode};
 use crate::toc::{Finding, TableData};
 use crate::wire::Session;
 
 use super::receipts::{Receipt, Receipts};
 use super::snapshot::system_identifier;
+
+pub(super) const READING: &str = "reading the ledger (schema pgconvoy on the target)";
 
 /// The layout of the ledger and of what is stored in it. A ledger of another one is refused.
 const FORMAT: i32 = 1;
@@ -84,6 +88,8 @@ pub struct Job {
     /// A digest of each entry of the source's table of contents, by title: a changed catalog is
     /// refused by name.
     pub catalog: BTreeMap<String, u64>,
+    /// How far the rows are read back: steps of the plan do it.
+    pub verify: VerifyMode,
     /// What was changed or left out for this target when the job began.
     pub changes: Vec<Finding>,
     /// The login roles it creates: they have no passwords yet.
@@ -132,31 +138,46 @@ impl<'a> Ledger<'a> {
 
     /// Reads the stored job, if there is one.
     pub async fn read(&self) -> Result<Option<StoredJob>> {
-        let doing = "reading the ledger";
-        let there = "SELECT pg_catalog.to_regclass('pgconvoy.job') IS NOT NULL";
-        if !self.target.query_one(doing, there, &[]).await?.get::<_, bool>(0) {
+        if !self.is_there().await? {
             return Ok(None);
         }
-        let sql = "SELECT format, tool, body, sealed_at::text, report FROM pgconvoy.job";
-        let rows = self.target.query(doing, sql, &[]).await?;
-        let Some(row) = rows.first() else {
-            return Err(foreign("it holds no job"));
-        };
-        let (format, tool): (i32, String) = (row.get(0), row.get(1));
-        if format != FORMAT {
-            return Err(foreign(&format!("it has format {format}, written by pgconvoy {tool}")));
-        }
-        let job: Job = parse(row.get::<_, &str>(2))?;
-        let state = match (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4)) {
+        let sql = "SELECT body, sealed_at::text, report FROM pgconvoy.job";
+        let row = self.target.query_one(READING, sql, &[]).await?;
+        let job: Job = parse(field(&row, 0)?)?;
+        let state = match (field(&row, 1)?, field::<Option<String>>(&row, 2)?) {
             (Some(at), report) => JobState::Sealed { at, report: report.unwrap_or_default() },
             (None, _) => JobState::Open,
         };
-        let rows =
-            self.target.query(doing, "SELECT body FROM pgconvoy.step ORDER BY id", &[]).await?;
-        let steps =
-            rows.iter().map(|row| parse(row.get::<_, &str>(0))).collect::<Result<Vec<Step>>>()?;
+        let sql = "SELECT body FROM pgconvoy.step ORDER BY id";
+        let rows = self.target.query(READING, sql, &[]).await?;
+        let steps = rows.iter().map(|row| parse(field(row, 0)?)).collect::<Result<Vec<Step>>>()?;
         let plan = Plan { tables: job.tables.clone(), steps };
         Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
+    }
+
+    /// Whether there is a ledger, one that this version reads and this user may.
+    pub(super) async fn is_there(&self) -> Result<bool> {
+        let schema = "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') \
+                      FROM pg_catalog.pg_namespace WHERE nspname = 'pgconvoy'";
+        let rows = self.target.query(READING, schema, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        if !field(row, 0)? {
+            return Err(Error::new(Kind::Refused, READING)
+                .because("this user may not read schema pgconvoy")
+                .hint("connect as the user that ran the migration"));
+        }
+        let job = "SELECT pg_catalog.to_regclass('pgconvoy.job') IS NOT NULL";
+        if !field::<bool>(&self.target.query_one(READING, job, &[]).await?, 0)? {
+            return Err(foreign("it holds no job"));
+        }
+        let sql = "SELECT format, tool FROM pgconvoy.job";
+        let rows = self.target.query(READING, sql, &[]).await?;
+        let Some(row) = rows.first() else { return Err(foreign("it holds no job")) };
+        let (format, tool): (i32, &str) = (field(row, 0)?, field(row, 1)?);
+        if format != FORMAT {
+            return Err(foreign(&format!("it has format {format}, written by pgconvoy {tool}")));
+        }
+        Ok(true)
     }
 
     /// Begins a job: the ledger is made with the whole plan in one transaction.
@@ -190,22 +211,19 @@ impl<'a> Ledger<'a> {
 
     /// All receipts.
     pub async fn receipts(&self) -> Result<Receipts> {
-        let sql = "SELECT step, part, bytes, crc32, fingerprint, snapshot, milliseconds \
+        let sql = "SELECT step::bigint, part::bigint, bytes, crc32, fingerprint, snapshot, milliseconds \
                    FROM pgconvoy.receipt";
         let rows = self.target.query("reading the ledger's receipts", sql, &[]).await?;
         let mut receipts = BTreeMap::new();
-        for row in rows {
-            let key = (StepId(row.get::<_, i32>(0) as u32), row.get::<_, i32>(1) as usize);
-            let fingerprint = row.get::<_, &str>(4).parse().map_err(|e| {
+        for row in &rows {
+            let number = |index| field::<i64>(row, index).map(i64::cast_unsigned);
+            let key = (StepId(number(0)? as u32), number(1)? as usize);
+            let fingerprint = field::<&str>(row, 4)?.parse().map_err(|e| {
                 foreign(&format!("the receipt of step {} can't be read: {e}", key.0.0))
             })?;
-            let tally = Tally {
-                bytes: row.get::<_, i64>(2) as u64,
-                crc32: row.get::<_, i64>(3) as u32,
-                fingerprint,
-            };
-            let milliseconds = row.get::<_, i64>(6) as u64;
-            receipts.insert(key, Receipt { tally, snapshot: row.get(5), milliseconds });
+            let tally = Tally { bytes: number(2)?, crc32: number(3)? as u32, fingerprint };
+            let snapshot = field(row, 5)?;
+            receipts.insert(key, Receipt { tally, snapshot, milliseconds: number(6)? });
         }
         Ok(Receipts(receipts))
     }
@@ -264,11 +282,14 @@ fn parse<T: for<'d> Deserialize<'d>>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| foreign(&e.to_string()))
 }
 
+/// A column of a row; one of another type than ours is another's table.
+pub(super) fn field<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T> {
+    row.try_get(index).map_err(|e| foreign(&e.to_string()))
+}
+
 fn foreign(why: &str) -> Error {
-    Error::new(Kind::Refused, "reading the ledger (schema pgconvoy on the target)")
-        .because(why)
-        .hint(
-            "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
+    Error::new(Kind::Refused, READING).because(why).hint(
+        "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
              database and run again",
-        )
+    )
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::copy::{self, CopyEnd, Fingerprint, Progress};
 use crate::error::{Error, Result};
@@ -11,8 +11,8 @@ use crate::pg::quote_literal;
 use crate::plan::{Chunk, Plan};
 use crate::wire::{Conninfo, RawConnection};
 
+use super::rows::{copy_out, stream};
 use super::snapshot::SourceSnapshot;
-use super::worker::{copy_out, stream};
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
@@ -85,19 +85,34 @@ pub async fn read_chunks(
         });
     }
     drop(queue);
-    for numbered in chunks.into_iter().enumerate() {
-        // Once every reader has failed there is nobody to send to; their errors come below.
-        if work.send(numbered).await.is_err() {
-            break;
+    let mut numbered = chunks.into_iter().enumerate();
+    let mut next = numbered.next();
+    // The first reader to fail ends it all: the others are aborted with the set they are in.
+    while let Some(item) = next.take() {
+        tokio::select! {
+            sent = work.send(item.clone()) => match sent {
+                Ok(()) => next = numbered.next(),
+                Err(_) => break,
+            },
+            Some(ended) = tasks.join_next() => {
+                take(ended, &mut found)?;
+                next = Some(item);
+            }
         }
     }
     drop(work);
-    while let Some(joined) = tasks.join_next().await {
-        let read: Result<Vec<(usize, Fingerprint)>> =
-            joined.map_err(|e| Error::step("reading chunks").because(e.to_string()))?;
-        for (index, fingerprint) in read? {
-            found[index] = fingerprint;
-        }
+    while let Some(ended) = tasks.join_next().await {
+        take(ended, &mut found)?;
     }
     Ok(found)
+}
+
+type Read = Result<Vec<(usize, Fingerprint)>>;
+
+fn take(ended: Result<Read, JoinError>, found: &mut [Fingerprint]) -> Result<()> {
+    let read = ended.map_err(|e| Error::step("reading chunks").because(e.to_string()))?;
+    for (index, fingerprint) in read? {
+        found[index] = fingerprint;
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use super::events::{Event, Events};
 use super::ledger::{Ledger, forget_sql};
 use super::reading::{ReadFrom, read_chunks};
 use super::receipts::Receipts;
+use super::rows;
 use super::snapshot::SourceSnapshot;
 
 /// Brings the receipts under `snapshot`: those that still hold are renewed, the tables of those
@@ -84,9 +85,8 @@ pub async fn lost(plan: &Plan, receipts: &Receipts, target: &Session) -> Result<
             .map(|receipt| receipt.tally.rows())
             .sum();
         let doing = format!("counting the rows of {}", table.relation);
-        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.relation.sql());
         if expected > 0 {
-            let there: i64 = target.query_one(&doing, &sql, &[]).await?.get(0);
+            let there: i64 = target.query_one(&doing, &rows::count(table), &[]).await?.get(0);
             if there as u64 != expected {
                 emptied.insert(id);
             }
@@ -117,10 +117,7 @@ async fn empty(
             _ => {}
         }
     }
-    let truncates: String = tables
-        .iter()
-        .map(|id| format!("TRUNCATE ONLY {};\n", plan.table(*id).relation.sql()))
-        .collect();
+    let truncates: String = tables.iter().map(|id| rows::empty(plan.table(*id))).collect();
     let sql = format!("BEGIN;\n{truncates}{}COMMIT;\n", forget_sql(&keys));
     target.execute("emptying tables that are to be copied anew", &sql).await?;
     for key in keys {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::plan::{Action, Phase, Plan, StepId};
 use crate::wire::{CancelHandle, Conninfo};
 
@@ -18,6 +19,9 @@ use super::schedule::Schedule;
 use super::snapshot::SourceSnapshot;
 use super::stop::Stop;
 use super::worker::{Moved, Shared, SharedSnapshot, Worker};
+
+/// How long servers get to take our cancel requests.
+const CANCEL_TIME: Duration = Duration::from_secs(5);
 
 /// What is to be run.
 pub struct Run {
@@ -74,9 +78,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
                 Action::Milestone => schedule.finished(step),
                 Action::DataComplete => {
                     crew.release_source().await;
-                    if let Some(snapshot) = snapshot.take() {
-                        snapshot.release().await?;
-                    }
+                    release(&mut snapshot, events).await;
                     schedule.finished(step);
                 }
                 _ => crew.assign(step, &plan, events, &mut clock).await,
@@ -85,15 +87,15 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
         if schedule.is_done() {
             break Ok(());
         }
+        // Reports first: a worker that fails reports why, and then ends.
         let report = tokio::select! {
-            report = crew.reports.recv() => report,
-            () = stop.stopped() => {
-                break Err(Error::new(Kind::Interrupted, "stopped on request")
-                    .hint("run the same command again: it goes on from here"));
+            biased;
+            Some(report) = crew.reports.recv() => report,
+            Some(ended) = crew.tasks.join_next() => {
+                let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+                break Err(Error::step("running steps").because(format!("a worker is gone: {why}")));
             }
-        };
-        let Some(report) = report else {
-            break Err(Error::step("running steps").because("all workers are gone"));
+            () = stop.stopped() => break Err(Stop::error()),
         };
         crew.idle.push(report.worker);
         match report.result {
@@ -124,6 +126,15 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
     crew.dismiss(ended.is_err()).await;
     outcome.phases = clock.spans();
     ended.map(|()| outcome)
+}
+
+/// All rows are there, so a source that is gone by now takes nothing with it.
+async fn release(snapshot: &mut Option<SourceSnapshot>, events: &Events) {
+    if let Some(snapshot) = snapshot.take()
+        && let Err(error) = snapshot.release().await
+    {
+        events.say(Event::Note(format!("{error}; all rows had been copied before"))).await;
+    }
 }
 
 enum Order {
@@ -183,7 +194,7 @@ impl Crew {
         let (title, cost) = (step.title.clone(), step.cost);
         let event = Event::StepStarted { worker, step: step.id, phase: step.phase, title, cost };
         events.say(event).await;
-        // A worker that is gone shows as the end of the reports.
+        // That a worker is gone shows where its task ends.
         let _ = self.orders[worker].send(Order::Do(step.id)).await;
     }
 
@@ -200,10 +211,9 @@ impl Crew {
         self.orders.clear();
         if midway {
             self.tasks.abort_all();
-            for cancel in &self.cancels {
-                // The session may be gone already, and it ends in any case.
-                let _ = tokio::time::timeout(Duration::from_secs(2), cancel.cancel()).await;
-            }
+            // A session may be gone already, and it ends in any case.
+            let cancels = self.cancels.iter().map(|cancel| cancel.cancel());
+            let _ = tokio::time::timeout(CANCEL_TIME, join_all(cancels)).await;
         }
         while self.tasks.join_next().await.is_some() {}
     }

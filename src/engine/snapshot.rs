@@ -9,7 +9,8 @@ pub struct SourceSnapshot {
     /// The name under which a session of the same database can import it while this lives.
     pub id: String,
     /// What it saw: which server, since which start, which transactions. Equal marks see equal
-    /// rows, so work done under an equal mark holds.
+    /// rows, so work done under an equal mark holds. On a standby no two marks are equal: its
+    /// snapshots don't tell running transactions (source: procarray.c, GetSnapshotData).
     pub mark: String,
 }
 
@@ -34,7 +35,8 @@ impl SourceSnapshot {
         let sql = format!(
             "SELECT pg_catalog.pg_export_snapshot(), \
              pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text \
-             || ' ' || {current}::text"
+             || ' ' || {current}::text || CASE WHEN pg_catalog.pg_is_in_recovery() \
+             THEN ' ' || pg_catalog.clock_timestamp()::text ELSE '' END"
         );
         let row = session.query_one(doing, &sql, &[]).await?;
         let id: String = row.try_get(0).map_err(|e| unreadable(doing, &e))?;
@@ -49,7 +51,7 @@ impl SourceSnapshot {
     }
 }
 
-/// The identity of the server's cluster, or of its start where the server doesn't tell.
+/// The identity of the server's cluster, or the database's OID in it where the server doesn't tell.
 pub(super) async fn system_identifier(session: &Session) -> Result<String> {
     let doing = "reading the server's identity";
     let may = session
@@ -60,7 +62,10 @@ pub(super) async fn system_identifier(session: &Session) -> Result<String> {
         )
         .await?;
     if !may.try_get::<_, bool>(0).map_err(|e| unreadable(doing, &e))? {
-        return Ok("unknown".to_owned());
+        let sql = "SELECT 'database ' || oid::text FROM pg_catalog.pg_database \
+                   WHERE datname = pg_catalog.current_database()";
+        let row = session.query_one(doing, sql, &[]).await?;
+        return row.try_get(0).map_err(|e| unreadable(doing, &e));
     }
     let row = session
         .query_one(doing, "SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[])

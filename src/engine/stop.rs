@@ -31,10 +31,15 @@ impl Stop {
     pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.stopped() => Err(Error::new(Kind::Interrupted, "stopped on request")
-                .hint("run the same command again")),
+            () = self.stopped() => Err(Stop::error()),
             result = work => result,
         }
+    }
+
+    /// What stopped work ends with.
+    pub(super) fn error() -> Error {
+        Error::new(Kind::Interrupted, "stopped on request")
+            .hint("run the same command again: it goes on from here")
     }
 
     /// Whether the work is to stop.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::copy::{self, CopyEnd, CopyStream, CopyTable, Fingerprint, Freeze, Progress, Tally};
+use crate::copy::{self, CopyEnd, Fingerprint, Freeze, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
@@ -15,12 +15,13 @@ use super::advice::advised;
 use super::claim::Claim;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
+use super::rows::{copy_out, copy_table, count, stream};
 
 /// What makes a commit durable before its receipt counts, whatever the target's default is.
 const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) \
-     WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
+     WHERE pg_catalog.current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
-/// So many sequences are read or set in one statement.
+/// So many sequences are read in one statement.
 const SEQUENCES: usize = 200;
 
 /// The snapshot that a run copies under.
@@ -109,7 +110,7 @@ impl Worker {
         started: Instant,
     ) -> Result<Moved> {
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        all.extend(statements.iter().map(|s| sent(&format!("creating {}", s.title), &s.sql)));
+        all.extend(statements.iter().map(|s| sent(&s.title, &s.sql)));
         all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));
         self.target.execute_all(&all).await?;
@@ -196,8 +197,7 @@ impl Worker {
     async fn count(&mut self, step: &Step, table: TableId, started: Instant) -> Result<Moved> {
         let shared = Arc::clone(&self.shared);
         let table = shared.plan.table(table);
-        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.relation.sql());
-        let counted = self.target.query("counting rows", &sql).await?;
+        let counted = self.target.query("counting rows", &count(table)).await?;
         let rows = counted.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
         let rows = rows.ok_or_else(|| Error::step("counting rows").because("no count came"))?;
         let fingerprint = Fingerprint { rows, ..Fingerprint::default() };
@@ -252,29 +252,12 @@ impl Worker {
         relation: &QualifiedName,
         started: Instant,
     ) -> Result<Moved> {
-        let all = [
-            sent("vacuuming", &format!("VACUUM (ANALYZE) {}", relation.sql())),
-            sent("writing the receipt", &insert(step.id, &[(0, plain(started))])),
-        ];
-        self.target.execute_all(&all).await?;
+        // Not in a transaction, so not in one round trip: its receipt is written once it is done.
+        self.target.execute("vacuuming", &format!("VACUUM (ANALYZE) {}", relation.sql())).await?;
+        let receipt = insert(step.id, &[(0, plain(started))]);
+        self.target.execute("writing the receipt", &receipt).await?;
         Ok(Moved::default())
     }
-}
-
-pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
-    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
-}
-
-/// The statement that reads a part of a table, on either side.
-pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
-    let range = range.condition();
-    let conditions: Vec<&str> =
-        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
-    copy_table(table).copy_out(&conditions)
-}
-
-pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
-    CopyStream { format: table.format, columns: table.columns.len(), doing }
 }
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {

@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
 use super::chunks::Splitting;
@@ -37,9 +39,11 @@ pub struct PlanInput<'a> {
 }
 
 /// How far the target's rows are read back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum VerifyMode {
     /// Every row, compared by fingerprint.
+    #[default]
     Full,
     /// Rows are counted.
     Counts,

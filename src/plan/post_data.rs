@@ -39,13 +39,13 @@ impl<'a, 'b> PostData<'a, 'b> {
         PostData { input, tables, relations, steps, gathering: HashMap::new(), spanning: None }
     }
 
-    /// Places what starts when its table's rows are complete; triggers only when all tables' are,
-    /// as they would fire for rows of a table that a resume copies anew.
+    /// Places what starts when its table's rows are complete; what acts on rows as they come only
+    /// when all tables' are, as a resume may copy a table anew.
     pub(super) fn indexes(&mut self, entries: Vec<(EntryId, &Entry)>, all_complete: StepId) {
         for (id, entry) in entries {
             let mut own = self.own_table(entry);
             let mut needs = self.placed_needs(entry);
-            if entry.kind == Kind::Trigger {
+            if judges_rows(entry.kind) {
                 own = Some((all_complete, 0));
                 needs.push(all_complete);
             }
@@ -226,6 +226,12 @@ impl<'a, 'b> PostData<'a, 'b> {
         step.lock(locks);
         step.cost += cost;
     }
+}
+
+/// Whether an entry of this kind does something to rows that come after it: a trigger fires, and a
+/// check that isn't valid refuses what its table holds already.
+fn judges_rows(kind: Kind) -> bool {
+    matches!(kind, Kind::Trigger | Kind::CheckConstraint)
 }
 
 /// Whether creating an entry of this kind reads its whole table.

@@ -73,6 +73,8 @@ impl TargetFacts {
     pub(crate) fn can_join(&self, role: &str) -> bool {
         match self.roles.get(role) {
             Some(role) if role.superuser => false,
+            // A membership that there is and isn't inherited can't be granted over before 16.
+            Some(role) if self.version.major() < 16 && role.can_set && !role.inherits => false,
             Some(role) if self.version.major() >= 16 => role.can_grant,
             Some(role) => role.can_grant || self.create_role,
             None => self.create_role,

@@ -115,7 +115,6 @@ fn rendered_by_server(kind: Kind) -> bool {
             | Kind::Rule
             | Kind::Function
             | Kind::Procedure
-            | Kind::Table
             | Kind::Acl
             | Kind::DefaultAcl
     )

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use pgconvoy::catalog::Scope;
 use pgconvoy::commands::{Conninfo, Databases, Environment, Event, Phase, Request};
 use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
@@ -43,6 +44,7 @@ fn between(source: &str, target: &str) -> Request {
         verify: pgconvoy::commands::VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        scope: Scope::default(),
     }
 }
 

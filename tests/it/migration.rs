@@ -1,6 +1,8 @@
 //! Whole migrations between real servers: rows, schemas and reports, by PostgreSQL's own word.
 
-use pgconvoy::commands::{self, DatabaseReport, Databases, Events, Request, Stop, VerifyMode};
+use pgconvoy::commands::{
+    self, DatabaseReport, Databases, Events, Request, Scope, Stop, VerifyMode,
+};
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
 use pgconvoy::wire::{Conninfo, Environment};
@@ -16,6 +18,7 @@ pub(crate) fn request(source: &Cluster, target: &Cluster, databases: &[&str]) ->
         source: conninfo(source),
         target: conninfo(target),
         databases: Databases::Named(databases.iter().map(ToString::to_string).collect()),
+        scope: Scope::default(),
         jobs: Some(2),
         verify: VerifyMode::Full,
         strict: false,

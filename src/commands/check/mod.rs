@@ -49,6 +49,12 @@ impl Checked {
         self.stopping(strict).next().is_some()
     }
 
+    /// What will differ on the target.
+    pub(super) fn changes(self) -> Vec<Finding> {
+        let changes = self.findings.into_iter();
+        changes.filter(|finding| finding.severity == Severity::Change).collect()
+    }
+
     /// The findings that stop the job.
     pub fn stopping(&self, strict: bool) -> impl Iterator<Item = &Finding> {
         let worst = if strict { Severity::Change } else { Severity::Refusal };
@@ -117,8 +123,8 @@ async fn check_target(sides: &Sides<'_>, found: &mut Gathered) -> Result<Option<
 async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>> {
     // Locking takes privileges, and those that are missing are known by name already.
     let reading = match found.is_refused() {
-        true => survey::source_unlocked(&pair.source).await,
-        false => survey::source(&pair.source).await,
+        true => survey::source_unlocked(pair).await,
+        false => survey::source(pair).await,
     };
     match reading {
         Ok(source) => Ok(Some(source)),

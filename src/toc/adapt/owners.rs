@@ -15,10 +15,21 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
     if let Some(new) = entry.owner.as_ref().and_then(|owner| map.get(owner)) {
         entry.owner = Some(new.clone());
     }
-    if matches!(entry.kind, Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::RoleMembership) {
+    if names_roles(entry.kind) {
         entry.create = remap_roles(&entry.create, map);
     }
     entry
+}
+
+fn names_roles(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Acl
+            | Kind::DefaultAcl
+            | Kind::Policy
+            | Kind::RoleMembership
+            | Kind::DatabaseProperties
+    )
 }
 
 /// Replaces roles where a statement names them: after TO, FROM, ROLE, BY, and in the list that

@@ -1,0 +1,38 @@
+//! A table's rows in SQL: the statements that read, count and empty them, on either side.
+
+use crate::copy::{CopyStream, CopyTable};
+use crate::toc::{ChunkRange, TableData};
+
+pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
+    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
+}
+
+/// The statement that reads a part of a table, on either side.
+pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
+    let range = range.condition();
+    let conditions: Vec<&str> =
+        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
+    copy_table(table).copy_out(&conditions)
+}
+
+pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
+    CopyStream { format: table.format, columns: table.columns.len(), doing }
+}
+
+/// Counts the rows that travel.
+pub(super) fn count(table: &TableData) -> String {
+    format!("SELECT pg_catalog.count(*) FROM ONLY {}{}", table.relation.sql(), condition(table))
+}
+
+/// Removes the rows that travel: of a table of which only some do, an extension has brought the
+/// others.
+pub(super) fn empty(table: &TableData) -> String {
+    match table.condition {
+        None => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
+        Some(_) => format!("DELETE FROM ONLY {}{};\n", table.relation.sql(), condition(table)),
+    }
+}
+
+fn condition(table: &TableData) -> String {
+    table.condition.as_ref().map(|only| format!(" WHERE ({only})")).unwrap_or_default()
+}
