@@ -4,7 +4,9 @@
 mod catalogs;
 mod data;
 mod locate;
+mod sequences;
 
-pub use catalogs::{CatalogDifference, compare_catalogs};
+pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
 pub use data::{TableVerdict, compare_counts, compare_tables};
 pub use locate::{Differing, Located, locate};
+pub use sequences::{Sequences, compare_sequences};

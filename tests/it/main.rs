@@ -12,3 +12,4 @@ mod preflight;
 mod resuming;
 mod servers;
 mod trial;
+mod verification;
