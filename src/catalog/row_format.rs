@@ -2,7 +2,10 @@
 //!
 //! A `reg*` value is sent as a bare OID, and arrays of user-defined types and composites embed
 //! their types' OIDs: these differ between clusters (source: utils/adt/regproc.c, array_send in
-//! arrayfuncs.c, record_send in rowtypes.c). Some types have no send or receive function at all.
+//! arrayfuncs.c, record_send in rowtypes.c). Some types have no send or receive function at all,
+//! and those of `oidvector`, `int2vector` and `tsquery` don't take an empty one back (source:
+//! oidvectorrecv in utils/adt/oid.c, which wants one dimension, and an empty array has none; findoprnd
+//! in utils/adt/tsquery.c, which wants an operand).
 
 use std::collections::HashMap;
 
@@ -25,6 +28,8 @@ struct TypeTraits {
     binary: bool,
     /// It is one of the `reg*` types.
     object_reference: bool,
+    /// It is one of those whose binary input refuses an empty one.
+    refuses_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +77,9 @@ impl Types {
         if traits.object_reference {
             return Some(format!("in binary {name} is an OID, which differs between clusters"));
         }
+        if traits.refuses_empty {
+            return Some(format!("in binary an empty {name} is refused"));
+        }
         if !traits.binary {
             return Some(format!("{name} has no binary input or output"));
         }
@@ -116,7 +124,10 @@ fn types_sql(scope: &Scope, major: u32) -> String {
                 (SELECT part FROM parts WHERE parts.oid = t.oid LIMIT 1) AS part, \
                 t.typelem <> 0 AND t.typlen = -1 AND t.typtype = 'b' AS is_array, \
                 t.typsend <> 0 AND t.typreceive <> 0 AS binary, \
-                t.typname LIKE 'reg%' AND t.oid < {} AS object_reference \
+                t.typname LIKE 'reg%' AND t.oid < {} AS object_reference, \
+                t.oid IN ('pg_catalog.oidvector'::pg_catalog.regtype, \
+                          'pg_catalog.int2vector'::pg_catalog.regtype, \
+                          'pg_catalog.tsquery'::pg_catalog.regtype) AS refuses_empty \
          FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid",
         scope.schemas("n.nspname"),
         Oid::FIRST_NORMAL,
@@ -136,6 +147,7 @@ fn from_row(row: &Row) -> TypeTraits {
         shape,
         binary: row.get("binary"),
         object_reference: row.get("object_reference"),
+        refuses_empty: row.get("refuses_empty"),
     }
 }
 
@@ -147,7 +159,13 @@ mod tests {
 
     fn types() -> Types {
         let one = |oid: u32, name: &str, shape, binary, object_reference| {
-            let traits = TypeTraits { name: name.to_owned(), shape, binary, object_reference };
+            let traits = TypeTraits {
+                name: name.to_owned(),
+                shape,
+                binary,
+                object_reference,
+                refuses_empty: name == "oidvector",
+            };
             (oid, traits)
         };
         Types {
@@ -156,6 +174,9 @@ mod tests {
                 one(1007, "integer[]", Shape::Array(23), true, false),
                 one(2205, "regclass", Shape::Plain, true, true),
                 one(2210, "regclass[]", Shape::Array(2205), true, false),
+                one(30, "oidvector", Shape::Array(26), true, false),
+                one(26, "oid", Shape::Plain, true, false),
+                one(1013, "oidvector[]", Shape::Array(30), true, false),
                 one(1033, "aclitem", Shape::Plain, false, false),
                 one(USER, "s.mood", Shape::Plain, true, false),
                 one(USER + 1, "s.mood[]", Shape::Array(USER), true, false),
@@ -171,10 +192,10 @@ mod tests {
     #[test]
     fn binary_is_for_types_whose_bytes_mean_the_same_everywhere() {
         let types = types();
-        for oid in [23, 1007, USER, USER + 2] {
+        for oid in [23, 26, 1007, USER, USER + 2] {
             assert_eq!(types.why_text(oid), None, "{oid}");
         }
-        for oid in [2205, 2210, 1033, USER + 1, USER + 3, USER + 4, USER + 5, 1] {
+        for oid in [30, 1013, 2205, 2210, 1033, USER + 1, USER + 3, USER + 4, USER + 5, 1] {
             assert!(types.why_text(oid).is_some(), "{oid}");
         }
     }

@@ -1,6 +1,7 @@
 //! Runs a plan: a scheduler that alone decides order, workers that do, and the ledger on the
 //! target in which a step's receipt is committed with its effect.
 
+mod advice;
 mod claim;
 mod events;
 mod ledger;

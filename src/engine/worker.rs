@@ -11,6 +11,7 @@ use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
 use crate::toc::{ChunkRange, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
+use super::advice::advised;
 use super::claim::{Claim, WRITING};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
@@ -95,7 +96,7 @@ impl Worker {
             Action::Vacuum { relation } => self.vacuum(step, relation, started).await,
             Action::Milestone | Action::DataComplete => Ok(Moved::default()),
         };
-        done.map_err(|error| error.within(format_args!("{}: {}", step.phase, step.title)))
+        done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
     }
 
     async fn apply(

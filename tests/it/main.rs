@@ -4,11 +4,13 @@
 // A test says what it expects; a failure to get so far needs no words of its own.
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
 mod demo_data;
 mod kit;
 mod migration;
 mod pg_dump;
 mod preflight;
+mod random_tables;
 mod resuming;
 mod servers;
 mod trial;

@@ -1,0 +1,38 @@
+//! What to do now, when a step has failed and nobody who was closer to it has said so.
+
+use crate::error::Error;
+
+/// The error with a hint that ends in an action.
+pub(super) fn advised(error: Error) -> Error {
+    if error.hint_text().is_some() {
+        return error;
+    }
+    let state = error.server_error().map(|server| server.sqlstate.as_str()).unwrap_or_default();
+    let hint = match (state, state.get(..2).unwrap_or_default()) {
+        ("22P05", _) => {
+            "the target's encoding lacks a character of the source's text: replace it on the \
+             source, then run again; or make the target database with ENCODING 'UTF8'"
+        }
+        ("53100", _) => "make room on the server's disk, then run again: it goes on from here",
+        ("53200", _) => "the server is out of memory: give it more, or run again with fewer --jobs",
+        ("42501", _) => "grant what is missing, then run again: it goes on from here",
+        (_, "53" | "57" | "58" | "08") => {
+            "see to the server, then run the same command again: it goes on from here"
+        }
+        _ => "mend the cause, then run the same command again: it goes on from here",
+    };
+    error.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_that_is_there_stays_and_none_is_missing() {
+        let bare = advised(Error::step("copying t"));
+        assert!(bare.hint_text().is_some_and(|hint| hint.contains("run the same command again")));
+        let known = advised(Error::step("copying t").hint("drop the trigger"));
+        assert_eq!(known.hint_text(), Some("drop the trigger"));
+    }
+}
