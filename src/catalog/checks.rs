@@ -97,6 +97,10 @@ impl Checks {
         let said = found.valid && (found.local || table.is_partition);
         said.then(|| {
             let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
+            // The name that the server makes up is left to it, so that versions tell the same.
+            if found.name == format!("{}_{}_not_null", table.name.name, column.name) {
+                return format!("NOT NULL{suffix}");
+            }
             format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
         })
     }

@@ -15,8 +15,9 @@ const WORTH_CUTTING: i64 = 64 << 20;
 pub(super) struct KeyBounds(HashMap<(u32, String), Vec<String>>);
 
 impl KeyBounds {
-    /// Reads them where they are needed. Only types of pg_catalog: those of users may compare by
-    /// operators that a session with an empty search_path doesn't find.
+    /// Reads them where they are needed. Only types of pg_catalog, as those of users may compare by
+    /// operators that a session with an empty search_path doesn't find; and none with a collation,
+    /// as the ranges are read back on a target that may sort otherwise.
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<KeyBounds> {
         if session.version().major() >= 14 {
             return Ok(KeyBounds(HashMap::new()));
@@ -28,7 +29,7 @@ impl KeyBounds {
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
                AND a.attnotnull AND NOT a.attisdropped \
              JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-               AND t.typnamespace = 'pg_catalog'::regnamespace \
+               AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typcollation = 0 \
              JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname \
                AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited \
              WHERE c.relkind = 'r' AND {} AND s.histogram_bounds IS NOT NULL \

@@ -242,10 +242,10 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases jobs verify strict carry-passwords json
-        check: source target database all-databases strict json
-        plan: source target database all-databases jobs json
-        verify: source target database all-databases jobs json
+        migrate: source target database all-databases include exclude jobs verify strict carry-passwords json
+        check: source target database all-databases include exclude strict json
+        plan: source target database all-databases include exclude jobs json
+        verify: source target database all-databases include exclude jobs json
         status: target database json
         demo: size jobs keep json
         completions:

@@ -7,6 +7,7 @@ use crate::toc::TargetFacts;
 use crate::wire::{Conninfo, Session};
 
 use super::request::{Databases, Request};
+use super::survey::Source;
 
 /// A database on both sides.
 #[derive(Debug, Clone)]
@@ -17,12 +18,34 @@ pub(super) struct Pair {
     pub(super) scope: Scope,
 }
 
+/// How text travels between servers that say what it is in. Sessions speak it in any case.
+const UTF8: &str = "UTF8";
+
+impl Pair {
+    /// The same two databases for connections that carry rows. Both go to the very servers that
+    /// `source` and `target` are connected to: a list of hosts, or one name, may stand for several,
+    /// and the snapshot and the claim are one server's. And both speak one encoding, or a wrong
+    /// conversion would be undone when rows are read back: UTF-8, but for a source in SQL_ASCII,
+    /// which doesn't know what its text is in; there it is what `--target` says.
+    pub(super) fn for_rows(&self, request: &Request, source: &Source, target: &Session) -> Pair {
+        let encoding = match source.database.encoding.as_str() {
+            "SQL_ASCII" => request.target.client_encoding(),
+            _ => UTF8,
+        };
+        Pair {
+            source: source.session.same_server().with_client_encoding(encoding),
+            target: target.same_server().with_client_encoding(encoding),
+            scope: self.scope.clone(),
+        }
+    }
+}
+
 /// The databases of a request, in the order they are worked on.
 pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
     let named = |names: &[String]| {
         let pair = |name: &String| Pair {
-            source: request.source.with_database(name),
-            target: request.target.with_database(name),
+            source: request.source.with_database(name).with_client_encoding(UTF8),
+            target: request.target.with_database(name).with_client_encoding(UTF8),
             scope: request.scope.clone(),
         };
         names.iter().map(pair).collect()
@@ -35,6 +58,8 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
                 true => request.target.clone(),
                 false => request.target.with_database(source.database()),
             };
+            let (source, target) =
+                (source.with_client_encoding(UTF8), target.with_client_encoding(UTF8));
             Ok(vec![Pair { source, target, scope: request.scope.clone() }])
         }
         Databases::Named(names) => Ok(named(names)),

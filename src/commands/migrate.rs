@@ -13,9 +13,9 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
 use crate::toc::Finding;
-use crate::toc::adapt::{Adapted, adapt};
+use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::verify::{
-    Sequences, compare_catalogs, compare_counts, compare_sequences, compare_tables,
+    Sequences, compare_catalogs, compare_counts, compare_sequences, compare_tables, uncompared,
 };
 use crate::wire::Session;
 
@@ -100,16 +100,19 @@ async fn migrate_one(
         return finished_before(at, &report);
     }
     refuse_another_source(&job, &source)?;
-    refuse_changed_definitions(&job, &source)?;
+    // With all its rows the source's definitions of that time are there.
+    if !receipts.data_is_complete(&plan) {
+        refuse_changed_definitions(&job, &source)?;
+    }
 
     let plan = Arc::new(plan);
-    // A list of hosts, or one name, may stand for several servers: the snapshot and the claim are
-    // one server's.
-    let pair = &Pair {
-        source: source.session.same_server(),
-        target: target.same_server(),
-        scope: pair.scope.clone(),
+    let pair = &pair.for_rows(request, &source, &target);
+    // Memberships are the cluster's: those that the job gave itself may be gone.
+    let (join, leave) = match was_resumed {
+        true => rejoin(&adapted.toc, &facts),
+        false => (Vec::new(), Vec::new()),
     };
+    target.execute("joining the owners on the target", &join.concat()).await?;
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
@@ -133,6 +136,7 @@ async fn migrate_one(
         verify_job(job.verify, &plan, &receipts, &adapted, same_major, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
+    target.execute("leaving the owners on the target", &leave.concat()).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
@@ -242,14 +246,16 @@ async fn prepare_data(
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
-    if plan.steps.iter().all(|step| step.parts() == 0 || receipts.is_done(step)) {
-        // Only the seal is missing, and with the last step our rights have gone.
-        snapshot.release().await?;
-        return Ok((receipts, None));
-    }
-    // The source's sequences may have moved on since.
-    let sequences = plan.steps.iter().filter(|s| matches!(s.action, Action::SetSequences { .. }));
-    let sequences: Vec<_> = sequences.map(|step| (step.id, 0)).collect();
+    // The source's sequences may have moved on since; but once grants stand we may lack the right.
+    let sequences: Vec<_> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::SetSequences { .. }))
+        .filter(|step| {
+            !plan.steps.iter().any(|s| s.needs.contains(&step.id) && receipts.is_done(s))
+        })
+        .map(|step| (step.id, 0))
+        .collect();
     ledger.forget(&sequences).await?;
     receipts.0.retain(|key, _| !sequences.contains(key));
     if receipts.data_is_complete(plan) {
@@ -327,6 +333,7 @@ async fn verify_job(
         let facts = catalog::target_facts(target).await?;
         let found = survey::target(target, &adapted.toc, &facts, scope).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
+        verification.notes.extend(uncompared(&adapted.toc, same_major));
         let sequences = compare_sequences(&adapted.toc, &found, Sequences::MovingOn);
         verification.catalog.extend(sequences);
     }

@@ -13,6 +13,7 @@ use crate::toc::adapt::{adapt, memberships};
 use crate::toc::{TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
+    uncompared,
 };
 use crate::wire::Session;
 
@@ -103,10 +104,10 @@ async fn compare(
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
-    let ours = source.session.same_server();
+    let pair = &pair.for_rows(request, &source, target);
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let ours = ReadFrom::source(&ours, &snapshot);
-    let theirs = ReadFrom::target(&target.same_server());
+    let ours = ReadFrom::source(&pair.source, &snapshot);
+    let theirs = ReadFrom::target(&pair.target);
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
@@ -121,6 +122,7 @@ async fn compare(
         mode: VerifyMode::Full,
         tables: compare_tables(&plan.tables, &copied, &verified),
         catalog,
+        notes: uncompared(expected, same_major).into_iter().collect(),
         ..Verification::default()
     };
     locate(pair, &plan, &mut verification).await;

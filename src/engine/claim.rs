@@ -25,6 +25,12 @@ const WORKERS_PATIENCE: Duration = Duration::from_secs(3);
 const ENDING_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What a session that writes needs, whatever the target's defaults are: a commit is durable before
+/// its receipt counts, and a database that the job itself made read-only by default takes writes.
+pub(super) const WRITING: &str = "SET default_transaction_read_only = off; \
+     SELECT pg_catalog.set_config('synchronous_commit', 'on', false) \
+     WHERE pg_catalog.current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
+
 /// The claim on a target database: it holds as long as its session lives.
 pub struct Claim;
 
@@ -43,7 +49,8 @@ impl Claim {
             }
         }
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
-        leader.execute("releasing the workers' lock", &unlock).await
+        leader.execute("releasing the workers' lock", &unlock).await?;
+        leader.execute("preparing to write", WRITING).await
     }
 
     /// Whether a run holds the database that `session` is connected to.

@@ -12,14 +12,10 @@ use crate::toc::{ChunkRange, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
-use super::claim::Claim;
+use super::claim::{Claim, WRITING};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
 use super::rows::{copy_out, copy_table, count, stream};
-
-/// What makes a commit durable before its receipt counts, whatever the target's default is.
-const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) \
-     WHERE pg_catalog.current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
 /// So many sequences are read in one statement.
 const SEQUENCES: usize = 200;
@@ -72,7 +68,7 @@ impl Worker {
     pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
         let mut target = RawConnection::connect(&shared.target).await?;
         Claim::join(&mut target).await?;
-        target.execute("making commits durable", DURABLE).await?;
+        target.execute("preparing to write", WRITING).await?;
         Ok(Worker { shared, target, source: None })
     }
 

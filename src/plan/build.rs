@@ -73,6 +73,7 @@ enum Stage {
     ForeignKeys,
     Settling,
     Refreshing,
+    Closing,
 }
 
 /// The plan for a table of contents in restoring order.
@@ -99,6 +100,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     let settled = steps.wait_for(Phase::Verification, "all data settled", Action::Milestone, from);
     settling(input, &relations, of(Stage::Settling), of(Stage::Refreshing), settled, &mut steps);
     maintenance(input, &relations, settled, &mut steps);
+    close(input, of(Stage::Closing), &mut steps);
     if !input.preparations.take_back_roles.is_empty() {
         let statements = input.preparations.take_back_roles.clone();
         let action = Action::Apply { statements };
@@ -115,7 +117,7 @@ fn stages(toc: &Toc) -> Vec<Stage> {
         let latest = latest.copied().unwrap_or(Stage::Definitions);
         stages.push(match entry.kind {
             Kind::Comment if latest == Stage::Definitions => Stage::Definitions,
-            Kind::Comment => Stage::Settling,
+            Kind::Comment => latest.max(Stage::Settling),
             kind => own_stage(kind).max(latest),
         });
     }
@@ -128,6 +130,9 @@ fn own_stage(kind: Kind) -> Stage {
         Kind::FkConstraint => Stage::ForeignKeys,
         Kind::RowSecurity | Kind::Acl | Kind::DefaultAcl => Stage::Settling,
         Kind::MaterializedViewData => Stage::Refreshing,
+        // A connection limit, or a database that is read-only by default, would keep a run that
+        // goes on out.
+        Kind::DatabaseProperties => Stage::Closing,
         other => match other.section() {
             Section::PreData => Stage::Definitions,
             Section::Data => Stage::Data,
@@ -169,4 +174,14 @@ fn definitions(input: &PlanInput<'_>, entries: Vec<(EntryId, &Entry)>, steps: &m
         std::iter::once(created).chain(then.map(|s| gathered(None, s.clone())))
     });
     steps.defined = steps.batches(Phase::Definitions, "definitions", rest, roles_there);
+}
+
+/// What holds for the database as a whole comes when everything in it is done.
+fn close(input: &PlanInput<'_>, entries: Vec<(EntryId, &Entry)>, steps: &mut Steps) {
+    let statements: Vec<Statement> =
+        entries.iter().map(|(_, entry)| statement(input, entry)).collect();
+    if !statements.is_empty() {
+        let action = Action::Apply { statements };
+        steps.wait_for(Phase::Settling, "the database's own", action, 0);
+    }
 }

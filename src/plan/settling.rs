@@ -5,7 +5,7 @@ use crate::toc::{Entry, EntryId, Kind};
 
 use super::build::{PlanInput, statement};
 use super::locks::Relations;
-use super::step::{Action, Phase, StepId};
+use super::step::{Action, Phase, Statement, StepId};
 use super::steps::{Gathered, Steps};
 
 /// Places row security and grants, in that order of `settling`, and then refreshes, as a
@@ -18,7 +18,7 @@ pub(super) fn settling(
     settled: StepId,
     steps: &mut Steps,
 ) {
-    sequences(input, settled, steps);
+    let set = sequences(input, settled, steps);
     let back = input.preparations.take_back_rights.iter().map(|statement| Gathered {
         entry: None,
         statement: statement.clone(),
@@ -29,10 +29,10 @@ pub(super) fn settling(
         statement: statement(input, entry),
         locks: relations.locks(entry),
     });
-    let granted = steps.batches(Phase::Settling, "grants", back.chain(grants), Some(settled));
+    let granted = steps.batches(Phase::Settling, "grants", back.chain(grants), Some(set));
 
     for (id, entry) in refreshing {
-        let action = Action::Apply { statements: vec![statement(input, entry)] };
+        let action = Action::Apply { statements: vec![as_its_owner_sees(statement(input, entry))] };
         let step = steps.push(Phase::Settling, entry.title(), action);
         let upstream = entry.depends_on.iter().filter_map(|id| steps.placed.get(id)).copied();
         let needs: Vec<StepId> = upstream.chain(granted).collect();
@@ -42,7 +42,17 @@ pub(super) fn settling(
     }
 }
 
-fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) {
+/// A refresh runs as the materialized view's owner, and holds what the policies show that role.
+/// Everywhere else hiding rows is an error.
+fn as_its_owner_sees(mut refresh: Statement) -> Statement {
+    refresh.sql =
+        format!("SET LOCAL row_security = on;\n{}SET LOCAL row_security = off;\n", refresh.sql);
+    refresh
+}
+
+/// Sets sequences before the grants, which may take the right to do so away. Returns the step that
+/// grants wait for.
+fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) -> StepId {
     let sequences: Vec<QualifiedName> = input
         .toc
         .entries
@@ -50,9 +60,11 @@ fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) {
         .filter(|entry| entry.kind == Kind::SequenceSet)
         .map(|entry| QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name))
         .collect();
-    if !sequences.is_empty() {
-        let action = Action::SetSequences { sequences };
-        let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
-        steps.needs(id, vec![settled]);
+    if sequences.is_empty() {
+        return settled;
     }
+    let action = Action::SetSequences { sequences };
+    let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
+    steps.needs(id, vec![settled]);
+    id
 }

@@ -6,7 +6,7 @@ mod data;
 mod locate;
 mod sequences;
 
-pub use catalogs::{CatalogDifference, compare_catalogs};
+pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
 pub use data::{TableVerdict, compare_counts, compare_tables};
 pub use locate::{Differing, Located, locate};
 pub use sequences::{Sequences, compare_sequences};

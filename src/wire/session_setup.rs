@@ -6,7 +6,7 @@ use crate::pg::{ServerVersion, quote_literal};
 use super::Conninfo;
 
 /// Name, value, and the first major version that has the setting.
-const SETTINGS: [(&str, &str, u32); 18] = [
+const SETTINGS: [(&str, &str, u32); 23] = [
     ("search_path", "", 0),
     ("standard_conforming_strings", "on", 0),
     ("DateStyle", "ISO", 0),
@@ -28,6 +28,12 @@ const SETTINGS: [(&str, &str, u32); 18] = [
     ("synchronize_seqscans", "off", 0),
     ("check_function_bodies", "off", 0),
     ("default_tablespace", "", 0),
+    ("default_table_access_method", "heap", 0),
+    // What text means must not depend on whom we are connected as.
+    ("array_nulls", "on", 0),
+    ("transform_null_equals", "off", 0),
+    ("lc_monetary", "C", 0),
+    ("default_transaction_isolation", "read committed", 0),
 ];
 
 /// The statements that set a session up, for one round trip.

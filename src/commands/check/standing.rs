@@ -26,8 +26,10 @@ pub(super) async fn read(sides: &Sides<'_>) -> Result<Option<StoredJob>> {
 pub(super) fn judge(stored: &StoredJob, source: &Source) -> Finding {
     let is_the_same =
         refuse_another_source(&stored.job, source).and_then(|()| match stored.state {
-            JobState::Open => refuse_changed_definitions(&stored.job, source),
-            JobState::Sealed { .. } => Ok(()),
+            JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
+                refuse_changed_definitions(&stored.job, source)
+            }
+            JobState::Open | JobState::Sealed { .. } => Ok(()),
         });
     if let Err(error) = is_the_same {
         return refusal(&error);

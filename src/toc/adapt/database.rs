@@ -20,6 +20,18 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
         Kind::DatabaseProperties => target.database.clone(),
         _ => format!("DATABASE {}", target.database),
     };
+    if entry.kind == Kind::Acl && shuts_out(&entry.create, &target.user) && !target.superuser {
+        let user = quote_ident(&target.user);
+        let what = format!(
+            "PUBLIC may not connect, as on the source: once the job is done {} may not either, \
+             unless it owns the database",
+            target.user
+        );
+        findings.push(Finding::note(format!("DATABASE {}", target.database), what).mend(format!(
+            "as the owner: GRANT CONNECT ON DATABASE {} TO {user};",
+            quote_ident(&target.database)
+        )));
+    }
     let Some(owner) = entry.owner.as_deref().filter(|owner| *owner != target.database_owner) else {
         return entry;
     };
@@ -40,6 +52,11 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
         entry.owner = Some(target.database_owner.clone());
     }
     entry
+}
+
+/// Whether these grants on a database leave `user` no way in but by its roles.
+fn shuts_out(grants: &str, user: &str) -> bool {
+    grants.contains("FROM PUBLIC;") && !grants.contains(&format!("TO {}", quote_ident(user)))
 }
 
 /// The statements about another database: its name is the quoted one after DATABASE.

@@ -8,7 +8,7 @@ mod roles;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use owners::memberships;
+pub use owners::{memberships, rejoin};
 
 use super::entry::{EntryId, Toc};
 use super::finding::{Finding, Severity};
@@ -52,7 +52,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         let mapped = database::fit(mapped, target, &mut findings);
         entries::fit(mapped, &role_map, target, &mut findings)
     });
-    roles::drop_existing(&mut adapted_toc, target);
+    roles::drop_existing(&mut adapted_toc, target, &mut findings);
     let (join, leave) = owners::memberships(&adapted_toc, target);
     let (lend, take_back) = owners::schema_rights(&adapted_toc, target);
     findings.sort();

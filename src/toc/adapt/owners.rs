@@ -61,14 +61,25 @@ fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
 pub fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
-    let needed: BTreeSet<&str> = toc
-        .entries
+    needed(toc, target).into_iter().map(|role| target.joining(role)).unzip()
+}
+
+fn needed<'a>(toc: &'a Toc, target: &TargetFacts) -> BTreeSet<&'a str> {
+    toc.entries
         .iter()
         .filter_map(|entry| entry.owner.as_deref())
         .chain(toc.entries.iter().filter_map(default_acl_role))
         .filter(|role| !target.acts_as(role))
-        .collect();
-    needed.into_iter().map(|role| target.joining(role)).unzip()
+        .collect()
+}
+
+/// The same for the roles that are there by now.
+pub fn rejoin(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
+    needed(toc, target)
+        .into_iter()
+        .filter(|role| target.roles.contains_key(*role))
+        .map(|role| target.joining(role))
+        .unzip()
 }
 
 /// The role that an ALTER DEFAULT PRIVILEGES is for: it is its entry's owner, in name.

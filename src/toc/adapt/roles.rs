@@ -68,10 +68,18 @@ fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding 
     Finding::change(format!("owner {role}"), what)
 }
 
-/// Takes out the roles that the target has: they stay as they are.
-pub(super) fn drop_existing(toc: &mut Toc, target: &TargetFacts) {
+/// Takes out the roles that the target has: they stay as they are, which is told.
+pub(super) fn drop_existing(toc: &mut Toc, target: &TargetFacts, findings: &mut Vec<Finding>) {
     *toc = super::keep(toc, |entry| {
         let there = entry.kind == Kind::Role && target.roles.contains_key(&entry.name);
+        if there && entry.name != target.user {
+            let what = "is on the target already: its attributes and settings stay as they are \
+                        there, whatever the source's are";
+            findings.push(
+                Finding::note(entry.title(), what)
+                    .mend(format!("compare with the source's: {}", entry.create.trim_end())),
+            );
+        }
         (!there).then(|| entry.clone())
     });
 }
