@@ -10,7 +10,7 @@ use pgconvoy::servers::Cluster;
 use crate::migration::{moved, request};
 use crate::{kit, trial};
 
-const TABLES: u64 = 40;
+const TABLES: u64 = 24;
 
 /// Types of which any server in these tests has all. Those in the second list came with 14.
 const TYPES: &[&str] = &[
@@ -127,6 +127,11 @@ async fn random_tables_move(source: &Cluster, target: &Cluster) {
         trial::change(source, "random", &format!("CREATE EXTENSION {extension}")).await;
     }
     let mut tables = Vec::new();
+    for kind in &types {
+        let (name, sql) = table_of(kind, &mut random);
+        trial::change(source, "random", &format!("SET ROLE random; {sql}")).await;
+        tables.push(name);
+    }
     for number in 0..from_environment("PGCONVOY_TEST_TABLES").unwrap_or(TABLES) {
         let (name, sql) = table(number, &types, &mut random);
         trial::change(source, "random", &format!("SET ROLE random; {sql}")).await;
@@ -189,6 +194,17 @@ async fn make_types(source: &Cluster) -> String {
     format!(
         "{MAKE_TYPES} CREATE TYPE public.floats AS RANGE (subtype = double precision{multirange});"
     )
+}
+
+/// A table of one type: every type is there in every run, in the format that suits it.
+fn table_of(kind: &str, random: &mut Random) -> (String, String) {
+    let name = format!("public.\"only {}\"", kind.replace('"', "\"\""));
+    let column = [("\"a column\"".to_owned(), kind.to_owned())];
+    let mut sql = format!("CREATE TABLE {name} ({} {});\n", column[0].0, in_schema(kind));
+    for _ in 0..20 {
+        sql.push_str(&row(&name, &column, random));
+    }
+    (name, sql)
 }
 
 /// A table's name, and what makes and fills it.

@@ -1,10 +1,14 @@
 //! A run that is cut off, however it is, goes on when the same command is run again: no row is
 //! missing, none is doubled, finished work isn't repeated.
 
+use std::time::Duration;
+
 use pgconvoy::commands::{Event, Phase, Request};
 use pgconvoy::error::Kind;
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use pgconvoy::wire::Session;
+
+use tokio::time::timeout;
 
 use crate::migration::request;
 use crate::trial::{self, Watched};
@@ -342,7 +346,8 @@ async fn a_second_run_beside_the_first_is_refused_and_the_first_goes_on() {
         let blocker = target.superuser_session("shop").await.unwrap();
         let hold = "BEGIN; LOCK TABLE public.items";
         blocker.execute("holding the first run up", hold).await.unwrap();
-        let second = trial::run(&request).await;
+        let second = timeout(Duration::from_secs(60), trial::run(&request)).await;
+        let second = second.expect("the second run waits for the first one's locks");
         let error = second.error();
         assert_eq!(error.kind(), Kind::Refused, "{error}");
         assert!(error.to_string().contains("another run is at work"), "{error}");
