@@ -10,6 +10,8 @@ mod rank;
 mod settling;
 mod step;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use build::{PlanInput, Preparations, VerifyMode, build};
 pub use chunks::Splitting;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use pgconvoy::commands::{Conninfo, Databases, Environment, Event, Phase, Request, Scope};
+use pgconvoy::catalog::Scope;
+use pgconvoy::commands::{Conninfo, Databases, Environment, Event, Phase, Request};
 use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use tokio::time::timeout;
@@ -39,11 +40,11 @@ fn between(source: &str, target: &str) -> Request {
         source: conninfo(source),
         target: conninfo(target),
         databases: Databases::AsGiven,
-        scope: Scope::default(),
         jobs: Some(1),
         verify: pgconvoy::commands::VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        scope: Scope::default(),
     }
 }
 
