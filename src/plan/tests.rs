@@ -247,7 +247,7 @@ fn a_shops_plan() {
          validate FK CONSTRAINT public.lines lines_orders
     33 [1 13-32] verification: all data settled
     34 [33] settling: sequences
-    35 [33] settling: grants
+    35 [34] settling: grants
          ROW SECURITY public.users
          ACL public.TABLE users
     36 [1 35] settling: MATERIALIZED VIEW DATA public.totals
