@@ -39,7 +39,7 @@ impl Draft {
     fn rows(&mut self, name: &str, megabytes: u64) -> &mut Self {
         self.add(Kind::TableData, name, "", &[&format!("TABLE public.{name}")]);
         let bytes = megabytes * MEGABYTE;
-        let size = TableSize { bytes, pages: bytes / 8192, ..TableSize::default() };
+        let size = TableSize { bytes, pages: bytes / 8192 };
         let rows = self.0.last_mut().expect("it was just added");
         rows.table = Some(TableData { size, ..test_table(name) });
         rows.drop.clear();

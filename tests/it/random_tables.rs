@@ -197,12 +197,12 @@ fn table(number: u64, types: &[String], random: &mut Random) -> (String, String)
     let name = format!("public.\"{}{number}\"", random.one(&names));
     // One column is enough to make a whole table travel as text: every other table has none such.
     let types: Vec<&String> =
-        types.iter().filter(|kind| number % 2 == 0 || !makes_text(kind)).collect();
+        types.iter().filter(|kind| number.is_multiple_of(2) || !makes_text(kind)).collect();
     let columns: Vec<(String, String)> = (0..random.below(9))
         .map(|column| {
             let names = ["c", "C C", "c\"\"c", "ünïcode", "order"];
             let kind = match random.below(4) {
-                0 if number % 2 == 0 => format!("{}[]", random.one(&types)),
+                0 if number.is_multiple_of(2) => format!("{}[]", random.one(&types)),
                 0 => format!("{}[]", random.one(&["integer", "text", "numeric", "timestamptz"])),
                 _ => (*random.one(&types)).clone(),
             };
@@ -287,7 +287,8 @@ fn array(element: &str, random: &mut Random) -> String {
 /// The text of a value: one at the type's edges, or any.
 fn literal(kind: &str, random: &mut Random) -> String {
     let n = random.below(1_000_000);
-    let any = match kind {
+
+    match kind {
         "boolean" => return random.of(&["t", "f"]),
         "smallint" => return random.or(&["-32768", "32767", "0"], format!("{}", n % 30_000)),
         "integer" => return random.or(&["-2147483648", "2147483647", "0"], format!("-{n}")),
@@ -414,8 +415,7 @@ fn literal(kind: &str, random: &mut Random) -> String {
                 .or(&["", "a=>NULL", "\"\"=>\"\""], format!("n=>{n}, \"x y\"=>\"ä\\\"\""));
         }
         other => panic!("no values of {other} are known"),
-    };
-    any
+    }
 }
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
