@@ -9,7 +9,7 @@ use crate::pg::ServerError;
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure it is: the only thing exit codes and retries look at.
+/// What kind of failure it is: the only thing exit codes look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The request itself makes no sense: a bad flag, a malformed connection string.

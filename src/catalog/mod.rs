@@ -83,8 +83,6 @@ pub struct Reading {
     pub database: DatabaseFacts,
     /// The extensions installed, those that initdb brings included.
     pub extensions: Vec<ExtensionFacts>,
-    /// The names of the roles that the database's objects name.
-    pub roles: Vec<String>,
     /// What is there but can't be moved yet, by name: nothing is left out silently.
     pub unsupported: Vec<Unsupported>,
     /// What isn't moved on purpose, by name: the target does well without it.
@@ -136,14 +134,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let mut unsupported = out.unsupported;
     let circles = sorted.loops.iter();
     unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
-    Ok(Reading {
-        toc: sorted.toc,
-        database,
-        extensions,
-        roles,
-        unsupported,
-        left_out: out.left_out,
-    })
+    Ok(Reading { toc: sorted.toc, database, extensions, unsupported, left_out: out.left_out })
 }
 
 /// Entries that need each other in a circle that no family knows how to break.

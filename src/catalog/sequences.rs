@@ -1,6 +1,6 @@
 //! Sequences: standing alone, owned by a column (serial), or a column's identity; and their values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio_postgres::Row;
 
@@ -158,8 +158,16 @@ pub(super) async fn read(
         .chain(config.iter().filter_map(|&oid| relations.any(oid)))
         .filter(|relation| relation.selected && relation.kind == RelationKind::Sequence)
         .collect();
+    let hidden = hidden(session, &valued).await?;
+    let borrows = !hidden.is_empty() && may_write(session).await?;
+    let (hidden, valued): (Vec<&Relation>, Vec<&Relation>) =
+        valued.into_iter().partition(|relation| !borrows && hidden.contains(&relation.oid));
+    for relation in hidden {
+        let why = "its value can't be read: the user has no SELECT on it";
+        out.unsupported(format!("sequence {}", relation.name), why);
+    }
     for batch in valued.chunks(VALUES_PER_QUERY) {
-        for row in &read_values(session, batch).await? {
+        for row in &read_values(session, batch, borrows).await? {
             if let Some(relation) = relations.any(row.get(0)) {
                 add_value(relation, row.get(1), row.get(2), out);
             }
@@ -170,14 +178,36 @@ pub(super) async fn read(
 
 /// Reading a sequence locks it to the transaction's end, and there are only so many locks: those
 /// taken after a savepoint go when it is rolled back to.
-async fn read_values(session: &Session, batch: &[&Relation]) -> Result<Vec<Row>> {
+/// Likewise the right to read them, which an owner can give itself back.
+async fn read_values(session: &Session, batch: &[&Relation], borrow: bool) -> Result<Vec<Row>> {
     let doing = "reading sequence values";
     session.execute(doing, "SAVEPOINT sequence_values").await?;
+    if borrow {
+        let names: Vec<String> = batch.iter().map(|relation| relation.sql()).collect();
+        let sql = format!("GRANT SELECT ON SEQUENCE {} TO CURRENT_USER", names.join(", "));
+        session.execute(doing, &sql).await?;
+    }
     let rows = session.query(doing, &values_sql(batch), &[]).await?;
     session
         .execute(doing, "ROLLBACK TO SAVEPOINT sequence_values; RELEASE SAVEPOINT sequence_values")
         .await?;
     Ok(rows)
+}
+
+/// The sequences whose values this user may not read.
+async fn hidden(session: &Session, sequences: &[&Relation]) -> Result<HashSet<u32>> {
+    let oids: Vec<u32> = sequences.iter().map(|relation| relation.oid).collect();
+    let sql = "SELECT oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) oid \
+               WHERE NOT pg_catalog.has_sequence_privilege(oid, 'SELECT')";
+    let rows = session.query("asking which sequences may be read", sql, &[&oids]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether the transaction is one that may be written in: a source's isn't.
+async fn may_write(session: &Session) -> Result<bool> {
+    let sql = "SELECT pg_catalog.current_setting('transaction_read_only') = 'off'";
+    let row = session.query_one("asking how the transaction was begun", sql, &[]).await?;
+    Ok(row.get(0))
 }
 
 fn own_sequences(relations: &Relations) -> impl Iterator<Item = &Relation> {

@@ -132,8 +132,6 @@ fn sizes_sql(scope: &Scope) -> String {
     format!(
         "SELECT c.oid, pg_catalog.pg_relation_size(c.oid) AS heap_bytes, \
                 pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) AS toast_bytes, \
-                pg_catalog.pg_indexes_size(c.oid) AS index_bytes, \
-                greatest(c.reltuples, 0)::int8 AS rows, \
                 pg_catalog.current_setting('block_size')::int8 AS block_size \
          FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -149,12 +147,7 @@ fn size_from_row(row: &Row) -> TableSize {
         value.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
     };
     let heap = number("heap_bytes");
-    TableSize {
-        pages: heap / number("block_size").max(1),
-        bytes: heap + number("toast_bytes"),
-        rows: number("rows"),
-        index_bytes: number("index_bytes"),
-    }
+    TableSize { pages: heap / number("block_size").max(1), bytes: heap + number("toast_bytes") }
 }
 
 #[cfg(test)]

@@ -42,10 +42,6 @@ pub struct Run {
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Steps done in this run.
-    pub steps: usize,
-    /// Rows and bytes copied in this run.
-    pub copied: Moved,
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
@@ -98,14 +94,14 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
             () = stop.stopped() => break Err(Stop::error()),
         };
         crew.idle.push(report.worker);
+        for warning in report.warnings {
+            let title = &plan.steps[report.step.0 as usize].title;
+            events.say(Event::Note(format!("{title}: the target warns: {warning}"))).await;
+        }
         match report.result {
             Err(error) => break Err(error),
             Ok(moved) => {
                 let step = &plan.steps[report.step.0 as usize];
-                outcome.steps += 1;
-                if matches!(step.action, Action::Copy { .. }) {
-                    outcome.copied.add(moved);
-                }
                 clock.ended(step.phase);
                 events
                     .say(Event::StepFinished {
@@ -145,6 +141,8 @@ enum Order {
 struct Report {
     worker: usize,
     step: StepId,
+    /// What the target said of it unasked: that a grant granted nothing, say.
+    warnings: Vec<String>,
     took: Duration,
     result: Result<Moved>,
 }
@@ -233,7 +231,9 @@ async fn work(
                 let started = Instant::now();
                 let result = worker.run(&plan.steps[step.0 as usize]).await;
                 let failed = result.is_err();
-                let report = Report { worker: number, step, took: started.elapsed(), result };
+                let warnings = worker.take_warnings();
+                let took = started.elapsed();
+                let report = Report { worker: number, step, warnings, took, result };
                 if reports.send(report).await.is_err() || failed {
                     return;
                 }

@@ -77,6 +77,11 @@ impl Worker {
         self.source = None;
     }
 
+    /// What the target has said unasked.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        self.target.take_warnings()
+    }
+
     /// How to stop what the target works on.
     pub(super) fn cancel_handle(&self) -> wire::CancelHandle {
         self.target.cancel_handle()

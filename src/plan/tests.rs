@@ -39,7 +39,7 @@ impl Draft {
     fn rows(&mut self, name: &str, megabytes: u64) -> &mut Self {
         self.add(Kind::TableData, name, "", &[&format!("TABLE public.{name}")]);
         let bytes = megabytes * MEGABYTE;
-        let size = TableSize { bytes, pages: bytes / 8192, ..TableSize::default() };
+        let size = TableSize { bytes, pages: bytes / 8192 };
         let rows = self.0.last_mut().expect("it was just added");
         rows.table = Some(TableData { size, ..test_table(name) });
         rows.drop.clear();
@@ -247,7 +247,7 @@ fn a_shops_plan() {
          validate FK CONSTRAINT public.lines lines_orders
     33 [1 13-32] verification: all data settled
     34 [33] settling: sequences
-    35 [33] settling: grants
+    35 [34] settling: grants
          ROW SECURITY public.users
          ACL public.TABLE users
     36 [1 35] settling: MATERIALIZED VIEW DATA public.totals

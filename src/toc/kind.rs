@@ -24,9 +24,6 @@ macro_rules! kinds {
         pub enum Kind { $($(#[$doc])* $name,)* }
 
         impl Kind {
-            /// All kinds, in order.
-            pub const ALL: &[Kind] = &[$(Kind::$name,)*];
-
             /// pg_dump's name of the kind: an archive's `desc`.
             pub fn tag(self) -> &'static str {
                 match self { $(Kind::$name => $tag,)* }
@@ -53,8 +50,6 @@ kinds! {
     Collation = "COLLATION" in PreData,
     /// An extension.
     Extension = "EXTENSION" in PreData,
-    /// A type's name, before its definition.
-    ShellType = "SHELL TYPE" in PreData,
     /// An enum, composite, range or base type.
     Type = "TYPE" in PreData,
     /// A domain.
@@ -103,7 +98,7 @@ kinds! {
     Policy = "POLICY" in PostData,
     /// Row security switched on for a table.
     RowSecurity = "ROW SECURITY" in PostData,
-    /// A comment on anything. Its section is its object's; see [`super::Entry::section`].
+    /// A comment on anything; it goes with its object.
     Comment = "COMMENT" in PostData,
     /// Grants on one object.
     Acl = "ACL" in PostData,

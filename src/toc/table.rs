@@ -38,10 +38,6 @@ pub struct TableSize {
     pub pages: u64,
     /// Bytes of heap and TOAST.
     pub bytes: u64,
-    /// Rows, as last estimated; 0 where never analyzed.
-    pub rows: u64,
-    /// Bytes of its indexes.
-    pub index_bytes: u64,
 }
 
 /// A column of a key.

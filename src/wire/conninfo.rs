@@ -168,12 +168,6 @@ impl Conninfo {
         Conninfo { database: database.to_owned(), ..self.clone() }
     }
 
-    /// The same, under another application_name: how the sessions of a job are told apart.
-    #[must_use]
-    pub fn with_application_name(&self, name: &str) -> Conninfo {
-        Conninfo { application_name: name.to_owned(), ..self.clone() }
-    }
-
     /// The same, with text in another encoding: SQL_ASCII sources can't convert to UTF8.
     #[must_use]
     pub fn with_client_encoding(&self, encoding: &str) -> Conninfo {

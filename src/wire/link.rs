@@ -24,11 +24,6 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// Whether what goes over the link is encrypted.
-    pub(super) fn is_encrypted(&self) -> bool {
-        matches!(self, Link::Tls(_))
-    }
-
     /// The server's certificate, where there is TLS: what SCRAM's channel binding is made from.
     pub(super) fn peer_certificate(&self) -> Option<&[u8]> {
         match self {

@@ -115,11 +115,6 @@ impl RawConnection {
         self.channel.parameters.get(name).map(String::as_str)
     }
 
-    /// Whether the connection is encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.channel.link.is_encrypted()
-    }
-
     /// What leads to this very server again, of the several that a list of hosts or one name may
     /// stand for: an exported snapshot is known to one server only. After a failover, it is the
     /// original that leads on.

@@ -127,17 +127,6 @@ impl Session {
         row.map_err(|error| self.failed(doing, error))
     }
 
-    /// Runs a query that yields one row or none.
-    pub async fn query_opt(
-        &self,
-        doing: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>> {
-        let row = self.client.query_opt(sql, params).await;
-        row.map_err(|error| self.failed(doing, error))
-    }
-
     /// Runs statements, separated by `;`, over the simple protocol.
     pub async fn execute(&self, doing: &str, sql: &str) -> Result<()> {
         let done = self.client.batch_execute(sql).await;

@@ -10,6 +10,7 @@ mod kit;
 mod migration;
 mod pg_dump;
 mod preflight;
+mod promises;
 mod random_tables;
 mod resuming;
 mod servers;

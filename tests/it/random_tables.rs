@@ -213,12 +213,12 @@ fn table(number: u64, types: &[String], random: &mut Random) -> (String, String)
     let name = format!("public.\"{}{number}\"", random.one(&names));
     // One column is enough to make a whole table travel as text: every other table has none such.
     let types: Vec<&String> =
-        types.iter().filter(|kind| number % 2 == 0 || !makes_text(kind)).collect();
+        types.iter().filter(|kind| number.is_multiple_of(2) || !makes_text(kind)).collect();
     let columns: Vec<(String, String)> = (0..random.below(9))
         .map(|column| {
             let names = ["c", "C C", "c\"\"c", "ünïcode", "order"];
             let kind = match random.below(4) {
-                0 if number % 2 == 0 => format!("{}[]", random.one(&types)),
+                0 if number.is_multiple_of(2) => format!("{}[]", random.one(&types)),
                 0 => format!("{}[]", random.one(&["integer", "text", "numeric", "timestamptz"])),
                 _ => (*random.one(&types)).clone(),
             };
@@ -303,38 +303,37 @@ fn array(element: &str, random: &mut Random) -> String {
 /// The text of a value: one at the type's edges, or any.
 fn literal(kind: &str, random: &mut Random) -> String {
     let n = random.below(1_000_000);
-    let any = match kind {
-        "boolean" => return random.of(&["t", "f"]),
-        "smallint" => return random.or(&["-32768", "32767", "0"], format!("{}", n % 30_000)),
-        "integer" => return random.or(&["-2147483648", "2147483647", "0"], format!("-{n}")),
+
+    match kind {
+        "boolean" => random.of(&["t", "f"]),
+        "smallint" => random.or(&["-32768", "32767", "0"], format!("{}", n % 30_000)),
+        "integer" => random.or(&["-2147483648", "2147483647", "0"], format!("-{n}")),
         "bigint" => {
             let edges = ["-9223372036854775808", "9223372036854775807", "0"];
-            return random.or(&edges, format!("{n}{n:06}"));
+            random.or(&edges, format!("{n}{n:06}"))
         }
         "numeric" => {
             let (big, small) = ("9".repeat(900), format!("0.{}1", "0".repeat(900)));
             let edges = ["NaN", "0", "0.000", "-0.50", big.as_str(), small.as_str()];
-            return random.or(&edges, format!("{n}.{n:06}"));
+            random.or(&edges, format!("{n}.{n:06}"))
         }
-        "numeric(12,3)" => return random.or(&["NaN", "-999999999.999"], format!("{n}.{n}")),
+        "numeric(12,3)" => random.or(&["NaN", "-999999999.999"], format!("{n}.{n}")),
         "real" | "double precision" => {
             let edges = ["NaN", "Infinity", "-Infinity", "-0", "1e-37", "3.4028234e38", "0.1"];
-            return random.or(&edges, format!("{n}e-3"));
+            random.or(&edges, format!("{n}e-3"))
         }
-        "money" => return random.or(&["-92233720368547758.08", "0"], format!("{n}.5")),
-        "text" | "citext" | "varchar(20)" | "refcursor" => return random.text(20),
-        "char(8)" => return random.text(8),
-        "\"char\"" => return random.of(&["", "a", "\\", "~"]),
-        "name" => return random.or(&["", "Ä name"], "n".repeat(63)),
-        "bytea" => return random.or(&["", "\\x00", "\\xff00ff"], format!("\\x{n:06x}{n:08x}")),
+        "money" => random.or(&["-92233720368547758.08", "0"], format!("{n}.5")),
+        "text" | "citext" | "varchar(20)" | "refcursor" => random.text(20),
+        "char(8)" => random.text(8),
+        "\"char\"" => random.of(&["", "a", "\\", "~"]),
+        "name" => random.or(&["", "Ä name"], "n".repeat(63)),
+        "bytea" => random.or(&["", "\\x00", "\\xff00ff"], format!("\\x{n:06x}{n:08x}")),
         "date" => {
             let edges = ["infinity", "-infinity", "4713-01-01 BC", "5874897-12-31"];
-            return random.or(&edges, format!("2{:03}-02-28", n % 1000));
+            random.or(&edges, format!("2{:03}-02-28", n % 1000))
         }
-        "time" | "time(2)" => return random.or(&["24:00", "00:00"], format!("12:34:56.{n:06}")),
-        "timetz" => {
-            return random.or(&["24:00+15:59", "00:00-15:59"], format!("01:02:03.{n:06}+05:30"));
-        }
+        "time" | "time(2)" => random.or(&["24:00", "00:00"], format!("12:34:56.{n:06}")),
+        "timetz" => random.or(&["24:00+15:59", "00:00-15:59"], format!("01:02:03.{n:06}+05:30")),
         "timestamp" | "timestamptz" | "timestamptz(3)" => {
             let edges = [
                 "infinity",
@@ -344,94 +343,90 @@ fn literal(kind: &str, random: &mut Random) -> String {
                 "2000-01-01",
                 "1582-10-10",
             ];
-            return random.or(&edges, format!("1969-12-31 23:59:59.{n:06}"));
+            random.or(&edges, format!("1969-12-31 23:59:59.{n:06}"))
         }
         "interval" => {
             let edges =
                 ["178000000 years", "-178000000 years", "0", "1 month -1 day 00:00:00.000001"];
-            return random.or(&edges, format!("{n} days -{n} seconds"));
+            random.or(&edges, format!("{n} days -{n} seconds"))
         }
         "interval day to second" => format!("{} days 01:02:03.5", n % 100),
         "uuid" => {
             let edges = ["00000000-0000-0000-0000-000000000000"];
-            return random.or(&edges, format!("{n:08x}-{:04x}-4000-8000-{n:012x}", n % 65536));
+            random.or(&edges, format!("{n:08x}-{:04x}-4000-8000-{n:012x}", n % 65536))
         }
         "json" => {
             let edges = ["null", "{}", "[]", "{\"a\": 1, \"a\" : 2}", "\"\\u00e4\\n\"", " 1.10 "];
-            return random.or(&edges, format!("{{\"n\": [{n}, \"x\\\"y\", null, true]}}"));
+            random.or(&edges, format!("{{\"n\": [{n}, \"x\\\"y\", null, true]}}"))
         }
         "jsonb" => {
             let edges = ["null", "{}", "[]", "\"\\u00e4\\n\\\\\"", "1.10", "{\"b\": {\"a\": []}}"];
-            return random.or(&edges, format!("{{\"n\": [{n}, \"x\\\"y\", null, true]}}"));
+            random.or(&edges, format!("{{\"n\": [{n}, \"x\\\"y\", null, true]}}"))
         }
-        "jsonpath" => return random.or(&["$", "strict $.a[*] ? (@ > 1)"], format!("$[{n}]")),
+        "jsonpath" => random.or(&["$", "strict $.a[*] ? (@ > 1)"], format!("$[{n}]")),
         "xml" => {
             let edges = ["", "text only", "<?xml version=\"1.0\"?><a>&lt;ä</a>", "<a/><b/>"];
-            return random.or(&edges, format!("<n v=\"{n}\"/>"));
+            random.or(&edges, format!("<n v=\"{n}\"/>"))
         }
         "inet" => {
             let edges = ["0.0.0.0/0", "::1", "fe80::1/10", "10.1.2.3/8", "::ffff:1.2.3.4"];
-            return random.or(&edges, format!("10.0.{}.{}", n % 256, n % 255));
+            random.or(&edges, format!("10.0.{}.{}", n % 256, n % 255))
         }
-        "cidr" => return random.or(&["0.0.0.0/0", "::/0", "2001:db8::/32"], "10.0.0.0/8".into()),
+        "cidr" => random.or(&["0.0.0.0/0", "::/0", "2001:db8::/32"], "10.0.0.0/8".into()),
         "macaddr" => format!("08:00:2b:{:02x}:{:02x}:03", n % 256, n % 255),
         "macaddr8" => format!("08:00:2b:01:02:{:02x}:{:02x}:05", n % 256, n % 255),
         "bit(7)" => format!("{:07b}", n % 128),
-        "bit varying" => return random.or(&["", "0"], format!("{n:b}")),
-        "point" => return random.or(&["(NaN,Infinity)", "(-0,0)"], format!("({n},0.1)")),
+        "bit varying" => random.or(&["", "0"], format!("{n:b}")),
+        "point" => random.or(&["(NaN,Infinity)", "(-0,0)"], format!("({n},0.1)")),
         "line" => format!("{{1,-1,{n}}}"),
         "lseg" => format!("[(0,0),({n},1e-5)]"),
         "box" => format!("({n},2),(1,-1)"),
-        "path" => return random.or(&["[(0,0),(1,1)]"], format!("((0,0),(1,{n}),(2,2))")),
+        "path" => random.or(&["[(0,0),(1,1)]"], format!("((0,0),(1,{n}),(2,2))")),
         "polygon" => format!("((0,0),(1,{n}),(2,2))"),
         "circle" => format!("<(1,2),{n}>"),
-        "tsvector" => return random.or(&["", "'a ''b':1A,2B c:16383"], format!("w{n}:3C x")),
-        "tsquery" => return random.or(&["", "!a & (b | 'c d':*AB) <-> e"], format!("w{n}:B")),
-        "oid" | "xid" | "cid" => return random.or(&["0", "4294967295"], format!("{n}")),
-        "xid8" => return random.or(&["0", "18446744073709551615"], format!("{n}")),
-        "tid" => return random.or(&["(0,0)", "(4294967295,65535)"], format!("({n},7)")),
-        "pg_lsn" => return random.or(&["0/0", "FFFFFFFF/FFFFFFFF"], format!("1/{n:X}")),
-        "oidvector" => return random.or(&["", "0"], format!("{n} 2 4294967295")),
-        "int2vector" => return random.or(&["", "0"], format!("{} 2 -3", n % 30_000)),
-        "regclass" => return random.of(&["pg_class", "information_schema.tables", "-"]),
-        "regtype" => return random.of(&["public.mood", "public.mood[]", "integer", "public.pair"]),
-        "regproc" => return random.of(&["now", "pg_catalog.pg_backend_pid", "-"]),
-        "regprocedure" => return random.of(&["abs(integer)", "now()", "-"]),
-        "regoper" => return random.of(&["pg_catalog.||/", "0"]),
-        "regoperator" => return random.of(&["+(integer,integer)", "-(none,integer)", "0"]),
-        "regrole" => return random.of(&["random", "pg_monitor", "-"]),
-        "regnamespace" => return random.of(&["public", "pg_catalog", "-"]),
-        "regconfig" => return random.of(&["english", "simple", "-"]),
-        "regdictionary" => return random.of(&["english_stem", "simple", "-"]),
-        "regcollation" => return random.of(&["pg_catalog.\"C\"", "pg_catalog.\"default\"", "-"]),
-        "aclitem" => return random.of(&["random=r*w/random", "=X/random", "pg_monitor=/random"]),
-        "pg_snapshot" | "txid_snapshot" => return random.of(&["10:20:10,14,15", "7:7:"]),
+        "tsvector" => random.or(&["", "'a ''b':1A,2B c:16383"], format!("w{n}:3C x")),
+        "tsquery" => random.or(&["", "!a & (b | 'c d':*AB) <-> e"], format!("w{n}:B")),
+        "oid" | "xid" | "cid" => random.or(&["0", "4294967295"], format!("{n}")),
+        "xid8" => random.or(&["0", "18446744073709551615"], format!("{n}")),
+        "tid" => random.or(&["(0,0)", "(4294967295,65535)"], format!("({n},7)")),
+        "pg_lsn" => random.or(&["0/0", "FFFFFFFF/FFFFFFFF"], format!("1/{n:X}")),
+        "oidvector" => random.or(&["", "0"], format!("{n} 2 4294967295")),
+        "int2vector" => random.or(&["", "0"], format!("{} 2 -3", n % 30_000)),
+        "regclass" => random.of(&["pg_class", "information_schema.tables", "-"]),
+        "regtype" => random.of(&["public.mood", "public.mood[]", "integer", "public.pair"]),
+        "regproc" => random.of(&["now", "pg_catalog.pg_backend_pid", "-"]),
+        "regprocedure" => random.of(&["abs(integer)", "now()", "-"]),
+        "regoper" => random.of(&["pg_catalog.||/", "0"]),
+        "regoperator" => random.of(&["+(integer,integer)", "-(none,integer)", "0"]),
+        "regrole" => random.of(&["random", "pg_monitor", "-"]),
+        "regnamespace" => random.of(&["public", "pg_catalog", "-"]),
+        "regconfig" => random.of(&["english", "simple", "-"]),
+        "regdictionary" => random.of(&["english_stem", "simple", "-"]),
+        "regcollation" => random.of(&["pg_catalog.\"C\"", "pg_catalog.\"default\"", "-"]),
+        "aclitem" => random.of(&["random=r*w/random", "=X/random", "pg_monitor=/random"]),
+        "pg_snapshot" | "txid_snapshot" => random.of(&["10:20:10,14,15", "7:7:"]),
         "int4range" | "int8range" => {
-            return random.or(&["empty", "(,)", "[5,)", "(,7]"], format!("[{n},{})", n + 3));
+            random.or(&["empty", "(,)", "[5,)", "(,7]"], format!("[{n},{})", n + 3))
         }
-        "numrange" => return random.or(&["empty", "(,)", "(1.10,1.2]"], format!("[{n},)")),
-        "public.floats" => {
-            return random.or(&["empty", "(,)", "[-Infinity,NaN]"], format!("(0.5,{n}.25]"));
-        }
+        "numrange" => random.or(&["empty", "(,)", "(1.10,1.2]"], format!("[{n},)")),
+        "public.floats" => random.or(&["empty", "(,)", "[-Infinity,NaN]"], format!("(0.5,{n}.25]")),
         "tsrange" | "tstzrange" => {
             let edges = ["empty", "[-infinity,infinity]", "[2020-01-01 00:00,)"];
-            return random.or(&edges, format!("(1999-12-31,2000-01-01 01:01:01.{n:06}]"));
+            random.or(&edges, format!("(1999-12-31,2000-01-01 01:01:01.{n:06}]"))
         }
         "daterange" => {
-            return random.or(&["empty", "(,)", "[2020-01-01,)"], "[1999-01-01,2000-01-01)".into());
+            random.or(&["empty", "(,)", "[2020-01-01,)"], "[1999-01-01,2000-01-01)".into())
         }
-        "int4multirange" => return random.of(&["{}", "{[1,3),[7,)}", "{(,)}"]),
-        "tstzmultirange" => return random.of(&["{}", "{[2020-01-01,2020-01-02),[2021-01-01,)}"]),
-        "public.floats_multi" => return random.of(&["{}", "{[0.1,0.2],(1,Infinity)}"]),
-        "public.mood" => return random.of(&["calm", "wild", "a 'quoted' one", "ümläut"]),
-        "public.small" => return random.or(&["-2147483648", "999"], format!("{}", n % 1000)),
+        "int4multirange" => random.of(&["{}", "{[1,3),[7,)}", "{(,)}"]),
+        "tstzmultirange" => random.of(&["{}", "{[2020-01-01,2020-01-02),[2021-01-01,)}"]),
+        "public.floats_multi" => random.of(&["{}", "{[0.1,0.2],(1,Infinity)}"]),
+        "public.mood" => random.of(&["calm", "wild", "a 'quoted' one", "ümläut"]),
+        "public.small" => random.or(&["-2147483648", "999"], format!("{}", n % 1000)),
         "hstore" => {
-            return random
-                .or(&["", "a=>NULL", "\"\"=>\"\""], format!("n=>{n}, \"x y\"=>\"ä\\\"\""));
+            random.or(&["", "a=>NULL", "\"\"=>\"\""], format!("n=>{n}, \"x y\"=>\"ä\\\"\""))
         }
         other => panic!("no values of {other} are known"),
-    };
-    any
+    }
 }
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").

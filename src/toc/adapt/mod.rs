@@ -6,12 +6,12 @@ mod entries;
 mod owners;
 mod roles;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 pub use owners::{memberships, rejoin};
 
 use super::entry::{EntryId, Toc};
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::target::TargetFacts;
 
 /// A table of contents as the target may hold it.
@@ -29,15 +29,6 @@ pub struct Adapted {
     pub lend: HashMap<EntryId, Vec<String>>,
     /// Takes those back.
     pub take_back: Vec<String>,
-    /// Roles of the source that stand for others on the target.
-    pub role_map: BTreeMap<String, String>,
-}
-
-impl Adapted {
-    /// Whether the job can't be done as it is.
-    pub fn is_refused(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Refusal)
-    }
 }
 
 /// Makes `toc` fit for the target. `bootstrap` is the source's bootstrap superuser: it stands for
@@ -57,7 +48,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let (lend, take_back) = owners::schema_rights(&adapted_toc, target);
     findings.sort();
     findings.dedup();
-    Adapted { toc: adapted_toc, findings, join, leave, lend, take_back, role_map }
+    Adapted { toc: adapted_toc, findings, join, leave, lend, take_back }
 }
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out

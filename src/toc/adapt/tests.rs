@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::pg::ServerVersion;
+use crate::toc::Severity;
 use crate::toc::target::{TargetExtension, TargetRole};
 use crate::toc::{Entry, Kind};
 
@@ -88,8 +89,8 @@ fn an_extension_the_target_has_not_got_is_refused() {
         "postgres",
         &target(),
     );
-    assert!(adapted.is_refused());
     assert_eq!(adapted.findings.len(), 1);
+    assert_eq!(adapted.findings[0].severity, Severity::Refusal);
 }
 
 #[test]

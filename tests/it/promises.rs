@@ -1,0 +1,134 @@
+//! Databases whose own settings, grants and policies stand in a migration's way, or would hide
+//! that it went wrong.
+
+use pgconvoy::commands::{Request, verify};
+use pgconvoy::wire::{Conninfo, Environment};
+
+use crate::migration::{moved, request};
+use crate::trial::{ask, change, make_database, run};
+use crate::{kit, trial};
+
+/// What `verify` finds: the verdict, and all of it as text.
+async fn verified(request: &Request) -> (bool, String) {
+    let (events, mut heard) = pgconvoy::commands::Events::new();
+    tokio::spawn(async move { while heard.recv().await.is_some() {} });
+    let (_stopper, mut stop) = pgconvoy::commands::Stop::new();
+    let reports = verify(request, &events, &mut stop).await.unwrap();
+    let verification = &reports[0].verification;
+    (verification.is_clean(), format!("{verification:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_owner_may_do_little_in_it_still_moves_into_an_rds_like_server() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(16).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TABLE public.orders (id serial PRIMARY KEY, tenant int NOT NULL);
+         INSERT INTO orders (tenant) SELECT n % 3 FROM generate_series(1, 100) n;
+         ALTER TABLE orders ENABLE ROW LEVEL SECURITY; ALTER TABLE orders FORCE ROW LEVEL SECURITY;
+         CREATE POLICY one_tenant ON orders USING (tenant = 1);
+         SET row_security = on;
+         CREATE MATERIALIZED VIEW seen AS SELECT * FROM orders;
+         REVOKE ALL ON SEQUENCE orders_id_seq FROM shop;",
+    )
+    .await;
+    change(
+        &source,
+        "shop",
+        "ALTER DATABASE shop CONNECTION LIMIT 5;
+         ALTER DATABASE shop SET default_transaction_read_only = on;",
+    )
+    .await;
+    let request = request(&source, &target, &["shop"]);
+    moved(&request).await;
+    let count = "SELECT count(*)::text FROM public.seen";
+    assert_eq!(ask(&target, "shop", count).await, ask(&source, "shop", count).await);
+    let next = "SELECT last_value::text FROM public.orders_id_seq";
+    assert_eq!(ask(&target, "shop", next).await, "100");
+    let limit = "SELECT datconnlimit::text FROM pg_database WHERE datname = 'shop'";
+    assert_eq!(ask(&target, "shop", limit).await, "5");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cut_off_late_is_not_kept_out_by_what_it_set() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.t AS SELECT 1 AS n").await;
+    change(
+        &source,
+        "shop",
+        "ALTER DATABASE shop CONNECTION LIMIT 0;
+         ALTER DATABASE shop SET default_transaction_read_only = on;",
+    )
+    .await;
+    let request = request(&source, &target, &["shop"]);
+    let last = "our own memberships taken back";
+    let cut = trial::interrupt(&request, |event| {
+        matches!(event, pgconvoy::commands::Event::StepStarted { title, .. } if title == last)
+    })
+    .await;
+    // The step may have been done all the same: then the run went on to its end.
+    drop(cut);
+    // A connection limit doesn't hold for superusers, whom the kit's questions come from.
+    let n = "SELECT count(*)::text FROM public.t";
+    assert_eq!(ask(&target, "shop", n).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_not_damaged_by_the_encodings_that_the_ends_were_told() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    make_database(&source, "shop", "CREATE TABLE public.t AS SELECT 'café'::text AS word").await;
+    let mut request = request(&source, &target, &["shop"]);
+    let told = format!("{}&client_encoding=LATIN1", target.conninfo("postgres"));
+    request.target = Conninfo::parse(&told, &Environment::default()).unwrap();
+    moved(&request).await;
+    let bytes = "SELECT encode(convert_to(word, 'UTF8'), 'hex') FROM public.t";
+    assert_eq!(ask(&target, "shop", bytes).await, ask(&source, "shop", bytes).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_definitions_are_found_between_servers_of_different_majors() {
+    let (source, target) = (kit::bundled(13).await, kit::bundled(18).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TABLE public.t (n int NOT NULL DEFAULT 1, w text);
+         CREATE TABLE public.u (n int); CREATE TABLE public.c (n int);
+         CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'select 1';",
+    )
+    .await;
+    let request = request(&source, &target, &["shop"]);
+    moved(&request).await;
+    assert!(verified(&request).await.0);
+    change(
+        &target,
+        "shop",
+        "ALTER TABLE t ALTER COLUMN n SET DEFAULT 2; ALTER TABLE u ALTER COLUMN n SET NOT NULL;
+         ALTER TABLE c ADD CHECK (n > 0);
+         CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 2';
+         GRANT SELECT ON t TO PUBLIC;",
+    )
+    .await;
+    let (clean, found) = verified(&request).await;
+    assert!(!clean);
+    for what in ["TABLE public.t", "TABLE public.u", "TABLE public.c", "FUNCTION public.f()"] {
+        assert!(found.contains(&format!("entry: \"{what}")), "{what}: {found}");
+    }
+    assert!(found.contains("ACL public.TABLE t"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_by_the_hash_of_an_enum_are_refused_by_name() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+         CREATE TABLE public.feelings (m mood) PARTITION BY HASH (m);",
+    )
+    .await;
+    let refused = run(&request(&source, &target, &["shop"])).await;
+    let error = refused.error().to_string();
+    assert!(error.contains("feelings"), "{error}");
+    assert!(error.contains("hash of an enum"), "{error}");
+}
