@@ -1,6 +1,6 @@
 //! The source's tables kept from changing their definitions while they are read and copied.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
 use crate::wire::Session;
 
@@ -8,6 +8,22 @@ use super::Scope;
 
 /// So many tables are locked by one statement: an error names few enough to look at.
 const BATCH: usize = 500;
+
+/// How long a table is waited for that somebody has locked for himself: longer than a definition
+/// takes to change, shorter than an operator wonders.
+const PATIENCE: &str = "30s";
+
+/// lock_not_available: the one error that waiting, or another session's end, mends.
+fn held_up(error: Error) -> Error {
+    match error.server_error() {
+        Some(server) if server.sqlstate == "55P03" => error.hint(format!(
+            "another session has held a table locked for {PATIENCE}: find it with SELECT pid, \
+             relation::regclass FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted; let \
+             it finish, then run again"
+        )),
+        _ => error,
+    }
+}
 
 /// Locks every table in scope in ACCESS SHARE mode until the session's transaction ends. Nobody
 /// who reads or writes notices; what changes a definition, or moves rows to other pages (VACUUM
@@ -26,9 +42,10 @@ pub async fn lock_tables(session: &Session, scope: &Scope) -> Result<()> {
         .iter()
         .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).sql())
         .collect();
+    session.execute(doing, &format!("SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
     for some in names.chunks(BATCH) {
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", some.join(", "));
-        session.execute("locking the source's tables", &sql).await?;
+        session.execute("locking the source's tables", &sql).await.map_err(held_up)?;
     }
-    Ok(())
+    session.execute(doing, "SET LOCAL lock_timeout = 0").await
 }

@@ -72,7 +72,10 @@ async fn refuse_findings(request: &Request) -> Result<Vec<Checked>> {
         return Ok(checked);
     }
     Err(Error::new(Kind::Refused, "checking before the start")
-        .because(format!("{} findings stop the job:{}", all.len(), all.concat()))
+        .because(match all.len() {
+            1 => format!("one finding stops the job:{}", all.concat()),
+            many => format!("{many} findings stop the job:{}", all.concat()),
+        })
         .hint("mend these and run again; `pgconvoy check` shows everything it finds"))
 }
 

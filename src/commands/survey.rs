@@ -45,7 +45,21 @@ pub(super) async fn source_unlocked(pair: &Pair) -> Result<Source> {
 }
 
 async fn read(session: Session, pair: &Pair) -> Result<Source> {
-    let reading = catalog::read(&session, &pair.scope).await?;
+    let mut reading = catalog::read(&session, &pair.scope).await?;
+    match ledgers_schema(&session).await?.as_deref() {
+        None => {}
+        Some([]) => reading.left_out.push(LeftOut {
+            object: "schema pgconvoy".to_owned(),
+            why: "it is the ledger of the job that filled this database".to_owned(),
+        }),
+        Some(others) => reading.unsupported.push(Unsupported {
+            object: "schema pgconvoy".to_owned(),
+            why: format!(
+                "a target keeps its ledger under this name, and here it holds {}: rename the schema",
+                others.join(", ")
+            ),
+        }),
+    }
     let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
     let bootstrap = session.query_one("reading the source's superuser", sql, &[]).await?.get(0);
     Ok(Source {
@@ -58,6 +72,25 @@ async fn read(session: Session, pair: &Pair) -> Result<Source> {
         bootstrap,
         session,
     })
+}
+
+/// What the source's schema of the ledger's name holds but a ledger; none where there is no such
+/// schema.
+async fn ledgers_schema(session: &Session) -> Result<Option<Vec<String>>> {
+    let sql = "SELECT ARRAY(SELECT c.relname::text FROM pg_catalog.pg_class c \
+               WHERE c.relnamespace = n.oid AND c.relkind NOT IN ('i', 't') \
+               AND c.relname NOT IN ('job', 'step', 'receipt') ORDER BY 1), \
+               EXISTS (SELECT FROM pg_catalog.pg_class c \
+               WHERE c.relnamespace = n.oid AND c.relname = 'receipt') \
+               FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
+    let rows = session.query("looking for a ledger", sql, &[&Scope::LEDGER_SCHEMA]).await?;
+    Ok(rows.first().map(|row| {
+        let mut others: Vec<String> = row.get(0);
+        if !row.get::<_, bool>(1) {
+            others.push("no ledger of ours".to_owned());
+        }
+        others
+    }))
 }
 
 /// What the target holds, read in a transaction in which we are members of the owners: it is

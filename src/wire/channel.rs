@@ -12,6 +12,9 @@ use super::message::{Header, Message, tag, take_string};
 use super::server_words::Fields;
 
 /// What one read asks for: fewer, larger reads are what makes the data plane cheap.
+/// Servers report a dozen or two; what reports more than this is no PostgreSQL server.
+const MOST_PARAMETERS: usize = 256;
+
 const READ_BYTES: usize = 256 * 1024;
 
 /// While sending, answers are read so that neither side waits for the other to read; beyond this
@@ -89,6 +92,11 @@ impl Channel {
             tag::PARAMETER_STATUS => {
                 let name = take_string(&mut message.body)?;
                 let value = take_string(&mut message.body)?;
+                if self.parameters.len() >= MOST_PARAMETERS && !self.parameters.contains_key(&name)
+                {
+                    let what = "the server reports parameters without end";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
                 self.parameters.insert(name, value);
             }
             _ => {}

@@ -69,9 +69,15 @@ impl RawConnection {
     pub async fn connect(conninfo: &Conninfo) -> Result<RawConnection> {
         let mut connection = establish(conninfo).await?;
         let setup = session_setup::statements(connection.version, conninfo);
-        match connection.execute("setting the session up", &setup).await {
-            Ok(()) => Ok(connection),
-            Err(error) => Err(error.as_kind(Kind::Connect)),
+        let doing = "setting the session up";
+        // A server that lets us in and then says nothing hasn't let us in.
+        let set_up = super::connect::in_time(conninfo, connection.execute(doing, &setup)).await;
+        match set_up {
+            Some(Ok(())) => Ok(connection),
+            Some(Err(error)) => Err(error.as_kind(Kind::Connect)),
+            None => Err(Error::new(Kind::Connect, doing)
+                .because(format!("{} gave no answer in time", connection.peer))
+                .hint("check that it is a PostgreSQL server and is up, or raise connect_timeout")),
         }
     }
 

@@ -48,6 +48,23 @@ async fn a_database_whose_owner_may_do_little_in_it_still_moves_into_an_rds_like
     assert_eq!(ask(&target, "shop", next).await, "100");
     let limit = "SELECT datconnlimit::text FROM pg_database WHERE datname = 'shop'";
     assert_eq!(ask(&target, "shop", limit).await, "5");
+    // What the job set doesn't keep the same command from saying that it is done.
+    assert!(moved(&request).await[0].was_finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_the_ledgers_name_on_the_source_is_refused_unless_it_is_a_ledger() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.t AS SELECT 1 AS n").await;
+    make_database(&source, "other", "").await;
+    change(&source, "other", "CREATE SCHEMA pgconvoy; CREATE TABLE pgconvoy.mine (n int)").await;
+    let refused = run(&request(&source, &target, &["other"])).await;
+    let error = refused.error().to_string();
+    assert!(error.contains("schema pgconvoy") && error.contains("mine"), "{error}");
+
+    moved(&request(&source, &target, &["shop"])).await;
+    let third = kit::bundled(15).await;
+    moved(&request(&target, &third, &["shop"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,11 +27,17 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
          WHERE c.relkind IN ('r', 'p') AND {}",
         scope.schemas("n.nspname")
     );
-    let tables = sides.source.query_one("counting the source's tables", &sql, &[]).await?.get(0);
+    let tables: i64 =
+        sides.source.query_one("counting the source's tables", &sql, &[]).await?.get(0);
     let mut found = Vec::new();
     found.extend(judge("source server", lock_table(&sides.source).await?, tables));
-    found.extend(judge("target server", lock_table(sides.target()).await?, TARGET_BATCH));
+    found.extend(judge("target server", lock_table(sides.target()).await?, batch(tables)));
     Ok(found)
+}
+
+/// A job of few tables makes small batches.
+fn batch(tables: i64) -> i64 {
+    TARGET_BATCH.min(tables.saturating_mul(8).saturating_add(50))
 }
 
 async fn lock_table(session: &Session) -> Result<LockTable> {

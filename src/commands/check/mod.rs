@@ -78,8 +78,8 @@ pub async fn check(request: &Request) -> Result<Vec<Checked>> {
 async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> {
     let sides = Sides::connect(pair, request.jobs()).await?;
     let mut found = Gathered::default();
-    check_servers(&sides, &mut found).await?;
     let job = check_target(&sides, &mut found).await?;
+    check_servers(&sides, job.is_some(), &mut found).await?;
     if let Some(source) = read_source(pair, &mut found).await? {
         check_against(&sides, &source, job.as_ref(), &mut found).await?;
         match job {
@@ -92,9 +92,9 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> 
 }
 
 /// What doesn't depend on what the source database holds.
-async fn check_servers(sides: &Sides<'_>, found: &mut Gathered) -> Result<()> {
+async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -> Result<()> {
     found.add(versions::findings(sides.source.version(), sides.target().version()));
-    found.topic("how the servers are reached", servers::findings(sides).await)?;
+    found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
     found.topic("connections", connections::findings(sides).await)?;
     found.topic("locks", locks::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
