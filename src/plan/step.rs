@@ -119,7 +119,7 @@ pub enum Action {
         /// The sequences.
         sequences: Vec<QualifiedName>,
     },
-    /// VACUUM and ANALYZE of a table whose rows couldn't arrive frozen; not inside a transaction.
+    /// VACUUM of a table whose rows couldn't arrive frozen; not inside a transaction.
     Vacuum {
         /// The table.
         relation: QualifiedName,
