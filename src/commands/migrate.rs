@@ -250,7 +250,7 @@ async fn prepare_data(
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
-    let sequences: Vec<_> = plan
+    let mut doubtful: Vec<_> = plan
         .steps
         .iter()
         .filter(|step| matches!(step.action, Action::SetSequences { .. }))
@@ -259,8 +259,9 @@ async fn prepare_data(
         })
         .map(|step| (step.id, 0))
         .collect();
-    ledger.forget(&sequences).await?;
-    receipts.0.retain(|key, _| !sequences.contains(key));
+    doubtful.extend(receipts.of_differing(plan));
+    ledger.forget(&doubtful).await?;
+    receipts.0.retain(|key, _| !doubtful.contains(key));
     if receipts.data_is_complete(plan) {
         let lost = engine::lost(plan, &receipts, target).await?;
         if lost.is_empty() {

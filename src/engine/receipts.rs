@@ -68,6 +68,32 @@ impl Receipts {
         })
     }
 
+    /// What was read back of tables that came out different: it is read again when the job goes on,
+    /// as the target may have been mended.
+    pub fn of_differing(&self, plan: &Plan) -> Vec<(StepId, usize)> {
+        let (copied, verified, counted) =
+            (self.copied(plan), self.verified(plan), self.counted(plan));
+        let differs = |table: TableId| {
+            let index = table.0 as usize;
+            let Some(ours) = copied[index] else { return false };
+            verified[index].is_some_and(|theirs| theirs != ours)
+                || counted[index].is_some_and(|rows| rows != ours.rows)
+        };
+        let mut parts = Vec::new();
+        for step in &plan.steps {
+            match &step.action {
+                Action::Verify { chunks } => {
+                    let numbered = chunks.iter().enumerate();
+                    let theirs = numbered.filter(|(_, chunk)| differs(chunk.table));
+                    parts.extend(theirs.map(|(part, _)| (step.id, part)));
+                }
+                Action::Count { table } if differs(*table) => parts.push((step.id, 0)),
+                _ => {}
+            }
+        }
+        parts
+    }
+
     fn sums<'p>(
         &self,
         plan: &'p Plan,

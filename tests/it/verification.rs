@@ -201,4 +201,11 @@ async fn a_row_that_is_lost_on_the_way_shows_in_the_migrations_own_report() {
     assert!(told.contains("1 row with other values, a, b (7, b7)"), "{told}");
     let sealed = "SELECT (sealed_at IS NOT NULL)::text FROM pgconvoy.job";
     assert_eq!(trial::ask(&target, "store", sealed).await, "false");
+
+    // Mended by hand, the table is read again, and the job comes to its end.
+    let mend = "INSERT INTO missing (a, b, secret) VALUES (500, 'b500', 'secret 500'); \
+                UPDATE missing SET secret = 'secret 7' WHERE a = 7";
+    trial::change(&target, "store", mend).await;
+    trial::run(&request).await.clean();
+    assert_eq!(trial::ask(&target, "store", sealed).await, "true");
 }
