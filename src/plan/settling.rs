@@ -24,12 +24,18 @@ pub(super) fn settling(
         statement: statement.clone(),
         locks: Vec::new(),
     });
-    let grants = settling.into_iter().map(|(id, entry)| Gathered {
+    // Rights on schemas were lent to those who grant; what they keep of them comes after.
+    let on_schema = |entry: &Entry| entry.kind == Kind::Acl && entry.name.starts_with("SCHEMA ");
+    let (schemas, others): (Vec<_>, Vec<_>) =
+        settling.into_iter().partition(|(_, entry)| on_schema(entry));
+    let gathered = |(id, entry): (EntryId, &Entry)| Gathered {
         entry: Some(id),
         statement: statement(input, entry),
         locks: relations.locks(entry),
-    });
-    let granted = steps.batches(Phase::Settling, "grants", back.chain(grants), Some(set));
+    };
+    let others = others.into_iter().map(gathered);
+    let grants = others.chain(back).chain(schemas.into_iter().map(gathered));
+    let granted = steps.batches(Phase::Settling, "grants", grants, Some(set));
 
     for (id, entry) in refreshing {
         let action = Action::Apply { statements: vec![as_its_owner_sees(statement(input, entry))] };

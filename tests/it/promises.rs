@@ -149,3 +149,34 @@ async fn partitions_by_the_hash_of_an_enum_are_refused_by_name() {
     assert!(error.contains("feelings"), "{error}");
     assert!(error.contains("hash of an enum"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_granted_by_a_role_that_had_been_granted_it_is_granted_by_it_again() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TABLE public.p (a int, b int); CREATE SCHEMA inner_part;
+         CREATE TABLE inner_part.q (a int);",
+    )
+    .await;
+    change(
+        &source,
+        "shop",
+        "CREATE ROLE lender; CREATE ROLE borrower;
+         GRANT UPDATE (a) ON p TO lender WITH GRANT OPTION;
+         GRANT USAGE ON SCHEMA inner_part TO lender;
+         GRANT SELECT ON inner_part.q TO lender WITH GRANT OPTION;
+         SET ROLE lender; GRANT UPDATE (a) ON public.p TO borrower;
+         GRANT SELECT ON inner_part.q TO borrower; RESET ROLE;
+         REVOKE ALL ON SCHEMA public FROM PUBLIC;",
+    )
+    .await;
+    moved(&request(&source, &target, &["shop"])).await;
+    let acl = "SELECT (SELECT attacl FROM pg_attribute WHERE attrelid = 'public.p'::regclass \
+               AND attname = 'a')::text || (SELECT relacl FROM pg_class \
+               WHERE oid = 'inner_part.q'::regclass)::text \
+               || (SELECT string_agg(nspacl::text, ' ' ORDER BY nspname) FROM pg_namespace \
+               WHERE nspname IN ('public', 'inner_part'))";
+    assert_eq!(ask(&target, "shop", acl).await, ask(&source, "shop", acl).await);
+}

@@ -155,6 +155,13 @@ fn function(entry: &Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
 
 /// SET ROLE to ourselves needs no right and says nothing.
 fn without_needless_roles(entry: &mut Entry, target: &TargetFacts) {
-    let ours = format!("SET ROLE {};\n", quote_ident(&target.user));
-    entry.create = entry.create.replace(&ours, "");
+    let ours = format!("SET ROLE {};", quote_ident(&target.user));
+    let mut as_ourselves = false;
+    let needed = entry.create.lines().filter(|line| {
+        let begins = *line == ours;
+        let ends = as_ourselves && *line == "RESET ROLE;";
+        as_ourselves = (as_ourselves || begins) && !ends;
+        !begins && !ends
+    });
+    entry.create = needed.map(|line| format!("{line}\n")).collect();
 }

@@ -35,8 +35,9 @@ pub struct Adapted {
 /// the target user unless the target user can become it.
 pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let mut findings = Vec::new();
-    let owners: BTreeSet<&str> =
-        toc.entries.iter().filter_map(|entry| entry.owner.as_deref()).collect();
+    let grantors: Vec<String> = toc.entries.iter().flat_map(owners::grantors).collect();
+    let owners = toc.entries.iter().filter_map(|entry| entry.owner.as_deref());
+    let owners: BTreeSet<&str> = owners.chain(grantors.iter().map(String::as_str)).collect();
     let role_map = roles::mapped(toc, &owners, bootstrap, target, &mut findings);
     let mut adapted_toc = keep(toc, |entry| {
         let mapped = owners::remap(entry, &role_map);

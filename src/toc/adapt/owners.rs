@@ -61,58 +61,63 @@ fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
 pub fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
-    needed(toc, target).into_iter().map(|role| target.joining(role)).unzip()
+    needed(toc, target).into_iter().map(|role| target.joining(&role)).unzip()
 }
 
-fn needed<'a>(toc: &'a Toc, target: &TargetFacts) -> BTreeSet<&'a str> {
-    toc.entries
-        .iter()
-        .filter_map(|entry| entry.owner.as_deref())
-        .chain(toc.entries.iter().filter_map(default_acl_role))
-        .filter(|role| !target.acts_as(role))
-        .collect()
+/// The owners, and those who granted what they had been granted.
+fn needed(toc: &Toc, target: &TargetFacts) -> BTreeSet<String> {
+    let owners = toc.entries.iter().filter_map(|entry| entry.owner.clone());
+    let roles = owners.chain(toc.entries.iter().flat_map(grantors));
+    roles.filter(|role| !target.acts_as(role)).collect()
+}
+
+/// The roles, other than the owner, by whom an entry's grants are made.
+pub(super) fn grantors(entry: &Entry) -> Vec<String> {
+    if entry.kind != Kind::Acl {
+        return Vec::new();
+    }
+    let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
+    let roles = found.windows(3).filter_map(|three| match three {
+        [set, role, Token::Quoted(quoted)] if set.is_word("SET") && role.is_word("ROLE") => {
+            Some(quoted[1..quoted.len() - 1].replace("\"\"", "\""))
+        }
+        _ => None,
+    });
+    roles.collect()
 }
 
 /// The same for the roles that are there by now.
 pub fn rejoin(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
     needed(toc, target)
         .into_iter()
-        .filter(|role| target.roles.contains_key(*role))
-        .map(|role| target.joining(role))
+        .filter(|role| target.roles.contains_key(role))
+        .map(|role| target.joining(&role))
         .unzip()
 }
 
-/// The role that an ALTER DEFAULT PRIVILEGES is for: it is its entry's owner, in name.
-fn default_acl_role(entry: &Entry) -> Option<&str> {
-    (entry.kind == Kind::DefaultAcl).then_some(entry.owner.as_deref()).flatten()
-}
-
-/// The schemas' CREATE rights lent to owners of objects in them, and their undoing.
+/// The schemas' rights lent, and their undoing: CREATE to owners of objects in them, and USAGE to
+/// those who grant what they were granted, as they must find the objects.
 pub(super) fn schema_rights(
     toc: &Toc,
     target: &TargetFacts,
 ) -> (HashMap<EntryId, Vec<String>>, Vec<String>) {
     let mut lend: HashMap<EntryId, Vec<String>> = HashMap::new();
     let mut take_back = Vec::new();
-    if target.superuser {
-        return (lend, take_back);
-    }
-    let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for entry in toc.entries.iter().filter(|entry| !entry.drop.is_empty()) {
-        if let (Some(schema), Some(owner)) = (&entry.schema, &entry.owner) {
-            owners.entry(schema).or_default().insert(owner);
-        }
+    let mut borrowers: BTreeMap<&str, BTreeSet<(&str, String)>> = BTreeMap::new();
+    for entry in &toc.entries {
+        let Some(schema) = &entry.schema else { continue };
+        let owner = entry.owner.clone().filter(|_| !target.superuser && !entry.drop.is_empty());
+        let creates = owner.into_iter().map(|owner| ("CREATE", owner));
+        let uses = grantors(entry).into_iter().map(|grantor| ("USAGE", grantor));
+        borrowers.entry(schema).or_default().extend(creates.chain(uses));
     }
     for (id, schema) in toc.iter().filter(|(_, entry)| entry.kind == Kind::Schema) {
-        let Some(owners) = owners.get(schema.name.as_str()) else {
-            continue;
-        };
-        for owner in owners.iter().filter(|owner| schema.owner.as_deref() != Some(**owner)) {
-            let (name, owner) = (quote_ident(&schema.name), quote_ident(owner));
-            lend.entry(id)
-                .or_default()
-                .push(format!("GRANT CREATE ON SCHEMA {name} TO {owner};\n"));
-            take_back.push(format!("REVOKE CREATE ON SCHEMA {name} FROM {owner};\n"));
+        let borrowers = borrowers.get(schema.name.as_str()).into_iter().flatten();
+        for (right, role) in borrowers.filter(|(_, role)| schema.owner.as_ref() != Some(role)) {
+            let (name, role) = (quote_ident(&schema.name), quote_ident(role));
+            let granted = format!("GRANT {right} ON SCHEMA {name} TO {role};\n");
+            lend.entry(id).or_default().push(granted);
+            take_back.push(format!("REVOKE {right} ON SCHEMA {name} FROM {role};\n"));
         }
     }
     (lend, take_back)

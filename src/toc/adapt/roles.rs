@@ -64,7 +64,10 @@ fn can_be(role: &str, brought: bool, target: &TargetFacts) -> bool {
 fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding {
     let owned = toc.entries.iter().filter(|entry| entry.owner.as_deref() == Some(role));
     let count = owned.count();
-    let what = format!("{why}: its {count} objects are given to {}", target.user);
+    let what = match count {
+        0 => format!("{why}: what it granted is granted by the objects' owners"),
+        _ => format!("{why}: its {count} objects are given to {}", target.user),
+    };
     Finding::change(format!("owner {role}"), what)
 }
 
