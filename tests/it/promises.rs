@@ -1,7 +1,7 @@
 //! Databases whose own settings, grants and policies stand in a migration's way, or would hide
 //! that it went wrong.
 
-use pgconvoy::commands::{Request, verify};
+use pgconvoy::commands::{Event, Phase, Request, verify};
 use pgconvoy::wire::{Conninfo, Environment};
 
 use crate::migration::{moved, request};
@@ -67,28 +67,35 @@ async fn a_schema_of_the_ledgers_name_on_the_source_is_refused_unless_it_is_a_le
     moved(&request(&target, &third, &["shop"])).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_cut_off_late_is_not_kept_out_by_what_it_set() {
+/// Stops a run at the first event for which `when` holds; the same command is to end it cleanly.
+async fn goes_on_after(settings: &str, when: impl FnMut(&Event) -> bool) {
     let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
     make_database(&source, "shop", "CREATE TABLE public.t AS SELECT 1 AS n").await;
-    change(
-        &source,
-        "shop",
-        "ALTER DATABASE shop CONNECTION LIMIT 0;
-         ALTER DATABASE shop SET default_transaction_read_only = on;",
-    )
-    .await;
+    change(&source, "shop", settings).await;
     let request = request(&source, &target, &["shop"]);
-    let last = "our own memberships taken back";
-    let cut = trial::interrupt(&request, |event| {
-        matches!(event, pgconvoy::commands::Event::StepStarted { title, .. } if title == last)
-    })
-    .await;
-    // The step may have been done all the same: then the run went on to its end.
-    drop(cut);
-    // A connection limit doesn't hold for superusers, whom the kit's questions come from.
-    let n = "SELECT count(*)::text FROM public.t";
-    assert_eq!(ask(&target, "shop", n).await, "1");
+    let cut = trial::interrupt(&request, when).await;
+    assert!(cut.ended.is_err(), "the run was to be cut off");
+    moved(&request).await;
+    let count = "SELECT count(*)::text FROM public.t";
+    assert_eq!(ask(&target, "shop", count).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cut_off_midway_is_not_kept_out_by_the_databases_own_settings() {
+    let settings = "ALTER DATABASE shop CONNECTION LIMIT 0;
+         ALTER DATABASE shop SET default_transaction_read_only = on;";
+    let copied = |event: &Event| matches!(event, Event::StepFinished { phase: Phase::Data, .. });
+    goes_on_after(settings, copied).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cut_off_at_its_last_step_writes_to_a_database_it_made_read_only() {
+    let settings = "ALTER DATABASE shop SET default_transaction_read_only = on;";
+    let last = |event: &Event| match event {
+        Event::StepFinished { title, .. } => title == "the database's own",
+        _ => false,
+    };
+    goes_on_after(settings, last).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
