@@ -128,11 +128,16 @@ fn own_stage(kind: Kind) -> Stage {
     use crate::toc::Section;
     match kind {
         Kind::FkConstraint => Stage::ForeignKeys,
-        Kind::RowSecurity | Kind::Acl | Kind::DefaultAcl => Stage::Settling,
+        Kind::RowSecurity | Kind::Acl | Kind::DefaultAcl | Kind::SecurityLabel => Stage::Settling,
+        Kind::Publication
+        | Kind::PublicationTable
+        | Kind::PublicationSchema
+        | Kind::Subscription => Stage::Settling,
         Kind::MaterializedViewData => Stage::Refreshing,
         // A connection limit, or a database that is read-only by default, would keep a run that
         // goes on out.
-        Kind::DatabaseProperties => Stage::Closing,
+        // An event trigger would fire on the definitions before it.
+        Kind::DatabaseProperties | Kind::EventTrigger => Stage::Closing,
         other => match other.section() {
             Section::PreData => Stage::Definitions,
             Section::Data => Stage::Data,

@@ -46,24 +46,58 @@ kinds! {
     DatabaseProperties = "DATABASE PROPERTIES" in PreData,
     /// A schema.
     Schema = "SCHEMA" in PreData,
+    /// A procedural language.
+    Language = "PROCEDURAL LANGUAGE" in PreData,
     /// A collation.
     Collation = "COLLATION" in PreData,
+    /// How a type travels between SQL and a procedural language.
+    Transform = "TRANSFORM" in PreData,
     /// An extension.
     Extension = "EXTENSION" in PreData,
+    /// A base type's name, for the functions that the type is then made of.
+    ShellType = "SHELL TYPE" in PreData,
     /// An enum, composite, range or base type.
     Type = "TYPE" in PreData,
     /// A domain.
     Domain = "DOMAIN" in PreData,
+    /// A conversion between types.
+    Cast = "CAST" in PreData,
     /// A function.
     Function = "FUNCTION" in PreData,
     /// A procedure.
     Procedure = "PROCEDURE" in PreData,
     /// An aggregate.
     Aggregate = "AGGREGATE" in PreData,
+    /// A table or index access method.
+    AccessMethod = "ACCESS METHOD" in PreData,
+    /// An operator.
+    Operator = "OPERATOR" in PreData,
+    /// An operator family.
+    OperatorFamily = "OPERATOR FAMILY" in PreData,
+    /// An operator class.
+    OperatorClass = "OPERATOR CLASS" in PreData,
+    /// A conversion between encodings.
+    Conversion = "CONVERSION" in PreData,
+    /// A text search parser.
+    TsParser = "TEXT SEARCH PARSER" in PreData,
+    /// A text search template.
+    TsTemplate = "TEXT SEARCH TEMPLATE" in PreData,
+    /// A text search dictionary.
+    TsDictionary = "TEXT SEARCH DICTIONARY" in PreData,
+    /// A text search configuration.
+    TsConfiguration = "TEXT SEARCH CONFIGURATION" in PreData,
+    /// A foreign data wrapper.
+    ForeignDataWrapper = "FOREIGN DATA WRAPPER" in PreData,
+    /// A foreign server.
+    ForeignServer = "SERVER" in PreData,
+    /// A role's identity on a foreign server.
+    UserMapping = "USER MAPPING" in PreData,
     /// A sequence.
     Sequence = "SEQUENCE" in PreData,
     /// A table: plain, partitioned, partition or child.
     Table = "TABLE" in PreData,
+    /// A table whose rows another server holds.
+    ForeignTable = "FOREIGN TABLE" in PreData,
     /// A view.
     View = "VIEW" in PreData,
     /// A materialized view, without its rows.
@@ -74,10 +108,14 @@ kinds! {
     SequenceOwnedBy = "SEQUENCE OWNED BY" in PreData,
     /// A column's default, kept apart from its table.
     Default = "DEFAULT" in PreData,
+    /// Large objects of one owner and with the same grants, without their contents.
+    LargeObjects = "BLOB METADATA" in Data,
     /// A table's rows.
     TableData = "TABLE DATA" in Data,
     /// A sequence's value.
     SequenceSet = "SEQUENCE SET" in Data,
+    /// The contents of large objects.
+    LargeObjectData = "BLOBS" in Data,
     /// A primary key, unique or exclusion constraint.
     Constraint = "CONSTRAINT" in PostData,
     /// A check constraint, kept apart from its table.
@@ -98,12 +136,24 @@ kinds! {
     Policy = "POLICY" in PostData,
     /// Row security switched on for a table.
     RowSecurity = "ROW SECURITY" in PostData,
+    /// A publication.
+    Publication = "PUBLICATION" in PostData,
+    /// A table of a publication.
+    PublicationTable = "PUBLICATION TABLE" in PostData,
+    /// A schema of a publication.
+    PublicationSchema = "PUBLICATION TABLES IN SCHEMA" in PostData,
+    /// A subscription.
+    Subscription = "SUBSCRIPTION" in PostData,
     /// A comment on anything; it goes with its object.
     Comment = "COMMENT" in PostData,
+    /// A security label on anything.
+    SecurityLabel = "SECURITY LABEL" in PostData,
     /// Grants on one object.
     Acl = "ACL" in PostData,
     /// Default privileges.
     DefaultAcl = "DEFAULT ACL" in PostData,
+    /// An event trigger: it fires on definitions, so it comes when all of them are made.
+    EventTrigger = "EVENT TRIGGER" in PostData,
     /// A materialized view's rows: its refresh.
     MaterializedViewData = "MATERIALIZED VIEW DATA" in PostData,
 }
