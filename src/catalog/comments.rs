@@ -81,10 +81,41 @@ fn query() -> String {
         shared(),
         silenced_public(),
     ]);
+    branches.extend(services());
     format!(
         "select * from ({}) comments order by word, schema, relation, name, arguments, place",
         branches.join(" union all ")
     )
+}
+
+/// Of what connects a database to languages, texts and other servers; subscriptions, which not
+/// everybody may read, have theirs read with them.
+fn services() -> Vec<String> {
+    let in_schema = |class: &str, word: &str, prefix: &str, owner: &str| {
+        let join = format!("join pg_catalog.pg_namespace n on n.oid = o.{prefix}namespace");
+        branch(class, word, "n.nspname", &format!("o.{prefix}name"), &join, owner)
+    };
+    let in_none = |class: &str, word: &str, name: &str, owner: &str| {
+        branch(class, word, "null", name, "", owner)
+    };
+    let transform = naming("'TRANSFORM'", "null", "t.type_name", "null", "l.lanname", "0");
+    let transforms = select("pg_transform", ("pg_transform", "0"), &transform)
+        + &described("pg_transform", "= 0")
+        + "join pg_catalog.pg_language l on l.oid = o.trflang cross join lateral \
+           (select pg_catalog.format_type(o.trftype, null) as type_name) t";
+    vec![
+        in_schema("pg_conversion", "CONVERSION", "con", "o.conowner"),
+        in_schema("pg_ts_parser", "TEXT SEARCH PARSER", "prs", "0"),
+        in_schema("pg_ts_template", "TEXT SEARCH TEMPLATE", "tmpl", "0"),
+        in_schema("pg_ts_dict", "TEXT SEARCH DICTIONARY", "dict", "o.dictowner"),
+        in_schema("pg_ts_config", "TEXT SEARCH CONFIGURATION", "cfg", "o.cfgowner"),
+        in_none("pg_language", "LANGUAGE", "o.lanname", "o.lanowner"),
+        in_none("pg_foreign_data_wrapper", "FOREIGN DATA WRAPPER", "o.fdwname", "o.fdwowner"),
+        in_none("pg_foreign_server", "SERVER", "o.srvname", "o.srvowner"),
+        in_none("pg_event_trigger", "EVENT TRIGGER", "o.evtname", "o.evtowner"),
+        in_none("pg_publication", "PUBLICATION", "o.pubname", "o.pubowner"),
+        transforms,
+    ]
 }
 
 /// The columns of a branch. `parent` is the object whose entry creates this one, if it has no
@@ -259,6 +290,10 @@ impl Commented {
                 format!("CONSTRAINT {name} ON DOMAIN {}", within(domain)),
                 format!("CONSTRAINT {} ON DOMAIN {domain}", self.name),
             ),
+            ("TRANSFORM", Some(language), _) => (
+                format!("TRANSFORM FOR {} LANGUAGE {}", self.name, quote_ident(language)),
+                format!("TRANSFORM FOR {} LANGUAGE {language}", self.name),
+            ),
             (word, Some(relation), _) => (
                 format!("{word} {name} ON {}", within(relation)),
                 format!("{word} {} ON {relation}", self.name),
@@ -324,6 +359,15 @@ mod tests {
         assert_eq!(
             function.entry("x").create,
             "COMMENT ON FUNCTION \"s\".\"f\"(a integer) IS 'x';\n"
+        );
+        let transform = Commented {
+            schema: None,
+            relation: Some("plx".to_owned()),
+            ..commented("TRANSFORM", "s.\"T\"[]")
+        };
+        assert_eq!(
+            transform.entry("x").create,
+            "COMMENT ON TRANSFORM FOR s.\"T\"[] LANGUAGE \"plx\" IS 'x';\n"
         );
         let role = Commented { schema: None, ..commented("ROLE", "r") };
         assert_eq!(role.entry("x").create, "COMMENT ON ROLE \"r\" IS 'x';\n");

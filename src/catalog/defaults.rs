@@ -36,7 +36,7 @@ impl Placement<'_> {
     pub(super) fn default_is_separate(self, column: &Column, table: &Relation) -> bool {
         column.generated.is_none()
             && column.default.as_ref().is_some_and(|default| {
-                !table.is_table() || self.is_separate(object(default.oid), table)
+                !table.is_any_table() || self.is_separate(object(default.oid), table)
             })
     }
 
@@ -62,8 +62,7 @@ pub(super) fn add(
     for relation in relations.iter() {
         for column in columns.of(relation.oid) {
             let placement = Placement { dependencies, relations, out };
-            if relation.kind != RelationKind::Foreign
-                && placement.default_is_separate(column, relation)
+            if placement.default_is_separate(column, relation)
                 && let Some(default) = &column.default
             {
                 let entry = default_entry(relation, &column.name, &default.sql);

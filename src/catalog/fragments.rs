@@ -17,6 +17,15 @@ pub(super) fn quoted(schema: &str, name: &str) -> String {
     format!("({} || '.' || {})", part(schema), part(name))
 }
 
+/// The expression for the qualified name of the function `oid`, quoted; null where it is 0.
+pub(super) fn function_name(oid: &str) -> String {
+    format!(
+        "(select {} from pg_catalog.pg_proc named \
+         join pg_catalog.pg_namespace of on of.oid = named.pronamespace where named.oid = {oid})",
+        quoted("of.nspname", "named.proname")
+    )
+}
+
 /// The expression for the names, in order, of the extensions that the object `oid` of `catalog`
 /// is to be dropped with (`DEPENDS ON EXTENSION`).
 pub(super) fn leaned_on(catalog: &str, oid: &str) -> String {

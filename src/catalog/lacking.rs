@@ -64,9 +64,9 @@ fn spread(entries: &[Entry], lacking: &mut BTreeMap<EntryId, String>) {
     }
 }
 
-/// A comment or a grant goes without saying where its object goes.
+/// A comment, a label or a grant goes without saying where its object goes.
 fn is_worth_a_line(entry: &Entry) -> bool {
-    !matches!(entry.kind, Kind::Comment | Kind::Acl)
+    !matches!(entry.kind, Kind::Comment | Kind::SecurityLabel | Kind::Acl)
 }
 
 #[cfg(test)]

@@ -12,26 +12,33 @@ mod collations;
 mod columns;
 mod comments;
 mod constraints;
+mod conversions;
 mod database;
 mod default_acls;
 mod defaults;
 mod dependencies;
 mod domains;
+mod event_triggers;
 mod extension_config;
 mod extensions;
 mod foreign_keys;
+mod foreign_servers;
+mod foreign_tables;
 mod fragments;
 mod functions;
+mod generic_options;
 mod grants;
 mod indexes;
 mod inheritance;
 mod key_bounds;
 mod lacking;
+mod languages;
 mod locks;
 mod operator_schemas;
 mod parameter_acls;
 mod pattern;
 mod policies;
+mod publications;
 mod ranges;
 mod relations;
 mod reloptions;
@@ -40,15 +47,20 @@ mod row_format;
 mod rules;
 mod schemas;
 mod scope;
+mod security_labels;
 mod sequences;
 mod settings;
 mod statistics;
+mod subscriptions;
 mod table_data;
 mod tables;
 mod target;
+mod text_search;
+mod transforms;
 mod triggers;
 mod types;
 mod unhandled;
+mod user_mappings;
 mod view_loops;
 mod views;
 
@@ -61,6 +73,7 @@ use checks::Checks;
 use columns::Columns;
 use dependencies::Dependencies;
 use extension_config::ExtensionConfig;
+use foreign_tables::ForeignTables;
 use indexes::Indexes;
 use relations::Relations;
 use sequences::Sequences;
@@ -119,10 +132,13 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let extensions = extensions::read(session, scope, &mut out).await?;
     read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
+    event_triggers::read(session, &mut out).await?;
+    subscriptions::read(session, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
     operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
-    // These two are about other entries.
+    // These are about other entries.
     comments::read(session, &mut out).await?;
+    security_labels::read(session, &mut out).await?;
     acls::read(session, &mut out).await?;
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
@@ -154,7 +170,13 @@ async fn read_code(
     out: &mut Builder,
 ) -> Result<()> {
     schemas::read(session, scope, out).await?;
+    languages::read(session, out).await?;
+    transforms::read(session, out).await?;
     collations::read(session, scope, out).await?;
+    conversions::read(session, scope, out).await?;
+    text_search::read(session, scope, out).await?;
+    foreign_servers::read(session, out).await?;
+    user_mappings::read(session, out).await?;
     types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
@@ -173,6 +195,7 @@ async fn read_relations(
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;
+    let foreign = ForeignTables::read(session).await?;
     let indexes = Indexes::read(session, scope).await?;
     let config = ExtensionConfig::read(session).await?;
 
@@ -182,6 +205,7 @@ async fn read_relations(
         columns: &columns,
         checks: &checks,
         sequences: &sequences,
+        foreign: &foreign,
     };
     let attached = tables::add(parts, out);
     defaults::add(dependencies, &relations, &columns, out);
@@ -196,5 +220,6 @@ async fn read_relations(
     statistics::read(session, scope, &relations, out).await?;
     rules::read(session, scope, &relations, out).await?;
     triggers::read(session, scope, &relations, dependencies, out).await?;
-    policies::read(session, scope, &relations, out).await
+    policies::read(session, scope, &relations, out).await?;
+    publications::read(session, &relations, out).await
 }

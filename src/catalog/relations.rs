@@ -93,6 +93,11 @@ impl Relation {
         matches!(self.kind, RelationKind::Table | RelationKind::Partitioned)
     }
 
+    /// Whether it is defined as tables are, wherever its rows lie.
+    pub(super) fn is_any_table(&self) -> bool {
+        self.is_table() || self.kind == RelationKind::Foreign
+    }
+
     /// `ALTER TABLE ONLY "s"."t"`: a change to this table and none of its children.
     pub(super) fn alter_only(&self) -> String {
         format!("ALTER TABLE ONLY {}", self.sql())

@@ -32,6 +32,7 @@ fn wanted(major: u32) -> String {
          and (s.dbid = here.oid or s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass \
          and s.objid = here.oid) \
          union select here.datdba from here \
+         union select s.subowner from here join pg_catalog.pg_subscription s on s.subdbid = here.oid \
          union select s.setrole from here, pg_catalog.pg_db_role_setting s \
          where s.setdatabase = here.oid), \
          closed(role) as (select named.role from named \

@@ -10,6 +10,7 @@ use super::checks::{self, Checks};
 use super::columns::{self, Column, Columns};
 use super::defaults::{self, Placement};
 use super::dependencies::Dependencies;
+use super::foreign_tables::ForeignTables;
 use super::inheritance::{Inherited, inherited};
 use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
@@ -23,14 +24,15 @@ pub(super) struct Parts<'a> {
     pub(super) columns: &'a Columns,
     pub(super) checks: &'a Checks,
     pub(super) sequences: &'a Sequences,
+    pub(super) foreign: &'a ForeignTables,
 }
 
 /// The TABLE ATTACH entries of each partitioned table.
 pub(super) type Attached = HashMap<u32, Vec<EntryId>>;
 
-/// Adds TABLE and TABLE ATTACH entries.
+/// Adds TABLE, FOREIGN TABLE and TABLE ATTACH entries.
 pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
-    for table in parts.relations.iter().filter(|r| r.is_table()) {
+    for table in parts.relations.iter().filter(|r| r.is_any_table()) {
         add_table(table, parts, out);
         if let Some(space) = &table.tablespace {
             out.left_out(
@@ -39,16 +41,8 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
             );
         }
     }
-    for table in parts.relations.iter() {
-        if table.kind == RelationKind::Foreign {
-            out.unsupported(
-                format!("foreign table {}", table.name),
-                "foreign tables are not handled yet",
-            );
-        }
-    }
     let mut attached = Attached::new();
-    for child in parts.relations.iter().filter(|r| r.is_table()) {
+    for child in parts.relations.iter().filter(|r| r.is_any_table()) {
         if let Some(bound) = &child.bound
             && let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p))
         {
@@ -76,13 +70,17 @@ fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
     let (identities, sequences) = parts.sequences.identities(table, parts.columns, parts.relations);
     let create = format!("{}{}{identities}", written.create(), written.afterwards());
     let created = written.created();
+    let (kind, word) = match table.kind {
+        RelationKind::Foreign => (Kind::ForeignTable, "FOREIGN TABLE"),
+        _ => (Kind::Table, "TABLE"),
+    };
     let id = out.add(
         table.object(),
         Entry {
             owner: Some(table.owner.clone()),
             create,
-            drop: format!("DROP TABLE {};\n", table.sql()),
-            ..Entry::new(Kind::Table, Some(&table.name.schema), &table.name.name)
+            drop: format!("DROP {word} {};\n", table.sql()),
+            ..Entry::new(kind, Some(&table.name.schema), &table.name.name)
         },
     );
     for object in created {
@@ -126,11 +124,12 @@ impl<'a> Written<'a> {
 
     fn create(&self) -> String {
         let table = self.table;
-        let mut sql = format!(
-            "CREATE {}TABLE {}",
-            if table.unlogged { "UNLOGGED " } else { "" },
-            table.sql()
-        );
+        let word = match table.kind {
+            RelationKind::Foreign => "FOREIGN ",
+            _ if table.unlogged => "UNLOGGED ",
+            _ => "",
+        };
+        let mut sql = format!("CREATE {word}TABLE {}", table.sql());
         if let Some(of_type) = &table.of_type {
             sql.push_str(&format!(" OF {of_type}"));
         }
@@ -152,6 +151,7 @@ impl<'a> Written<'a> {
         if let Some(key) = &table.partition_key {
             sql.push_str(&format!("\nPARTITION BY {key}"));
         }
+        sql.push_str(&self.parts.foreign.clause(table));
         sql.push_str(&using(table));
         if let Some(list) = reloptions::with_list(&table.options, &table.toast_options) {
             sql.push_str(&format!("\nWITH ({list})"));
@@ -191,6 +191,11 @@ impl<'a> Written<'a> {
         for written in &self.columns {
             sql.push_str(&written.inherited_changes(table, self.parts.checks.name_not_null()));
             sql.push_str(&columns::alterations(table, written.column));
+            sql.push_str(&self.parts.foreign.column_options(table, written.column));
+        }
+        // A foreign table's is always NOTHING, and can't be set.
+        if table.kind == RelationKind::Foreign {
+            return sql;
         }
         let alter = table.alter_only();
         match table.replica_identity.as_str() {

@@ -9,7 +9,7 @@ use super::builder::Builder;
 use super::fragments::stands_alone;
 use super::scope::Scope;
 
-/// Reports every object of a kind that isn't handled, and every security label.
+/// Reports every object of a kind that isn't handled.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
     let sql = query(scope);
     for row in session.query("looking for objects that are not handled", &sql, &[]).await? {
@@ -20,28 +20,14 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
 }
 
 /// Catalogs whose objects live in a schema, the column that says which, and what they are.
-const IN_SCHEMAS: [(&str, &str, &str); 8] = [
+const IN_SCHEMAS: [(&str, &str, &str); 3] = [
     ("pg_operator", "oprnamespace", "operators"),
     ("pg_opclass", "opcnamespace", "operator classes"),
     ("pg_opfamily", "opfnamespace", "operator families"),
-    ("pg_conversion", "connamespace", "encoding conversions"),
-    ("pg_ts_parser", "prsnamespace", "text search parsers"),
-    ("pg_ts_dict", "dictnamespace", "text search dictionaries"),
-    ("pg_ts_template", "tmplnamespace", "text search templates"),
-    ("pg_ts_config", "cfgnamespace", "text search configurations"),
 ];
 
 /// Catalogs whose objects live in none.
-const IN_DATABASE: [(&str, &str); 8] = [
-    ("pg_cast", "casts"),
-    ("pg_transform", "transforms"),
-    ("pg_am", "access methods"),
-    ("pg_language", "procedural languages"),
-    ("pg_foreign_data_wrapper", "foreign data wrappers"),
-    ("pg_foreign_server", "foreign servers"),
-    ("pg_event_trigger", "event triggers"),
-    ("pg_publication", "publications"),
-];
+const IN_DATABASE: [(&str, &str); 2] = [("pg_cast", "casts"), ("pg_am", "access methods")];
 
 fn query(scope: &Scope) -> String {
     let described = |catalog: &str| {
@@ -68,14 +54,6 @@ fn query(scope: &Scope) -> String {
             own(catalog)
         )
     });
-    let foreign_tables = format!(
-        "select 'foreign tables', {} from pg_catalog.pg_class o \
-         join pg_catalog.pg_namespace n on n.oid = o.relnamespace \
-         where o.relkind = 'f' and {} and {}",
-        described("pg_class"),
-        own("pg_class"),
-        scope.schemas("n.nspname")
-    );
     // An enum's hash is made from OIDs, which differ between clusters: the rows belong into other
     // partitions there (source: pg_dump.c, forcePartitionRootLoad).
     let hashed_enums = format!(
@@ -87,26 +65,12 @@ fn query(scope: &Scope) -> String {
         described("pg_class"),
         scope.schemas("n.nspname")
     );
-    // Large objects may be many, subscriptions and user mappings can't be described by every user,
-    // and the label's object may be part of another.
-    let special = [
-        "select 'large objects', pg_catalog.count(*) || ' large objects' \
-         from pg_catalog.pg_largeobject_metadata having pg_catalog.count(*) > 0",
-        "select 'user mappings', 'user mapping for ' || m.usename || ' on server ' || m.srvname \
-         from pg_catalog.pg_user_mappings m",
-        "select 'subscriptions', 'subscription ' || s.subname from pg_catalog.pg_subscription s \
-         join pg_catalog.pg_database d on d.oid = s.subdbid \
-         where d.datname = pg_catalog.current_database()",
-        "select 'security labels', 'security label on ' \
-         || pg_catalog.pg_describe_object(l.classoid, l.objoid, l.objsubid) \
-         from pg_catalog.pg_seclabel l",
-    ]
+    // Large objects may be many.
+    let special = ["select 'large objects', pg_catalog.count(*) || ' large objects' \
+         from pg_catalog.pg_largeobject_metadata having pg_catalog.count(*) > 0"]
     .map(str::to_owned);
-    let branches: Vec<String> = in_schemas
-        .chain(in_database)
-        .chain([foreign_tables, hashed_enums])
-        .chain(special)
-        .collect();
+    let branches: Vec<String> =
+        in_schemas.chain(in_database).chain([hashed_enums]).chain(special).collect();
     format!("{} order by 1, 2", branches.join(" union all "))
 }
 

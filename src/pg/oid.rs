@@ -32,8 +32,12 @@ pub mod class {
     pub const PG_CLASS: Oid = Oid(1259);
     pub const PG_AUTHID: Oid = Oid(1260);
     pub const PG_DATABASE: Oid = Oid(1262);
+    pub const PG_FOREIGN_SERVER: Oid = Oid(1417);
+    pub const PG_USER_MAPPING: Oid = Oid(1418);
+    pub const PG_FOREIGN_DATA_WRAPPER: Oid = Oid(2328);
     pub const PG_ATTRDEF: Oid = Oid(2604);
     pub const PG_CONSTRAINT: Oid = Oid(2606);
+    pub const PG_CONVERSION: Oid = Oid(2607);
     pub const PG_LANGUAGE: Oid = Oid(2612);
     pub const PG_NAMESPACE: Oid = Oid(2615);
     pub const PG_REWRITE: Oid = Oid(2618);
@@ -42,4 +46,14 @@ pub mod class {
     pub const PG_POLICY: Oid = Oid(3256);
     pub const PG_STATISTIC_EXT: Oid = Oid(3381);
     pub const PG_COLLATION: Oid = Oid(3456);
+    pub const PG_EVENT_TRIGGER: Oid = Oid(3466);
+    pub const PG_TRANSFORM: Oid = Oid(3576);
+    pub const PG_TS_DICT: Oid = Oid(3600);
+    pub const PG_TS_PARSER: Oid = Oid(3601);
+    pub const PG_TS_CONFIG: Oid = Oid(3602);
+    pub const PG_TS_TEMPLATE: Oid = Oid(3764);
+    pub const PG_SUBSCRIPTION: Oid = Oid(6100);
+    pub const PG_PUBLICATION: Oid = Oid(6104);
+    pub const PG_PUBLICATION_REL: Oid = Oid(6106);
+    pub const PG_PUBLICATION_NAMESPACE: Oid = Oid(6237);
 }

@@ -19,7 +19,8 @@ impl Relations {
         let name = |entry: &Entry| {
             QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name)
         };
-        let relation = |kind: Kind| matches!(kind, Kind::Table | Kind::MaterializedView);
+        let relation =
+            |kind: Kind| matches!(kind, Kind::Table | Kind::ForeignTable | Kind::MaterializedView);
         let names: HashMap<EntryId, QualifiedName> = toc
             .iter()
             .filter(|(_, entry)| relation(entry.kind))

@@ -83,15 +83,21 @@ pub(super) enum ChannelBinding {
 impl Conninfo {
     /// Parses a URI or keyword/value string and completes it from `environment`.
     pub fn parse(text: &str, environment: &Environment) -> Result<Conninfo> {
-        let settings = match uri::without_scheme(text.trim()) {
-            Some(rest) => uri::parse(rest)?,
-            None => keyword_value::parse(text)?,
-        };
+        let settings = Conninfo::settings(text)?;
         let password = |(name, value): &(String, String)| name == "password" && !value.is_empty();
         let names_password = settings.iter().any(password);
         let parameters = Parameters::complete(settings, environment)?;
         let conninfo = Conninfo::from_parameters(&parameters, environment)?;
         Ok(Conninfo { names_password, ..conninfo })
+    }
+
+    /// The settings that a URI or keyword/value string holds, in their order, whether they make
+    /// sense or not.
+    pub(crate) fn settings(text: &str) -> Result<Vec<(String, String)>> {
+        match uri::without_scheme(text.trim()) {
+            Some(rest) => uri::parse(rest),
+            None => keyword_value::parse(text),
+        }
     }
 
     fn from_parameters(parameters: &Parameters, environment: &Environment) -> Result<Conninfo> {
