@@ -58,19 +58,13 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
     Ok(())
 }
 
-/// Each option is given wherever it isn't what every version takes by itself; `streaming` always
-/// where there is such an option, as its default changed with 18.
+/// Each option is given wherever it isn't what every version takes by itself. Two of which the
+/// default changed are always given where there are such options, and last, so that a newer target's
+/// entry can say what an older source does (see `toc/adapt/subscriptions.rs`).
 fn query(major: u32) -> String {
     let mut options = vec!["'synchronous_commit = ' || nullif(s.subsynccommit, 'off')"];
     if major >= 14 {
         options.push("case when s.subbinary then 'binary = true' end");
-        options.push(match major {
-            14 | 15 => "case when s.substream then 'streaming = on' else 'streaming = off' end",
-            _ => {
-                "case s.substream when 't' then 'streaming = on' \
-                 when 'p' then 'streaming = parallel' else 'streaming = off' end"
-            }
-        });
     }
     if major >= 15 {
         options.push("case when s.subtwophasestate <> 'd' then 'two_phase = on' end");
@@ -78,11 +72,23 @@ fn query(major: u32) -> String {
     }
     if major >= 16 {
         options.push("case when not s.subpasswordrequired then 'password_required = false' end");
-        options.push("case when s.subrunasowner then 'run_as_owner = true' end");
         options.push("'origin = ' || nullif(s.suborigin, 'any')");
     }
     if major >= 17 {
         options.push("case when s.subfailover then 'failover = true' end");
+    }
+    match major {
+        16.. => options.push(
+            "case s.substream when 't' then 'streaming = on' \
+             when 'p' then 'streaming = parallel' else 'streaming = off' end",
+        ),
+        14 | 15 => {
+            options.push("case when s.substream then 'streaming = on' else 'streaming = off' end")
+        }
+        _ => {}
+    }
+    if major >= 16 {
+        options.push("'run_as_owner = ' || case when s.subrunasowner then 'true' else 'false' end");
     }
     format!(
         "select s.oid, s.subname::text, pg_catalog.pg_get_userbyid(s.subowner)::text as owner, \

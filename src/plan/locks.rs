@@ -54,9 +54,15 @@ impl Relations {
         self.trees(vec![table], mode)
     }
 
-    /// The tables that are partitions.
-    pub(super) fn partitions(&self) -> HashSet<EntryId> {
-        self.partitions.values().flatten().copied().collect()
+    /// The tables that are partitions of such tables.
+    pub(super) fn partitions_of(&self, such: impl Fn(EntryId) -> bool) -> HashSet<EntryId> {
+        let parents = self.partitions.iter().filter(|(parent, _)| such(**parent));
+        parents.flat_map(|(_, children)| children).copied().collect()
+    }
+
+    /// The table that this one is a partition of.
+    pub(super) fn parent(&self, table: EntryId) -> Option<EntryId> {
+        self.partitions.iter().find(|(_, children)| children.contains(&table)).map(|(id, _)| *id)
     }
 
     fn trees(&self, mut pending: Vec<EntryId>, mode: LockMode) -> Vec<Lock> {

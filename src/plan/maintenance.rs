@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::pg::{LockMode, QualifiedName};
-use crate::toc::{ChunkRange, Entry, Kind};
+use crate::toc::{ChunkRange, Entry, EntryId, Kind};
 
 use super::build::PlanInput;
 use super::locks::Relations;
@@ -25,13 +25,15 @@ pub(super) fn maintenance(
 ) {
     vacuum(settled, steps);
     // ANALYZE of a partitioned table goes on to its partitions, so theirs is no work of its own.
-    let partitions = relations.partitions();
+    let hindered = above_foreign(input, relations);
+    let partitions = relations.partitions_of(|parent| !hindered.contains(&parent));
     let sizes: std::collections::HashMap<QualifiedName, u64> =
         steps.plan.tables.iter().map(|t| (t.relation.clone(), t.size.bytes)).collect();
     let tables = input
         .toc
         .iter()
-        .filter(|(id, entry)| entry.kind == Kind::Table && !partitions.contains(id));
+        .filter(|(id, entry)| entry.kind == Kind::Table && !partitions.contains(id))
+        .filter(|(id, _)| !hindered.contains(id));
     let mut open: Option<(StepId, u64, usize)> = None;
     for (id, entry) in tables {
         let locks = relations.tree(id, LockMode::ShareUpdateExclusive);
@@ -57,6 +59,21 @@ pub(super) fn maintenance(
         step.lock(locks);
     }
     refreshed(input, steps);
+}
+
+/// The tables with a foreign table among their partitions or children: ANALYZE would fetch rows
+/// from the other server, which the target may not reach yet (source: acquire_inherited_sample_rows
+/// in analyze.c).
+fn above_foreign(input: &PlanInput<'_>, relations: &Relations) -> HashSet<EntryId> {
+    let foreign = |(_, entry): &(EntryId, &Entry)| entry.kind == Kind::ForeignTable;
+    let mut open: Vec<EntryId> = input.toc.iter().filter(foreign).map(|(id, _)| id).collect();
+    let mut above = HashSet::new();
+    while let Some(id) = open.pop() {
+        let needs = input.toc.entry(id).depends_on.iter().copied();
+        let parents = needs.filter(|&id| input.toc.entry(id).kind == Kind::Table);
+        open.extend(parents.chain(relations.parent(id)).filter(|&parent| above.insert(parent)));
+    }
+    above
 }
 
 fn vacuum(settled: StepId, steps: &mut Steps) {

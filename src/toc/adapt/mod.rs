@@ -5,6 +5,7 @@ mod database;
 mod entries;
 mod owners;
 mod roles;
+mod subscriptions;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,6 +43,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let mut adapted_toc = keep(toc, |entry| {
         let mapped = owners::remap(entry, &role_map);
         let mapped = database::fit(mapped, target, &mut findings);
+        let mapped = subscriptions::fit(mapped, target);
         entries::fit(mapped, &role_map, target, &mut findings)
     });
     roles::drop_existing(&mut adapted_toc, target, &mut findings);

@@ -6,7 +6,7 @@ use crate::toc::Severity;
 use crate::toc::target::{TargetExtension, TargetRole};
 use crate::toc::{Entry, Kind};
 
-fn target() -> TargetFacts {
+pub(super) fn target() -> TargetFacts {
     TargetFacts {
         version: ServerVersion(160_000),
         user: "master".into(),
