@@ -310,6 +310,7 @@ mod tests {
     use super::super::checks::Checks;
     use super::super::columns::Columns;
     use super::super::dependencies::Dependencies;
+    use super::super::foreign_tables::ForeignTables;
     use super::super::relations::{Relations, sample as relation};
     use super::super::sequences::Sequences;
     use super::*;
@@ -325,6 +326,7 @@ mod tests {
                 dependencies: &Dependencies::default(),
                 checks: &Checks::default(),
                 sequences: &Sequences::default(),
+                foreign: &ForeignTables::default(),
             },
             &Attached::new(),
             &mut out,
