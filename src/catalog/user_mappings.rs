@@ -34,7 +34,7 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
                (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) \
                or case when m.umuser = 0 then pg_catalog.pg_has_role(s.srvowner, 'USAGE') \
                else m.usename = current_user and (pg_catalog.pg_has_role(s.srvowner, 'USAGE') \
-               or pg_catalog.has_server_privilege(s.oid, 'USAGE')) end as visible \
+               or pg_catalog.has_server_privilege(s.oid, 'USAGE')) end as shown \
                from pg_catalog.pg_user_mappings m \
                join pg_catalog.pg_foreign_server s on s.oid = m.srvid \
                order by m.srvname, m.usename";
@@ -43,8 +43,9 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
             role: row.get("role"),
             server: row.get("srvname"),
             options: row.get("options"),
+            shown: row.get("shown"),
         };
-        if !row.get::<_, bool>("visible") {
+        if !mapping.shown {
             out.left_out(
                 mapping.title(),
                 "its options are shown to superusers only: it is created without any; set them on \
@@ -68,6 +69,8 @@ struct Mapping {
     role: Option<String>,
     server: String,
     options: Vec<String>,
+    /// There may be others.
+    shown: bool,
 }
 
 impl Mapping {
@@ -76,9 +79,10 @@ impl Mapping {
             self.options.iter().filter(|option| is_harmless(option)).cloned().collect();
         Entry {
             create: format!(
-                "CREATE USER MAPPING {}{};\n",
+                "CREATE USER MAPPING {}{};\n{}",
                 self.sql(),
-                generic_options::clause(&harmless)
+                generic_options::clause(&harmless),
+                if self.shown { "" } else { Entry::UNSHOWN }
             ),
             drop: format!("DROP USER MAPPING {};\n", self.sql()),
             ..Entry::new(
@@ -141,6 +145,7 @@ mod tests {
             role: Some("app".to_owned()),
             server: "S".to_owned(),
             options: vec!["user=bob".to_owned(), "password=hunter2".into(), "Token=t0p".into()],
+            shown: true,
         };
         assert_eq!(
             mapping.entry().create,
@@ -153,10 +158,13 @@ mod tests {
 
     #[test]
     fn a_mapping_for_everybody_names_no_role() {
-        let mapping = Mapping { role: None, server: "s".to_owned(), options: Vec::new() };
+        let mapping =
+            Mapping { role: None, server: "s".to_owned(), options: Vec::new(), shown: true };
         let entry = mapping.entry();
         assert_eq!(entry.create, "CREATE USER MAPPING FOR PUBLIC SERVER \"s\";\n");
         assert_eq!(entry.name, "USER MAPPING public SERVER s");
         assert_eq!((entry.owner_sql("x"), mapping.without_secrets()), (None, None));
+        assert!(entry.is_shown());
+        assert!(!Mapping { shown: false, ..mapping }.entry().is_shown());
     }
 }

@@ -47,6 +47,14 @@ impl Entry {
         }
     }
 
+    /// What ends the SQL of a definition that the server doesn't show whole to whoever reads it.
+    pub const UNSHOWN: &str = "-- options are not shown to this user\n";
+
+    /// Whether the SQL says all of the definition.
+    pub fn is_shown(&self) -> bool {
+        !self.create.ends_with(Entry::UNSHOWN)
+    }
+
     /// The section it is restored in.
     pub fn section(&self) -> Section {
         self.kind.section()

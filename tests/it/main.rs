@@ -14,5 +14,6 @@ mod promises;
 mod random_tables;
 mod resuming;
 mod servers;
+mod services;
 mod trial;
 mod verification;
