@@ -32,6 +32,10 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         let this_database = object.class == class::PG_DATABASE && labelled.names == [&*database];
         // Other databases and tablespaces, roles that aren't needed here, what isn't selected.
         if creator.is_none() && !this_database && !out.is_extension_member(object) {
+            if labelled.kind == "large object" {
+                let what = format!("security label on large object {}", labelled.names.join("."));
+                out.left_out(what, "the large object has no entry of its own");
+            }
             continue;
         }
         let Some(mut entry) = labelled.entry(row.get("provider"), row.get("label")) else {

@@ -42,7 +42,11 @@ fn entry(type_name: &str, language: &str, from: Option<&str>, to: Option<&str>) 
     Entry {
         create: format!("CREATE TRANSFORM {name} ({});\n", clauses.join(", ")),
         drop: format!("DROP TRANSFORM {name};\n"),
-        ..Entry::new(Kind::Transform, None, format!("FOR {type_name} LANGUAGE {language}"))
+        ..Entry::new(
+            Kind::Transform,
+            None,
+            format!("TRANSFORM FOR {type_name} LANGUAGE {language}"),
+        )
     }
 }
 

@@ -64,6 +64,8 @@ impl Entry {
     pub fn title(&self) -> String {
         match &self.schema {
             Some(schema) => format!("{} {}.{}", self.kind, schema, self.name),
+            // Their tags begin with the kind already.
+            None if matches!(self.kind, Kind::Transform | Kind::UserMapping) => self.name.clone(),
             None => format!("{} {}", self.kind, self.name),
         }
     }
