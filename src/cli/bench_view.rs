@@ -35,7 +35,11 @@ pub(super) fn show(page: &mut Page, results: &BenchResults) {
         page.gap();
     }
     page.line(0, Tone::Plain, "Seconds and processor seconds are medians; ours/its is pgconvoy's");
-    page.line(0, Tone::Plain, "time as a share of the tool's in the same round: median (least-most).");
+    page.line(
+        0,
+        Tone::Plain,
+        "time as a share of the tool's in the same round: median (least-most).",
+    );
     for tool in Tool::ALL {
         if results.runs.iter().any(|run| run.tool == tool) {
             page.line(2, Tone::Faint, &format!("{}: {}", tool.name(), tool.caveat()));

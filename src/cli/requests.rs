@@ -1,11 +1,14 @@
 //! Arguments as typed become validated requests.
 
 use crate::commands::{
-    BenchData, BenchRequest, Conninfo, Databases, DemoRequest, Environment, Pattern, Request, Scope, Tool, VerifyMode,
+    BenchData, BenchRequest, Conninfo, Databases, DemoRequest, Environment, Pattern, Request,
+    Scope, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
-use super::args::{Bench, Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify};
+use super::args::{
+    Bench, Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify,
+};
 
 /// A migration.
 pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Request> {

@@ -186,9 +186,8 @@ fn wide(scale: f64) -> Vec<String> {
             .to_owned(),
     );
     columns.push("blob bytea".to_owned());
-    let parts: Vec<String> = (0..32)
-        .map(|part| format!("pg_catalog.sha256((n::text || '-{part}')::bytea)"))
-        .collect();
+    let parts: Vec<String> =
+        (0..32).map(|part| format!("pg_catalog.sha256((n::text || '-{part}')::bytea)")).collect();
     values.push(parts.join(" || "));
     vec![
         format!("CREATE TABLE public.wide ({})", columns.join(", ")),

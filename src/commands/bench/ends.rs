@@ -52,7 +52,7 @@ impl<'a> Ends<'a> {
             rows.iter().map(|row| row.get(0)).collect()
         };
         let there = names(target.query(doing, sql, &[]).await?);
-        for role in names(source.query(doing, sql, &[]).await? ) {
+        for role in names(source.query(doing, sql, &[]).await?) {
             if !there.contains(&role) {
                 target.execute(doing, &format!("CREATE ROLE {}", quote_ident(&role))).await?;
             }
@@ -62,6 +62,7 @@ impl<'a> Ends<'a> {
 
     /// An empty database on the target, and nothing left to write from the run before.
     pub(super) async fn fresh(&self, database: &str) -> Result<()> {
+        drop_database(self.target, database).await?;
         let session = self.target.superuser_session("postgres").await?;
         let sql = format!("CREATE DATABASE {} TEMPLATE template0", quote_ident(database));
         session.execute("making a fresh database", &sql).await?;
@@ -91,7 +92,7 @@ async fn drop_database(cluster: &Cluster, database: &str) -> Result<()> {
     let end = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
                WHERE datname = $1";
     session.query(&doing, end, &[&database]).await?;
-    session.execute(&doing, &format!("DROP DATABASE {}", quote_ident(database))).await
+    session.execute(&doing, &format!("DROP DATABASE IF EXISTS {}", quote_ident(database))).await
 }
 
 /// A process that lives as long as its server.

@@ -26,8 +26,8 @@ pub(super) async fn read(ends: &Ends<'_>, database: &str) -> Result<ChunkTimes> 
     let doing = "reading the chunks' times";
     let session = ends.target_session(database).await?;
     let sql = "SELECT milliseconds FROM pgconvoy.receipt WHERE bytes > 0";
-    let mut times = Histogram::<u64>::new(3)
-        .map_err(|error| Error::step(doing).because(error.to_string()))?;
+    let mut times =
+        Histogram::<u64>::new(3).map_err(|error| Error::step(doing).because(error.to_string()))?;
     for row in session.query(doing, sql, &[]).await? {
         let milliseconds = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
         times.saturating_record(milliseconds);

@@ -13,7 +13,7 @@ mod tools;
 use std::time::Instant;
 
 use crate::engine::{Event, Events, Stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::servers::{BenchData, Cluster, Sources, Spec};
 
 use super::request::default_jobs;
@@ -83,9 +83,16 @@ pub async fn bench(
             // Whoever comes first meets colder caches: everybody does in turn.
             for turn in 0..tools.len() {
                 let tool = tools[(turn + round) % tools.len()];
-                let run = stop.or(Box::pin(one(tool, &ends, jobs, round))).await?;
-                say(events, format!("{}: {} took {:.2} s", run.data, tool.name(), run.seconds)).await;
-                results.runs.push(run);
+                let (data, name) = (data.name(), tool.name());
+                // What a tool can't do says something too, and the others go on.
+                match stop.or(Box::pin(one(tool, &ends, jobs, round))).await {
+                    Ok(run) => {
+                        say(events, format!("{data}: {name} took {:.2} s", run.seconds)).await;
+                        results.runs.push(run);
+                    }
+                    Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                    Err(error) => say(events, format!("{data}: {name} failed: {error}")).await,
+                }
             }
         }
         ends.drop_source().await?;

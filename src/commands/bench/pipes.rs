@@ -50,8 +50,7 @@ struct Piece {
 /// The biggest tables first, those above [`SPLIT_BYTES`] in ranges of pages.
 async fn pieces(job: &Job) -> Result<VecDeque<Piece>> {
     let doing = "listing the tables";
-    let session =
-        Session::connect(&Conninfo::parse(&job.source, &Environment::default())?).await?;
+    let session = Session::connect(&Conninfo::parse(&job.source, &Environment::default())?).await?;
     let sql = "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_table_size(c.oid), \
                pg_catalog.pg_relation_size(c.oid) / 8192 FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

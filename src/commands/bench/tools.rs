@@ -65,7 +65,9 @@ impl Tool {
     /// What to know before comparing it.
     pub fn caveat(self) -> &'static str {
         match self {
-            Tool::Pgconvoy => "fingerprints and receipts, durable at every chunk; nothing read back",
+            Tool::Pgconvoy => {
+                "fingerprints and receipts, durable at every chunk; nothing read back"
+            }
             Tool::PgconvoyVerified => "every row read back and compared",
             Tool::Directory => "verifies nothing, can't resume; leaves ANALYZE to the user",
             Tool::Piped => "the same, with one connection a side",
