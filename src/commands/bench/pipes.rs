@@ -60,7 +60,7 @@ async fn pieces(job: &Job) -> Result<VecDeque<Piece>> {
     let jobs = i64::try_from(job.jobs).unwrap_or(1);
     let mut pieces = VecDeque::new();
     for row in rows {
-        let table = QualifiedName::new(row.get::<_, String>(0), &row.get::<_, String>(1)).sql();
+        let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).sql();
         let copy_in = format!("COPY {table} FROM STDIN (FORMAT binary)");
         if row.get::<_, i64>(2) < SPLIT_BYTES {
             let copy_out = format!("COPY {table} TO STDOUT (FORMAT binary)");
