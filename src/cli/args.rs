@@ -1,11 +1,12 @@
 //! The command line, as typed.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::DemoSize;
+use crate::commands::{BenchData, DemoSize};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Status(Status),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
+    /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
+    Bench(Bench),
     /// Print a shell's completion script
     Completions(Completions),
     /// Print the manual page of pgconvoy, or of one of its commands
@@ -59,6 +62,7 @@ impl Command {
             Command::Verify(args) => args.output.json,
             Command::Status(args) => args.output.json,
             Command::Demo(args) => args.output.json,
+            Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
         }
     }
@@ -203,6 +207,27 @@ pub(super) struct Demo {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct Bench {
+    /// A data set: narrow, many, wide, large-objects or demo; may be given several times
+    /// [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(super) data: Vec<BenchData>,
+    /// How big the data sets are: 1 takes 6 GB in all
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(super) scale: f64,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    /// How often each tool does each job, in turns
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(super) rounds: NonZeroU16,
+    /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct Completions {
     /// The shell
     pub(super) shell: Shell,
@@ -248,6 +273,7 @@ mod tests {
         verify: source target database all-databases include exclude jobs json
         status: target database json
         demo: size jobs keep json
+        bench: data scale jobs rounds out json
         completions:
         man:
         "#);
@@ -283,6 +309,7 @@ mod tests {
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
+            "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
             "pgconvoy completions bash",
             "pgconvoy man migrate",
         ] {
@@ -300,6 +327,8 @@ mod tests {
             "pgconvoy migrate --source a --target b --verify some",
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy demo --size much",
+            "pgconvoy bench --data other",
+            "pgconvoy bench --rounds 0",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

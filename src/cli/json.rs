@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::{Checked, DatabaseReport, Planned, Status};
+use crate::commands::{BenchResults, Checked, DatabaseReport, Planned, Status};
 use crate::error::Error;
 
 use super::exit::{Exit, kind_name};
@@ -36,6 +36,8 @@ pub(super) enum ResultLine<'a> {
         /// A line each.
         servers: &'a [String],
     },
+    /// What was measured.
+    Bench(&'a BenchResults),
     /// The command failed.
     Error {
         /// What kind of failure it is.

@@ -2,6 +2,7 @@
 //! codes.
 
 mod args;
+mod bench_view;
 mod check_view;
 mod escape;
 mod exit;

@@ -1,11 +1,14 @@
 //! Arguments as typed become validated requests.
 
 use crate::commands::{
-    Conninfo, Databases, DemoRequest, Environment, Pattern, Request, Scope, VerifyMode,
+    BenchData, BenchRequest, Conninfo, Databases, DemoRequest, Environment, Pattern, Request,
+    Scope, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
-use super::args::{Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify};
+use super::args::{
+    Bench, Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify,
+};
 
 /// A migration.
 pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Request> {
@@ -57,6 +60,24 @@ pub(super) fn status(args: &Status, environment: &Environment) -> Result<Vec<Con
 /// A demo.
 pub(super) fn demo(args: &Demo) -> DemoRequest {
     DemoRequest { size: args.size, jobs: jobs(&args.jobs), keep: args.keep }
+}
+
+/// A benchmark.
+pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
+    if !(args.scale > 0.0 && args.scale <= 100.0) {
+        return Err(Error::usage(format!("reading --scale {}", args.scale))
+            .hint("give a number above 0, up to 100"));
+    }
+    Ok(BenchRequest {
+        data: match args.data.as_slice() {
+            [] => BenchData::ALL.to_vec(),
+            some => some.to_vec(),
+        },
+        scale: args.scale,
+        jobs: jobs(&args.jobs),
+        rounds: usize::from(args.rounds.get()),
+        tools: Tool::ALL.to_vec(),
+    })
 }
 
 fn scope(chosen: &Chosen) -> Result<Scope> {

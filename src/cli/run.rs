@@ -12,7 +12,7 @@ use super::json::ResultLine;
 use super::messages::Messages;
 use super::output::Output;
 use super::progress;
-use super::{check_view, plan_view, requests, status_view, summary};
+use super::{bench_view, check_view, plan_view, requests, status_view, summary};
 
 /// Runs the program; its exit code.
 pub fn run() -> u8 {
@@ -69,6 +69,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Verify(args) => Box::pin(session.verify(args, &mut stop)).await,
         Command::Status(args) => session.status(args, &mut stop).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
+        Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
         Command::Man(args) => session.man(args),
     };
@@ -84,7 +85,7 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Migrate(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
-        Command::Demo(_) => "stopping: the servers are removed",
+        Command::Demo(_) | Command::Bench(_) => "stopping: the servers are removed",
         _ => "stopping",
     }
 }
@@ -172,6 +173,21 @@ impl Session<'_> {
             });
         }
         Ok(Exit::of_reports(&result.reports))
+    }
+
+    async fn bench(&self, args: &args::Bench, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::bench(args)?;
+        let messages = self.messages.clone();
+        let sources = Sources::from_environment(move |line| messages.say(line))?;
+        let results = progress::shown(self.messages, self.output, async |events| {
+            commands::bench(&request, &sources, events, stop).await
+        })
+        .await?;
+        if let Some(folder) = &args.out {
+            bench_view::write(folder, &results)?;
+        }
+        self.output.show(&ResultLine::Bench(&results), |page| bench_view::show(page, &results));
+        Ok(Exit::Done)
     }
 
     fn completions(&self, args: &args::Completions) -> Result<Exit> {

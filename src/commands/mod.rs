@@ -1,5 +1,6 @@
 //! One story per command, readable from top to bottom: the only room that joins the others.
 
+mod bench;
 mod check;
 mod databases;
 mod demo;
@@ -16,12 +17,13 @@ pub use crate::catalog::{Pattern, Scope};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
-pub use crate::servers::{DemoSize, Sources};
+pub use crate::servers::{BenchData, DemoSize, Sources};
 #[cfg(test)]
 pub(crate) use crate::toc::test_table;
 pub use crate::toc::{ChunkRange, Finding, Severity};
 pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
+pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
 pub use migrate::migrate;

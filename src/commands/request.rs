@@ -40,8 +40,11 @@ pub struct Request {
 impl Request {
     /// How many workers.
     pub fn jobs(&self) -> usize {
-        self.jobs.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-        })
+        self.jobs.unwrap_or_else(default_jobs)
     }
+}
+
+/// As many workers as this machine has cores.
+pub(super) fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }

@@ -43,16 +43,25 @@ impl<'a> Incoming<'a> {
         format!("{}, from the source", stream.doing)
     }
 
-    /// Follows the COPY that `connection` has started.
+    /// Follows a copy's source: the next COPY that `connection` was asked for.
     pub(super) fn new(
         connection: &'a mut RawConnection,
-        doing: &str,
+        stream: &CopyStream<'_>,
+        progress: &'a Progress,
+    ) -> Self {
+        Incoming::named(connection, Incoming::doing(stream), stream, progress)
+    }
+
+    /// Follows the next COPY that `connection` was asked for, for `doing`.
+    pub(super) fn named(
+        connection: &'a mut RawConnection,
+        doing: String,
         stream: &CopyStream<'_>,
         progress: &'a Progress,
     ) -> Self {
         Incoming {
             connection,
-            doing: doing.to_owned(),
+            doing,
             walker: FrameWalker::new(),
             rows: Rows::new(stream.format, stream.columns),
             progress,
@@ -60,6 +69,11 @@ impl<'a> Incoming<'a> {
             walked: 0,
             payload: 0..0,
         }
+    }
+
+    /// Waits for the COPY to begin. Dropped before its end, the connection is of no more use.
+    pub(super) async fn begins(&mut self) -> Result<()> {
+        self.connection.copy_out_begins(&self.doing).await
     }
 
     /// Hands payloads that have arrived to `consume`, in order, until it breaks off or nothing

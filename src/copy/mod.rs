@@ -21,6 +21,6 @@ mod stream;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use keyed_lines::KeyedRow;
 pub use pump::forward;
-pub use read::{KeyedRows, fingerprint};
+pub use read::{KeyedRows, fingerprints};
 pub use statements::{CopyTable, Freeze};
-pub use stream::{CopyEnd, CopyStream, Progress, Tally};
+pub use stream::{CopyPart, CopyStream, Progress, ReadPart, Tally};

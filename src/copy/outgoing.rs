@@ -1,6 +1,7 @@
 //! The target's half of a copy: payloads gathered into big CopyData frames, which cost the target
 //! less than one for each row, and its objections heard while it is written to.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use futures::FutureExt;
@@ -18,13 +19,25 @@ const FRAME_BYTES: usize = 64 << 10;
 /// cheaper than another call.
 const LARGE_PAYLOAD: usize = 16 << 10;
 
-/// A COPY FROM STDIN that is under way.
+/// So many copies may be unanswered: enough that a distant server is never waited for, few enough
+/// that one which fails is noticed soon.
+const UNANSWERED: usize = 16;
+
+/// COPY FROM STDIN, one after the other.
 pub(super) struct Outgoing<'a> {
     connection: &'a mut RawConnection,
-    doing: String,
     /// Room for the header, then what was gathered.
     frame: Vec<u8>,
+    /// The copies that the server hasn't been heard out about, oldest first.
+    begun: VecDeque<Begun>,
     crc: crc32fast::Hasher,
+}
+
+/// A COPY FROM STDIN that was asked for.
+struct Begun {
+    doing: String,
+    /// How many rows it was sent, once all were.
+    rows: Option<u64>,
 }
 
 /// What is to be sent before anything more is taken in.
@@ -37,21 +50,24 @@ pub(super) enum Due {
 }
 
 impl<'a> Outgoing<'a> {
-    /// What an error says was being done.
-    pub(super) fn doing(stream: &CopyStream<'_>) -> String {
-        format!("{}, into the target", stream.doing)
-    }
-
-    /// Feeds the COPY that `connection` has started.
-    pub(super) fn new(connection: &'a mut RawConnection, stream: &CopyStream<'_>) -> Self {
+    /// Nothing sent yet.
+    pub(super) fn new(connection: &'a mut RawConnection) -> Self {
         let mut frame = Vec::with_capacity(Header::SIZE + FRAME_BYTES + LARGE_PAYLOAD);
         frame.resize(Header::SIZE, 0);
-        Outgoing {
-            connection,
-            doing: Outgoing::doing(stream),
-            frame,
-            crc: crc32fast::Hasher::new(),
+        let crc = crc32fast::Hasher::new();
+        Outgoing { connection, frame, begun: VecDeque::new(), crc }
+    }
+
+    /// Asks for the next COPY.
+    pub(super) async fn begin(&mut self, stream: &CopyStream<'_>, copy_in: &str) -> Result<()> {
+        while self.begun.len() >= UNANSWERED {
+            self.settle().await?;
         }
+        let doing = format!("{}, into the target", stream.doing);
+        let asked = self.connection.ask_copy_in(&doing, copy_in).await;
+        self.begun.push_back(Begun { doing, rows: None });
+        self.crc.reset();
+        asked
     }
 
     /// Takes a payload in, unless it is large; breaks when something is due.
@@ -73,59 +89,96 @@ impl<'a> Outgoing<'a> {
         self.write(payload).await?;
         // A server that has refused the COPY reads on and throws away what it reads (source:
         // tcop/postgres.c, PostgresMain), so only its answer says that it is over.
-        match self.answered().now_or_never() {
+        match self.objects().now_or_never() {
             None => Ok(()),
-            Some(answered) => Err(self.objection(answered).await),
+            Some(objected) => Err(self.objection(objected).await),
         }
     }
 
-    /// Waits until the target says something although it is not its turn: an error, then. Dropping
-    /// the future loses nothing.
-    pub(super) async fn answered(&mut self) -> Result<()> {
-        self.connection.read_message_header().await.map(|_| ())
+    /// Waits until the target objects to what it is sent. Dropping the future loses nothing.
+    pub(super) async fn objects(&mut self) -> Result<()> {
+        self.connection.objects().await
     }
 
-    /// The error of a target that has answered, or whose connection broke. The connection is back
-    /// in order if it was the COPY that failed.
-    pub(super) async fn objection(&mut self, answered: Result<()>) -> Error {
-        let unasked = match answered {
-            Ok(()) => Error::step(&self.doing).because("the server ended the COPY by itself"),
-            Err(error) => error.within(&self.doing),
-        };
-        match self.connection.finish(&self.doing).await {
-            Err(error) if error.server_error().is_some() => error,
-            _ => unasked,
+    /// The error of a target that has objected, or whose connection broke. The connection is back
+    /// in order if it was a COPY that failed.
+    pub(super) async fn objection(&mut self, objected: Result<()>) -> Error {
+        let mut first = None;
+        for begun in std::mem::take(&mut self.begun) {
+            if self.connection.owes() == 0 {
+                break;
+            }
+            let words = self.connection.finish(&begun.doing).await.err();
+            first = first.or(words.filter(|error| error.server_error().is_some()));
         }
+        first.unwrap_or_else(|| match objected {
+            Ok(()) => Error::step("feeding the target")
+                .because("the server ended a COPY by itself")
+                .hint("run the same command again"),
+            Err(error) => error.within("feeding the target"),
+        })
     }
 
-    /// Ends the copy: only when `rows`, all there are, have been taken by the target, it is one.
-    /// Returns the checksum of all that was sent.
-    pub(super) async fn finish(&mut self, rows: u64) -> Result<u32> {
+    /// Ends the COPY after so many `rows`. Returns the checksum of all that was sent.
+    pub(super) async fn end(&mut self, rows: u64) -> Result<u32> {
         self.seal(&[]);
         self.frame.extend([tag::COPY_DONE, 0, 0, 0, 4]);
         self.write(&[]).await?;
-        let tags = self.connection.finish(&self.doing).await?;
-        let taken = copied_rows(&tags);
-        if taken != Some(rows) {
-            let taken = taken.map_or("an unknown number".to_owned(), |taken| taken.to_string());
-            return Err(Error::step(&self.doing)
-                .because(format!("the server took {taken} of {rows} rows"))
-                .hint("drop or disable the trigger or rule that diverts rows, then run again"));
+        if let Some(begun) = self.begun.back_mut() {
+            begun.rows = Some(rows);
         }
         Ok(self.crc.clone().finalize())
     }
 
-    /// Makes the target forget the COPY, so that the connection is in order again, in a transaction
-    /// that has failed.
+    /// Hears the target out about everything that was sent.
+    pub(super) async fn settle_all(&mut self) -> Result<()> {
+        while !self.begun.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Hears the target out about the oldest COPY: only when all its rows have been taken, it is
+    /// one.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(begun) = self.begun.pop_front() else {
+            return Ok(());
+        };
+        let tags = match self.connection.finish(&begun.doing).await {
+            Ok(tags) => tags,
+            Err(error) => {
+                self.abandon().await;
+                return Err(error);
+            }
+        };
+        let taken = copied_rows(&tags);
+        if let Some(rows) = begun.rows.filter(|rows| taken != Some(*rows)) {
+            self.abandon().await;
+            let taken = taken.map_or("an unknown number".to_owned(), |taken| taken.to_string());
+            return Err(Error::step(&begun.doing)
+                .because(format!("the server took {taken} of {rows} rows"))
+                .hint("drop or disable the trigger or rule that diverts rows, then run again"));
+        }
+        Ok(())
+    }
+
+    /// Makes the target forget a COPY that isn't ended, so that the connection is in order again,
+    /// in a transaction that is not to be committed.
     pub(super) async fn abandon(&mut self) {
-        let why = b"the rows did not arrive whole\0";
-        self.frame.clear();
-        self.frame.extend([b'f', 0, 0, 0, 4 + why.len() as u8]);
-        self.frame.extend(why);
-        // The target's answer is the error that was asked for. A connection that breaks meanwhile
-        // refuses its next use; the caller has the first error to tell.
-        if self.write(&[]).await.is_ok() {
-            let _asked_for = self.connection.finish(&self.doing).await;
+        if self.begun.back().is_some_and(|begun| begun.rows.is_none()) {
+            let why = b"the rows did not arrive whole\0";
+            self.frame.clear();
+            self.frame.extend([b'f', 0, 0, 0, 4 + why.len() as u8]);
+            self.frame.extend(why);
+            // A connection that breaks refuses its next use; the caller has the first error to
+            // tell.
+            if self.connection.send(&self.frame).await.is_err() {
+                return;
+            }
+        }
+        // The target's answer to that is the error that was asked for.
+        for begun in std::mem::take(&mut self.begun) {
+            let _asked_for = self.connection.finish(&begun.doing).await;
         }
     }
 
@@ -167,9 +220,9 @@ mod tests {
         let objection = [scripted::error("ERROR", "22P04", "extra data"), scripted::ready(b'E')];
         let script = [vec![scripted::copy_in()], objection.to_vec()].concat();
         let (mut target, _) = server(script.into_iter().map(Act::Send).collect()).await;
-        target.start_copy_in("copying", "COPY t").await.unwrap();
         let stream = CopyStream { doing: "copying t", format: RowFormat::Text, columns: 1 };
-        let mut outgoing = Outgoing::new(&mut target, &stream);
+        let mut outgoing = Outgoing::new(&mut target);
+        outgoing.begin(&stream, "COPY t").await.unwrap();
         let payload = vec![0; LARGE_PAYLOAD];
         for _ in 0..10_000 {
             if let Err(error) = outgoing.send(&payload).await {

@@ -1,51 +1,60 @@
 //! Rows forwarded from one server to another.
 
 use crate::error::{Error, Result};
+use crate::wire::RawConnection;
 
 use super::incoming::{Incoming, Pause};
 use super::outgoing::{Due, Outgoing};
-use super::stream::{CopyEnd, CopyStream, Progress, Tally};
+use super::stream::{CopyPart, Progress, Tally};
 
-/// Copies the rows that `source`'s COPY TO STDOUT sends into `target`'s COPY FROM STDIN.
+/// Copies rows part by part: what `source`'s COPY TO STDOUT sends goes into `target`'s COPY FROM
+/// STDIN. Neither side's answer is waited for between the parts, so that many small ones cost
+/// little more than their rows, however far the servers are.
 ///
 /// The target's transaction is the caller's: nothing is committed here, and after an error nothing
 /// may be. What an error leaves behind:
 /// - the target's COPY has failed, or the source's did and the target was told: the target's
 ///   connection can be used again, after ROLLBACK;
-/// - the target failed while the source was still sending: the source's connection is in the middle
-///   of its COPY, and refuses to be used again. Close it, and open another one.
+/// - the source's connection may be in the middle of a COPY, and then refuses to be used again:
+///   close it, and open another one.
 ///
 /// If the future is dropped before its end, neither connection can be used again.
 pub async fn forward(
-    source: CopyEnd<'_>,
-    target: CopyEnd<'_>,
-    stream: &CopyStream<'_>,
+    source: &mut RawConnection,
+    target: &mut RawConnection,
+    parts: &[CopyPart<'_>],
     progress: &Progress,
-) -> Result<Tally> {
-    let (reading, writing) = (Incoming::doing(stream), Outgoing::doing(stream));
-    let started = tokio::join!(
-        source.connection.start_copy_out(&reading, source.statement),
-        target.connection.start_copy_in(&writing, target.statement),
-    );
-    let mut incoming = Incoming::new(source.connection, &reading, stream, progress);
-    let mut outgoing = Outgoing::new(target.connection, stream);
-    let failed = match started {
-        (Ok(()), Ok(())) => match pump(&mut incoming, &mut outgoing).await {
-            Ok(tally) => return Ok(tally),
-            Err(failed) => failed,
-        },
-        (Err(error), Ok(())) => Failed::Source(error),
-        // If both refused, the target says so again once the source is mended, or the other way
-        // round: one error at a time.
-        (_, Err(error)) => Failed::Target(error),
+) -> Result<Vec<Tally>> {
+    let Some(first) = parts.first() else {
+        return Ok(Vec::new());
     };
-    match failed {
-        Failed::Source(error) => {
-            outgoing.abandon().await;
-            Err(error)
+    let asked: Vec<&str> = parts.iter().map(|part| part.copy_out).collect();
+    source.ask_copies_out(&Incoming::doing(&first.stream), &asked).await?;
+    let mut outgoing = Outgoing::new(target);
+    let mut tallies = Vec::with_capacity(parts.len());
+    for part in parts {
+        match forward_one(source, &mut outgoing, part, progress).await {
+            Ok(tally) => tallies.push(tally),
+            Err(Failed::Source(error)) => {
+                outgoing.abandon().await;
+                return Err(error);
+            }
+            Err(Failed::Target(error)) => return Err(error),
         }
-        Failed::Target(error) => Err(error),
     }
+    outgoing.settle_all().await?;
+    Ok(tallies)
+}
+
+async fn forward_one(
+    source: &mut RawConnection,
+    outgoing: &mut Outgoing<'_>,
+    part: &CopyPart<'_>,
+    progress: &Progress,
+) -> Result<Tally, Failed> {
+    outgoing.begin(&part.stream, part.copy_in).await.map_err(Failed::Target)?;
+    let mut incoming = Incoming::new(source, &part.stream, progress);
+    pump(&mut incoming, outgoing).await
 }
 
 /// Which end an error came from: it decides what the other one must be told.
@@ -55,6 +64,7 @@ enum Failed {
 }
 
 async fn pump(incoming: &mut Incoming<'_>, outgoing: &mut Outgoing<'_>) -> Result<Tally, Failed> {
+    unless_it_objects(outgoing, incoming.begins()).await?;
     loop {
         let pause = incoming.walk(|payload| outgoing.take(payload));
         match pause.map_err(Failed::Source)? {
@@ -63,7 +73,7 @@ async fn pump(incoming: &mut Incoming<'_>, outgoing: &mut Outgoing<'_>) -> Resul
                 let payload = incoming.last_payload();
                 outgoing.send(payload).await.map_err(Failed::Target)?;
             }
-            Pause::Short => wait(incoming, outgoing).await?,
+            Pause::Short => unless_it_objects(outgoing, incoming.fill()).await?,
             Pause::Message => {
                 if !incoming.goes_on().await.map_err(Failed::Source)? {
                     break;
@@ -72,19 +82,22 @@ async fn pump(incoming: &mut Incoming<'_>, outgoing: &mut Outgoing<'_>) -> Resul
         }
     }
     let fingerprint = incoming.finish().await.map_err(Failed::Source)?;
-    let crc32 = outgoing.finish(fingerprint.rows).await.map_err(Failed::Target)?;
+    let crc32 = outgoing.end(fingerprint.rows).await.map_err(Failed::Target)?;
     Ok(Tally { bytes: incoming.bytes(), crc32, fingerprint })
 }
 
 /// Waits for the source, and listens to the target meanwhile: one that fails must not wait to be
 /// noticed until there is something to send.
-async fn wait(incoming: &mut Incoming<'_>, outgoing: &mut Outgoing<'_>) -> Result<(), Failed> {
-    let answered = tokio::select! {
+async fn unless_it_objects(
+    outgoing: &mut Outgoing<'_>,
+    from_source: impl Future<Output = Result<()>>,
+) -> Result<(), Failed> {
+    let objected = tokio::select! {
         biased;
-        filled = incoming.fill() => return filled.map_err(Failed::Source),
-        answered = outgoing.answered() => answered,
+        arrived = from_source => return arrived.map_err(Failed::Source),
+        objected = outgoing.objects() => objected,
     };
-    Err(Failed::Target(outgoing.objection(answered).await))
+    Err(Failed::Target(outgoing.objection(objected).await))
 }
 
 #[cfg(test)]
@@ -94,21 +107,27 @@ mod tests {
     use tokio::time::timeout;
 
     use super::super::scripted::{self, Act, Heard, server};
+    use super::super::stream::CopyStream;
     use super::*;
     use crate::pg::RowFormat;
-    use crate::wire::{RawConnection, TransactionStatus};
+    use crate::wire::TransactionStatus;
 
     const STREAM: CopyStream<'_> =
         CopyStream { doing: "copying public.orders", format: RowFormat::Text, columns: 1 };
 
     async fn copy(source: &mut RawConnection, target: &mut RawConnection) -> Result<Tally> {
-        let progress = Progress::default();
-        let copying = forward(
-            CopyEnd { connection: source, statement: "COPY t TO STDOUT" },
-            CopyEnd { connection: target, statement: "COPY t FROM STDIN" },
-            &STREAM,
-            &progress,
-        );
+        copy_parts(source, target, 1).await.map(|tallies| tallies[0])
+    }
+
+    async fn copy_parts(
+        source: &mut RawConnection,
+        target: &mut RawConnection,
+        parts: usize,
+    ) -> Result<Vec<Tally>> {
+        let part =
+            CopyPart { copy_out: "COPY t TO STDOUT", copy_in: "COPY t FROM STDIN", stream: STREAM };
+        let (parts, progress) = (vec![part; parts], Progress::default());
+        let copying = forward(source, target, &parts, &progress);
         let patience = Duration::from_secs(20);
         timeout(patience, copying).await.expect("the copy stalls")
     }
@@ -320,8 +339,7 @@ mod tests {
         target.execute("going on", "ROLLBACK").await.unwrap();
         assert_eq!(heard(target, play).await.others, b"QQfQ");
 
-        let (mut source, _) =
-            server(vec![sends(&rows(1, 9)), Act::Send(scripted::copied(1))]).await;
+        let (mut source, _) = server(vec![sends(&rows(1, 9))]).await;
         let (mut target, _) = server(vec![Act::Send(refused.clone())]).await;
         let error = copy(&mut source, &mut target).await.unwrap_err();
         assert!(error.to_string().contains("into the target: permission"));
@@ -332,6 +350,77 @@ mod tests {
         copy(&mut source, &mut target).await.unwrap_err();
         source.execute("going on", "ROLLBACK").await.unwrap();
         target.execute("going on", "ROLLBACK").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn copies_that_follow_each_other_are_told_apart() {
+        let (first, second) = (rows(3, 9), rows(2, 40));
+        let (mut source, _) = server(vec![
+            sends(&first),
+            Act::Send(scripted::copied(3)),
+            sends(&second),
+            Act::Send(scripted::copied(2)),
+        ])
+        .await;
+        // A target far away: it answers when everything has been sent.
+        let (mut target, play) = server(vec![
+            Act::TakeCopy,
+            Act::TakeCopy,
+            Act::Send([scripted::copy_in(), scripted::taken(3)].concat()),
+            Act::Send([scripted::copy_in(), scripted::taken(2)].concat()),
+        ])
+        .await;
+        let tallies = copy_parts(&mut source, &mut target, 2).await.unwrap();
+        let sums: Vec<_> = tallies.iter().map(|tally| (tally.rows(), tally.crc32)).collect();
+        let crc = |rows: &[Vec<u8>]| crc32fast::hash(&rows.concat());
+        assert_eq!(sums, [(3, crc(&first)), (2, crc(&second))]);
+        source.execute("going on", "SELECT 1").await.unwrap();
+        target.execute("going on", "COMMIT").await.unwrap();
+        assert_eq!(heard(target, play).await.others, b"QQcQcQ");
+    }
+
+    #[tokio::test]
+    async fn the_first_of_several_copies_to_fail_is_the_cause() {
+        let failed =
+            |words| [scripted::error("ERROR", "25P02", words), scripted::ready(b'E')].concat();
+        let sent = |count| vec![sends(&rows(count, 9)), Act::Send(scripted::copied(count))];
+        let (mut source, _) =
+            server([sent(1), sent(1), sent(1)].into_iter().flatten().collect()).await;
+        let (mut target, _) = server(vec![
+            Act::TakeCopy,
+            Act::Send([scripted::copy_in(), scripted::taken(1)].concat()),
+            Act::TakeCopy,
+            Act::Send([scripted::copy_in(), failed("the cause")].concat()),
+            Act::Send(failed("the transaction is aborted")),
+        ])
+        .await;
+        let error = copy_parts(&mut source, &mut target, 3).await.unwrap_err();
+        assert!(error.to_string().contains("the cause"), "{error}");
+        target.execute("going on", "ROLLBACK").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_source_that_fails_in_the_midst_of_several_copies_leaves_a_usable_target() {
+        let failure = scripted::error("ERROR", "XX001", "could not read block 7");
+        let failure = [failure, scripted::ready(b'E')].concat();
+        let (mut source, _) = server(vec![
+            sends(&rows(1, 9)),
+            Act::Send(scripted::copied(1)),
+            sends(&rows(1, 9)),
+            Act::Send(failure),
+        ])
+        .await;
+        let (mut target, play) = server(vec![
+            Act::TakeCopy,
+            Act::Send([scripted::copy_in(), scripted::taken(1)].concat()),
+            Act::TakeCopy,
+            Act::Send([scripted::copy_in(), refusal()].concat()),
+        ])
+        .await;
+        let error = copy_parts(&mut source, &mut target, 2).await.unwrap_err();
+        assert!(error.to_string().contains("block 7"), "{error}");
+        target.execute("going on", "ROLLBACK").await.unwrap();
+        assert_eq!(heard(target, play).await.others, b"QQcQfQ");
     }
 
     #[tokio::test]

@@ -4,34 +4,45 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, Result};
 use crate::pg::RowFormat;
+use crate::wire::RawConnection;
 
 use super::fingerprint::Fingerprint;
 use super::incoming::{Incoming, Pause};
 use super::keyed_lines::{KeyedLines, KeyedRow};
-use super::stream::{CopyEnd, CopyStream, Progress};
+use super::stream::{Progress, ReadPart};
 
-/// Reads the rows that `source`'s COPY TO STDOUT sends, and keeps nothing of them but their
-/// fingerprint. There is no checksum: it would name an order of rows that means nothing.
+/// Reads the rows that each part's COPY TO STDOUT on `source` sends, and keeps nothing of them but
+/// their fingerprints. There is no checksum: it would name an order of rows that means nothing. No
+/// answer is waited for between the parts.
 ///
-/// After an error that the server sent, the connection can be used again; after another, or if the
-/// future is dropped before its end, it can't.
-pub async fn fingerprint(
-    source: CopyEnd<'_>,
-    stream: &CopyStream<'_>,
+/// After an error, or if the future is dropped before its end, the connection may be in the middle
+/// of a COPY, and then refuses to be used again.
+pub async fn fingerprints(
+    source: &mut RawConnection,
+    parts: &[ReadPart<'_>],
     progress: &Progress,
-) -> Result<Fingerprint> {
-    let CopyEnd { connection, statement } = source;
-    connection.start_copy_out(stream.doing, statement).await?;
-    let mut incoming = Incoming::new(connection, stream.doing, stream, progress);
-    loop {
-        let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
-        if pause == Pause::Short {
-            incoming.fill().await?;
-        } else if !incoming.goes_on().await? {
-            break;
+) -> Result<Vec<Fingerprint>> {
+    let Some(first) = parts.first() else {
+        return Ok(Vec::new());
+    };
+    let asked: Vec<&str> = parts.iter().map(|part| part.copy_out).collect();
+    source.ask_copies_out(first.stream.doing, &asked).await?;
+    let mut fingerprints = Vec::with_capacity(parts.len());
+    for part in parts {
+        let doing = part.stream.doing.to_owned();
+        let mut incoming = Incoming::named(source, doing, &part.stream, progress);
+        incoming.begins().await?;
+        loop {
+            let pause = incoming.walk(|_| ControlFlow::<()>::Continue(()))?;
+            if pause == Pause::Short {
+                incoming.fill().await?;
+            } else if !incoming.goes_on().await? {
+                break;
+            }
         }
+        fingerprints.push(incoming.finish().await?);
     }
-    incoming.finish().await
+    Ok(fingerprints)
 }
 
 /// Rows with their keys, one after the other: for finding which rows of a table differ. Memory is
@@ -44,26 +55,22 @@ pub struct KeyedRows<'a> {
 }
 
 impl<'a> KeyedRows<'a> {
-    /// Starts `source`'s COPY TO STDOUT, in the text format, of rows whose first `keys` columns are
+    /// Starts a COPY TO STDOUT on `source`, in the text format, of rows whose first `keys` columns are
     /// their key.
     pub async fn start(
-        source: CopyEnd<'a>,
-        stream: &CopyStream<'_>,
+        source: &'a mut RawConnection,
+        part: &ReadPart<'_>,
         keys: usize,
         progress: &'a Progress,
     ) -> Result<KeyedRows<'a>> {
-        let doing = stream.doing.to_owned();
-        if stream.format != RowFormat::Text {
+        let doing = part.stream.doing.to_owned();
+        if part.stream.format != RowFormat::Text {
             return Err(Error::step(doing).because("keys can be read from rows in text only"));
         }
-        let CopyEnd { connection, statement } = source;
-        connection.start_copy_out(&doing, statement).await?;
-        Ok(KeyedRows {
-            incoming: Incoming::new(connection, &doing, stream, progress),
-            doing,
-            lines: KeyedLines::new(keys),
-            ended: false,
-        })
+        source.ask_copies_out(&doing, &[part.copy_out]).await?;
+        let mut incoming = Incoming::named(source, doing.clone(), &part.stream, progress);
+        incoming.begins().await?;
+        Ok(KeyedRows { incoming, doing, lines: KeyedLines::new(keys), ended: false })
     }
 
     /// The next row; none after the last one.
@@ -93,6 +100,7 @@ impl<'a> KeyedRows<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::scripted::{self, Act, server};
+    use super::super::stream::CopyStream;
     use super::*;
 
     const STREAM: CopyStream<'_> =
@@ -104,19 +112,17 @@ mod tests {
         vec![Act::Trickle(stream)]
     }
 
-    fn end(connection: &mut crate::wire::RawConnection) -> CopyEnd<'_> {
-        CopyEnd { connection, statement: "COPY t TO STDOUT" }
-    }
+    const PART: ReadPart<'_> = ReadPart { copy_out: "COPY t TO STDOUT", stream: STREAM };
 
     #[tokio::test]
     async fn reading_yields_the_fingerprint_of_the_rows() {
         let (mut source, _) = server(script(&["1\ta\n", "2\tb\n"], scripted::copied(2))).await;
         let progress = Progress::default();
-        let read = fingerprint(end(&mut source), &STREAM, &progress).await;
+        let read = fingerprints(&mut source, &[PART], &progress).await;
         let mut expected = Fingerprint::default();
         expected.add_row(b"2\tb\n");
         expected.add_row(b"1\ta\n");
-        assert_eq!(read.unwrap(), expected);
+        assert_eq!(read.unwrap(), [expected]);
         assert_eq!((progress.rows(), progress.bytes()), (2, 8));
         source.execute("going on", "SELECT 1").await.unwrap();
     }
@@ -126,7 +132,7 @@ mod tests {
         let failure = scripted::error("ERROR", "57014", "canceling statement");
         let failure = [failure, scripted::ready(b'E')].concat();
         let (mut source, _) = server(script(&["1\ta\n"], failure)).await;
-        let error = fingerprint(end(&mut source), &STREAM, &Progress::default()).await;
+        let error = fingerprints(&mut source, &[PART], &Progress::default()).await;
         assert_eq!(
             error.unwrap_err().to_string(),
             "verifying public.orders: canceling statement (SQLSTATE 57014)"
@@ -138,7 +144,7 @@ mod tests {
     async fn rows_come_one_by_one_with_their_keys() {
         let (mut source, _) = server(script(&["1\ta\n", "2\tb\n"], scripted::copied(2))).await;
         let progress = Progress::default();
-        let mut rows = KeyedRows::start(end(&mut source), &STREAM, 1, &progress).await.unwrap();
+        let mut rows = KeyedRows::start(&mut source, &PART, 1, &progress).await.unwrap();
         for key in ["1", "2"] {
             let row = rows.next().await.unwrap().unwrap();
             assert_eq!(row.key, [Some(key.as_bytes().to_vec())]);
@@ -152,8 +158,9 @@ mod tests {
     async fn keys_are_not_read_from_binary_rows() {
         let (mut source, _) = server(vec![]).await;
         let stream = CopyStream { format: RowFormat::Binary, ..STREAM };
+        let part = ReadPart { stream, ..PART };
         let progress = Progress::default();
-        let started = KeyedRows::start(end(&mut source), &stream, 1, &progress).await;
+        let started = KeyedRows::start(&mut source, &part, 1, &progress).await;
         assert!(started.is_err());
         source.execute("going on", "SELECT 1").await.unwrap();
     }

@@ -75,11 +75,13 @@ async fn play(mut socket: TcpStream, script: Vec<Act>, heard: &mut Heard) -> std
                         tokio::time::sleep(Duration::from_micros(100)).await;
                     }
                 }
-                Act::TakeCopy => {
-                    while !matches!(heard.others.last(), Some(b'c' | b'f')) {
-                        hear(&mut socket, heard).await?;
+                Act::TakeCopy => loop {
+                    let before = heard.others.len();
+                    hear(&mut socket, heard).await?;
+                    if heard.others[before..].iter().any(|tag| matches!(tag, b'c' | b'f')) {
+                        break;
                     }
-                }
+                },
                 Act::HangUp => return Ok(()),
             }
         }

@@ -3,16 +3,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pg::RowFormat;
-use crate::wire::RawConnection;
 
 use super::fingerprint::Fingerprint;
 
-/// One end of a copy: a connection and the COPY statement to run on it.
-pub struct CopyEnd<'a> {
-    /// The connection, which owes no answer.
-    pub connection: &'a mut RawConnection,
-    /// The statement; see [`super::CopyTable`].
-    pub statement: &'a str,
+/// One of the reads that follow each other on a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadPart<'a> {
+    /// One COPY TO STDOUT; see [`super::CopyTable`].
+    pub copy_out: &'a str,
+    /// What it sends.
+    pub stream: CopyStream<'a>,
+}
+
+/// One of the copies that follow each other on a pair of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyPart<'a> {
+    /// The source's statement: one COPY TO STDOUT; see [`super::CopyTable`].
+    pub copy_out: &'a str,
+    /// The target's statements, the last of them a COPY FROM STDIN.
+    pub copy_in: &'a str,
+    /// What flows between them.
+    pub stream: CopyStream<'a>,
 }
 
 /// What is known of the stream before it flows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::copy::{self, CopyEnd, Fingerprint, Progress};
+use crate::copy::{self, Fingerprint, Progress, ReadPart};
 use crate::error::{Error, Result};
 use crate::pg::quote_literal;
 use crate::plan::{Chunk, Plan};
@@ -76,11 +76,9 @@ pub async fn read_chunks(
                 let table = plan.table(chunk.table);
                 let doing = format!("reading {} on {side}", table.relation);
                 let statement = copy_out(table, &chunk.range);
-                let end = CopyEnd { connection: &mut connection, statement: &statement };
-                read.push((
-                    index,
-                    copy::fingerprint(end, &stream(table, &doing), &progress).await?,
-                ));
+                let part = ReadPart { copy_out: &statement, stream: stream(table, &doing) };
+                let found = copy::fingerprints(&mut connection, &[part], &progress).await?;
+                read.extend(found.into_iter().map(|fingerprint| (index, fingerprint)));
             }
         });
     }

@@ -1,9 +1,9 @@
 //! A table's rows in SQL: the statements that read, count and empty them, on either side.
 
-use crate::copy::{CopyStream, CopyTable};
+use crate::copy::{CopyStream, CopyTable, Freeze};
 use crate::toc::{ChunkRange, TableData};
 
-pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
+fn copy_table(table: &TableData) -> CopyTable<'_> {
     CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
 }
 
@@ -13,6 +13,19 @@ pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
     let conditions: Vec<&str> =
         range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
     copy_table(table).copy_out(&conditions)
+}
+
+/// The statements that write a part of a table. A whole table's rows arrive frozen, which a table
+/// emptied in the same transaction allows.
+pub(super) fn copy_in(table: &TableData, range: &ChunkRange) -> String {
+    match *range == ChunkRange::Whole && table.condition.is_none() {
+        true => format!(
+            "TRUNCATE ONLY {};\n{}",
+            table.relation.sql(),
+            copy_table(table).copy_in(Freeze::Yes)
+        ),
+        false => copy_table(table).copy_in(Freeze::No),
+    }
 }
 
 pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::copy::{self, CopyEnd, Fingerprint, Freeze, Progress, Tally};
+use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, TableData};
+use crate::toc::TableData;
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
 use super::claim::{Claim, WRITING};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
-use super::rows::{copy_out, copy_table, count, stream};
+use super::rows::{copy_in, copy_out, count, stream};
 
 /// So many sequences are read in one statement.
 const SEQUENCES: usize = 200;
@@ -127,20 +127,34 @@ impl Worker {
             Some(source) => source,
             None => snapshot.source.connect().await?,
         };
+        let owed = owed(&shared, step, chunks);
+        let doing: Vec<String> =
+            owed.iter().map(|(_, _, table)| format!("copying {}", table.relation)).collect();
+        let statements: Vec<(String, String)> = owed
+            .iter()
+            .map(|(_, chunk, table)| (copy_out(table, &chunk.range), copy_in(table, &chunk.range)))
+            .collect();
+        let parts: Vec<CopyPart<'_>> = owed
+            .iter()
+            .zip(&statements)
+            .zip(&doing)
+            .map(|(((_, _, table), (copy_out, copy_in)), doing)| CopyPart {
+                copy_out,
+                copy_in,
+                stream: stream(table, doing),
+            })
+            .collect();
+        let started = Instant::now();
         self.target.execute("beginning a transaction", "BEGIN").await?;
-        let mut receipts = Vec::new();
+        let tallies = copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await?;
         let mut sum = Moved::default();
-        for (part, chunk) in chunks.iter().enumerate() {
-            if shared.receipts.0.contains_key(&(step.id, part)) {
-                continue;
-            }
-            let started = Instant::now();
-            let table = shared.plan.table(chunk.table);
-            let tally = self.copy_chunk(&mut source, table, &chunk.range).await?;
+        let receipt = |(part, tally): (usize, Tally)| {
             sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
-            let receipt = Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
-            receipts.push((part, receipt));
-        }
+            let receipt = share(started, owed.len());
+            (part, Receipt { tally, snapshot: snapshot.mark.clone(), ..receipt })
+        };
+        let receipts: Vec<(usize, Receipt)> =
+            owed.iter().map(|(part, ..)| *part).zip(tallies).map(receipt).collect();
         let commit = [
             sent("writing the receipt", &insert(step.id, &receipts)),
             sent("committing", "COMMIT"),
@@ -150,47 +164,32 @@ impl Worker {
         Ok(sum)
     }
 
-    async fn copy_chunk(
-        &mut self,
-        source: &mut RawConnection,
-        table: &TableData,
-        range: &ChunkRange,
-    ) -> Result<Tally> {
-        let doing = format!("copying {}", table.relation);
-        let whole = *range == ChunkRange::Whole && table.condition.is_none();
-        // A whole table's rows arrive frozen, which a table emptied in the same transaction allows.
-        let freeze = if whole { Freeze::Yes } else { Freeze::No };
-        if whole {
-            let truncate = format!("TRUNCATE ONLY {}", table.relation.sql());
-            self.target.execute(&doing, &truncate).await?;
-        }
-        let out = copy_out(table, range);
-        let copy_in = copy_table(table).copy_in(freeze);
-        let source = CopyEnd { connection: source, statement: &out };
-        let target = CopyEnd { connection: &mut self.target, statement: &copy_in };
-        copy::forward(source, target, &stream(table, &doing), &self.shared.copied).await
-    }
-
     async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
         let shared = Arc::clone(&self.shared);
-        let mut receipts = Vec::new();
+        let owed = owed(&shared, step, chunks);
+        let doing: Vec<String> =
+            owed.iter().map(|(_, _, table)| format!("reading {} back", table.relation)).collect();
+        let statements: Vec<String> =
+            owed.iter().map(|(_, chunk, table)| copy_out(table, &chunk.range)).collect();
+        let parts: Vec<ReadPart<'_>> = owed
+            .iter()
+            .zip(&statements)
+            .zip(&doing)
+            .map(|(((_, _, table), copy_out), doing)| ReadPart {
+                copy_out,
+                stream: stream(table, doing),
+            })
+            .collect();
+        let started = Instant::now();
+        let read = copy::fingerprints(&mut self.target, &parts, &shared.verified).await?;
         let mut sum = Moved::default();
-        for (part, chunk) in chunks.iter().enumerate() {
-            // A resume takes back the receipts of those tables only that are copied anew.
-            if shared.receipts.0.contains_key(&(step.id, part)) {
-                continue;
-            }
-            let started = Instant::now();
-            let table = shared.plan.table(chunk.table);
-            let doing = format!("reading {} back", table.relation);
-            let out = copy_out(table, &chunk.range);
-            let target = CopyEnd { connection: &mut self.target, statement: &out };
-            let stream = stream(table, &doing);
-            let fingerprint = copy::fingerprint(target, &stream, &shared.verified).await?;
+        let receipt = |(part, fingerprint): (usize, Fingerprint)| {
             sum.add(Moved { rows: fingerprint.rows, bytes: 0 });
             let tally = Tally { fingerprint, ..Tally::default() };
-            receipts.push((part, Receipt { tally, ..plain(started) }));
-        }
+            (part, Receipt { tally, ..share(started, owed.len()) })
+        };
+        let receipts: Vec<(usize, Receipt)> =
+            owed.iter().map(|(part, ..)| *part).zip(read).map(receipt).collect();
         self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
         Ok(sum)
     }
@@ -261,8 +260,29 @@ impl Worker {
     }
 }
 
+/// The parts of a step that have no receipt. A resume takes back the receipts of those tables only
+/// that are copied anew.
+fn owed<'a>(
+    shared: &'a Shared,
+    step: &Step,
+    chunks: &'a [Chunk],
+) -> Vec<(usize, &'a Chunk, &'a TableData)> {
+    let numbered = chunks.iter().enumerate();
+    numbered
+        .filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)))
+        .map(|(part, chunk)| (part, chunk, shared.plan.table(chunk.table)))
+        .collect()
+}
+
 fn sent(doing: &str, sql: &str) -> wire::Statement {
     wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
+}
+
+/// A receipt for one of several parts that were under way together: each is given its share of
+/// the time.
+fn share(started: Instant, parts: usize) -> Receipt {
+    let whole = plain(started);
+    Receipt { milliseconds: whole.milliseconds / parts.max(1) as u64, ..whole }
 }
 
 /// A receipt for what moves no rows.

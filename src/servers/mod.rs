@@ -17,6 +17,7 @@
 
 mod account;
 mod apt;
+mod bench_data;
 mod certificates;
 mod cluster;
 mod demo_data;
@@ -30,6 +31,7 @@ mod sources;
 mod spec;
 mod template;
 
+pub use bench_data::BenchData;
 pub use cluster::{Cluster, StopMode};
 pub use demo_data::{DEMO_DATABASES, DemoLogin, DemoSize, make_demo_databases};
 pub use installation::Installation;

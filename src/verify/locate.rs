@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::copy::{CopyEnd, CopyStream, KeyedRow, KeyedRows, Progress};
+use crate::copy::{CopyStream, KeyedRow, KeyedRows, Progress, ReadPart};
 use crate::error::Result;
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
 use crate::toc::TableData;
@@ -61,12 +61,13 @@ pub async fn locate(
     let doing =
         |side: &str| format!("looking on {side} for rows of {} that differ", table.relation);
     let (here, there) = (doing("the source"), doing("the target"));
-    let stream = |doing| CopyStream { doing, format: RowFormat::Text, columns };
+    let part = |doing| ReadPart {
+        copy_out: &statement,
+        stream: CopyStream { doing, format: RowFormat::Text, columns },
+    };
     let (seen, read) = (Progress::default(), Progress::default());
-    let source = CopyEnd { connection: source, statement: &statement };
-    let target = CopyEnd { connection: target, statement: &statement };
-    let mut ours = KeyedRows::start(source, &stream(&here), keys, &seen).await?;
-    let mut theirs = KeyedRows::start(target, &stream(&there), keys, &read).await?;
+    let mut ours = KeyedRows::start(source, &part(&here), keys, &seen).await?;
+    let mut theirs = KeyedRows::start(target, &part(&there), keys, &read).await?;
     let mut located = Located {
         table: Some(table.relation.clone()),
         key: table.key.iter().map(|column| column.name.clone()).collect(),

@@ -39,9 +39,14 @@ pub struct RawConnection {
     transaction: TransactionStatus,
 }
 
-/// A Query that was sent.
+/// A Query that was sent, and what has been answered so far.
 struct Owed {
     asks_for_rollback: bool,
+    /// COPY data follows it: the server needn't be told that none will.
+    is_fed: bool,
+    tags: Vec<String>,
+    failure: Option<Fields>,
+    is_answered: bool,
 }
 
 /// What ReadyForQuery says of the session's transaction.
@@ -239,33 +244,30 @@ impl RawConnection {
         doing: &str,
         mut rows: Option<&mut Vec<Vec<Option<String>>>>,
     ) -> Result<Vec<String>> {
-        let mut tags = Vec::new();
-        let mut failure: Option<Fields> = None;
-        loop {
-            match self.answer(&mut rows, &mut tags, &mut failure).await {
-                Ok(false) => {}
-                Ok(true) => break,
-                Err(error) => {
-                    let lost = self.lost(doing, error);
-                    return Err(match failure {
-                        Some(words) => Error::step(doing).server(words.shown()),
-                        None => lost,
-                    });
-                }
+        while self.owed.front().is_some_and(|owed| !owed.is_answered) {
+            if let Err(error) = self.answer(&mut rows).await {
+                let lost = self.lost(doing, error);
+                let words = self.owed.pop_front().and_then(|owed| owed.failure);
+                return Err(match words {
+                    Some(words) => Error::step(doing).server(words.shown()),
+                    None => lost,
+                });
             }
         }
-        let owed = self.owed.pop_front();
-        if let Some(words) = failure {
+        let Some(owed) = self.owed.pop_front() else {
+            return Err(Error::step(doing).because("no answer is owed"));
+        };
+        if let Some(words) = owed.failure {
             return Err(Error::step(doing).server(words.shown()));
         }
         // COMMIT of a transaction that had failed succeeds, with the tag ROLLBACK.
-        let rolled_back = tags.iter().any(|tag| tag == "ROLLBACK");
-        if rolled_back && !owed.is_some_and(|owed| owed.asks_for_rollback) {
+        let rolled_back = owed.tags.iter().any(|tag| tag == "ROLLBACK");
+        if rolled_back && !owed.asks_for_rollback {
             return Err(Error::step(doing)
                 .because("the transaction had failed, so the server rolled it back")
                 .hint("run the same command again"));
         }
-        Ok(tags)
+        Ok(owed.tags)
     }
 
     /// The link broke: nothing more can be done with it.
@@ -274,33 +276,31 @@ impl RawConnection {
         lost(&self.peer, doing, error)
     }
 
-    /// Takes in one message; whether it was the ReadyForQuery.
-    async fn answer(
-        &mut self,
-        rows: &mut Option<&mut Vec<Vec<Option<String>>>>,
-        tags: &mut Vec<String>,
-        failure: &mut Option<Fields>,
-    ) -> io::Result<bool> {
+    /// Takes in one message, which belongs to the oldest Query that isn't answered yet. Dropping
+    /// the future loses nothing while a COPY is fed.
+    async fn answer(&mut self, rows: &mut Option<&mut Vec<Vec<Option<String>>>>) -> io::Result<()> {
         let header = self.channel.header_of_answer().await?;
         if matches!(header.tag, tag::COPY_DATA | tag::COPY_DONE)
             || (header.tag == tag::DATA_ROW && rows.is_none())
         {
-            self.channel.discard(header).await?;
-            return Ok(false);
+            return self.channel.discard(header).await;
         }
         let mut message = self.channel.receive(LARGEST_ANSWER_BYTES).await?;
+        let Some(owed) = self.owed.iter_mut().find(|owed| !owed.is_answered) else {
+            return Err(message::malformed("an answer to nothing that was asked".into()));
+        };
         match message.tag {
             tag::DATA_ROW => {
                 if let Some(rows) = rows {
                     rows.push(message::row(message.body)?);
                 }
             }
-            tag::COMMAND_COMPLETE => tags.push(take_string(&mut message.body)?),
+            tag::COMMAND_COMPLETE => owed.tags.push(take_string(&mut message.body)?),
             tag::ERROR => {
                 let words = Fields::read(message.body)?;
-                failure.get_or_insert(words);
+                owed.failure.get_or_insert(words);
             }
-            tag::COPY_IN_RESPONSE => {
+            tag::COPY_IN_RESPONSE if !owed.is_fed => {
                 let mut refusal = BytesMut::new();
                 frontend::copy_fail("no data is sent this way", &mut refusal)?;
                 self.channel.send(&refusal).await?;
@@ -312,9 +312,12 @@ impl RawConnection {
                     Some(b'E') => TransactionStatus::Failed,
                     _ => return Err(message::malformed("an unknown transaction status".into())),
                 };
-                return Ok(true);
+                owed.is_answered = true;
             }
-            tag::ROW_DESCRIPTION | tag::EMPTY_QUERY | tag::COPY_OUT_RESPONSE => {}
+            tag::ROW_DESCRIPTION
+            | tag::EMPTY_QUERY
+            | tag::COPY_OUT_RESPONSE
+            | tag::COPY_IN_RESPONSE => {}
             other => {
                 return Err(message::malformed(format!(
                     "a message of type {:?} where none belongs",
@@ -322,7 +325,7 @@ impl RawConnection {
                 )));
             }
         }
-        Ok(false)
+        Ok(())
     }
 }
 
@@ -337,7 +340,13 @@ impl Owed {
     /// A word in a literal only makes us trust the caller.
     fn of(sql: &str) -> Owed {
         let sql = sql.to_ascii_uppercase();
-        Owed { asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT") }
+        Owed {
+            asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT"),
+            is_fed: false,
+            tags: Vec::new(),
+            failure: None,
+            is_answered: false,
+        }
     }
 }
 
@@ -489,7 +498,8 @@ mod tests {
         .await;
         let mut connection = RawConnection::connect(&conninfo).await.unwrap();
         let sql = "COPY t TO STDOUT";
-        connection.start_copy_out("copying", sql).await.unwrap();
+        connection.ask_copies_out("copying", &[sql]).await.unwrap();
+        connection.copy_out_begins("copying").await.unwrap();
         assert_eq!(connection.finish("copying").await.unwrap(), ["COPY 3"]);
         assert!(connection.buffer().capacity() < 1_000_000);
         task.await.unwrap();

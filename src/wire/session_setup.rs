@@ -6,7 +6,7 @@ use crate::pg::{ServerVersion, quote_literal};
 use super::Conninfo;
 
 /// Name, value, and the first major version that has the setting.
-const SETTINGS: [(&str, &str, u32); 23] = [
+const SETTINGS: [(&str, &str, u32); 24] = [
     ("search_path", "", 0),
     ("standard_conforming_strings", "on", 0),
     ("DateStyle", "ISO", 0),
@@ -29,6 +29,8 @@ const SETTINGS: [(&str, &str, u32); 23] = [
     ("check_function_bodies", "off", 0),
     ("default_tablespace", "", 0),
     ("default_table_access_method", "heap", 0),
+    // A query over a big catalog would be compiled for longer than it runs.
+    ("jit", "off", 0),
     // What text means must not depend on whom we are connected as.
     ("array_nulls", "on", 0),
     ("transform_null_equals", "off", 0),

@@ -8,14 +8,57 @@ use super::RawConnection;
 use crate::wire::message::{Header, tag};
 
 impl RawConnection {
-    /// Starts a COPY TO STDOUT: CopyData frames follow in the buffer.
-    pub(crate) async fn start_copy_out(&mut self, doing: &str, sql: &str) -> Result<()> {
-        self.start_copy(doing, sql, tag::COPY_OUT_RESPONSE).await
+    /// Asks for several COPY TO STDOUT, one after the other, without waiting: each is begun by
+    /// [`RawConnection::copy_out_begins`] and ended by [`RawConnection::finish`].
+    pub(crate) async fn ask_copies_out(&mut self, doing: &str, queries: &[&str]) -> Result<()> {
+        self.start(doing, queries).await
     }
 
-    /// Starts a COPY FROM STDIN: the server waits for CopyData frames.
-    pub(crate) async fn start_copy_in(&mut self, doing: &str, sql: &str) -> Result<()> {
-        self.start_copy(doing, sql, tag::COPY_IN_RESPONSE).await
+    /// Waits until the next of the COPY TO STDOUT that were asked for sends its rows: CopyData
+    /// frames follow in the buffer.
+    pub(crate) async fn copy_out_begins(&mut self, doing: &str) -> Result<()> {
+        let header = self.read_message_header().await.map_err(|error| error.within(doing))?;
+        if header.tag != tag::COPY_OUT_RESPONSE {
+            self.finish(doing).await?;
+            return Err(Error::step(doing).because("the server started no COPY that way"));
+        }
+        match self.channel.discard(header).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(doing, error)),
+        }
+    }
+
+    /// Asks for a COPY FROM STDIN without waiting for the server's consent: CopyData frames may
+    /// follow at once, as a server that refused the COPY throws them away (source:
+    /// tcop/postgres.c, PostgresMain). It owes one [`RawConnection::finish`], as those before do.
+    pub(crate) async fn ask_copy_in(&mut self, doing: &str, sql: &str) -> Result<()> {
+        match self.owed.is_empty() {
+            true => self.start(doing, &[sql]).await?,
+            false => self.send_queries(doing, &[sql]).await?,
+        }
+        if let Some(owed) = self.owed.back_mut() {
+            owed.is_fed = true;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the server answers while it is fed, until that is an error, or the end of a
+    /// COPY that it wasn't told to end. Dropping the future loses nothing.
+    pub(crate) async fn objects(&mut self) -> Result<()> {
+        loop {
+            let ended = self.owed.back().is_none_or(|owed| owed.is_answered);
+            if ended || self.owed.iter().any(|owed| owed.failure.is_some()) {
+                return Ok(());
+            }
+            if let Err(error) = self.answer(&mut None).await {
+                return Err(self.lost("reading from the server", error));
+            }
+        }
+    }
+
+    /// How many Queries haven't been finished.
+    pub(crate) fn owes(&self) -> usize {
+        self.owed.len()
     }
 
     /// What was read and not yet looked at; a frame may be there in part.
@@ -47,22 +90,6 @@ impl RawConnection {
         match self.channel.header_of_answer().await {
             Ok(header) => Ok(header),
             Err(error) => Err(self.lost("reading from the server", error)),
-        }
-    }
-
-    async fn start_copy(&mut self, doing: &str, sql: &str, wanted: u8) -> Result<()> {
-        self.start(doing, &[sql]).await?;
-        let header = match self.channel.header_of_answer().await {
-            Ok(header) => header,
-            Err(error) => return Err(self.lost(doing, error)),
-        };
-        if header.tag != wanted {
-            self.finish(doing).await?;
-            return Err(Error::step(doing).because("the server started no COPY that way"));
-        }
-        match self.channel.discard(header).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(doing, error)),
         }
     }
 }

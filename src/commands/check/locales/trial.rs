@@ -1,7 +1,7 @@
 //! One trial: the source's values of a few columns in a temporary table on the target, and what
 //! the target makes of them. Values are counted, never shown.
 
-use crate::copy::{self, CopyEnd, CopyStream, Progress};
+use crate::copy::{self, CopyPart, CopyStream, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
 use crate::wire::{Conninfo, RawConnection};
@@ -67,16 +67,14 @@ impl Trial {
         target.execute(&doing, &self.create()).await?;
         let stream =
             CopyStream { doing: &doing, format: RowFormat::Text, columns: self.columns.len() };
-        let tally = copy::forward(
-            CopyEnd { connection: &mut source, statement: &self.copy_out() },
-            CopyEnd {
-                connection: &mut target,
-                statement: &format!("COPY {TABLE} FROM STDIN (FORMAT text)"),
-            },
-            &stream,
-            &Progress::default(),
-        )
-        .await?;
+        let part = CopyPart {
+            copy_out: &self.copy_out(),
+            copy_in: &format!("COPY {TABLE} FROM STDIN (FORMAT text)"),
+            stream,
+        };
+        let progress = Progress::default();
+        let tallies = copy::forward(&mut source, &mut target, &[part], &progress).await?;
+        let rows = tallies.iter().map(Tally::rows).sum();
         let answer = target.query(&doing, &self.question()).await?;
         let count = answer.first().and_then(|row| row.first()).and_then(Option::as_deref);
         let failing = count.and_then(|count| count.parse().ok()).ok_or_else(|| {
@@ -84,7 +82,7 @@ impl Trial {
         })?;
         source.close().await?;
         target.close().await?;
-        Ok(Outcome { rows: tally.rows(), failing })
+        Ok(Outcome { rows, failing })
     }
 
     /// What the failing rows mean.
