@@ -7,7 +7,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{leaned_on, stands_alone};
+use super::fragments::{function_name, leaned_on, operator_name, stands_alone};
 use super::functions::argument_types;
 use super::scope::Scope;
 
@@ -61,7 +61,7 @@ fn query(scope: &Scope) -> String {
         "aggmfinalfn",
     ]
     .iter()
-    .map(|column| format!("nullif(a.{column}::text, '-') as {column}, "))
+    .map(|column| format!("{} as {column}, ", function_name(&format!("a.{column}"))))
     .collect();
     format!(
         "select p.oid, n.nspname::text, p.proname::text, \
@@ -73,18 +73,15 @@ fn query(scope: &Scope) -> String {
          pg_catalog.format_type(a.aggmtranstype, null) as aggmtranstype, \
          a.aggtransspace, a.aggmtransspace, a.aggfinalextra, a.aggmfinalextra, \
          a.aggfinalmodify::text, a.aggmfinalmodify::text, a.agginitval, a.aggminitval, \
-         case when a.aggsortop <> 0 then 'OPERATOR(\"' \
-         || replace(opn.nspname::text, '\"', '\"\"') || '\".' || op.oprname::text || ')' end \
-         as sort_operator, {extensions} as extensions \
+         {sort_operator} as sort_operator, {extensions} as extensions \
          from pg_catalog.pg_proc p \
          join pg_catalog.pg_aggregate a on a.aggfnoid = p.oid \
          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-         left join (pg_catalog.pg_operator op \
-         join pg_catalog.pg_namespace opn on opn.oid = op.oprnamespace) on op.oid = a.aggsortop \
          where {} and {} order by n.nspname, p.proname, identity",
         scope.schemas("n.nspname"),
         stands_alone("pg_proc", "p.oid"),
         types = argument_types("p"),
+        sort_operator = operator_name("a.aggsortop"),
         extensions = leaned_on("pg_proc", "p.oid"),
     )
 }

@@ -17,6 +17,26 @@ pub(super) fn quoted(schema: &str, name: &str) -> String {
     format!("({} || '.' || {})", part(schema), part(name))
 }
 
+/// The expression for the qualified name of the function `oid`, null where there is none. Unlike
+/// regproc's text it doesn't depend on which other functions a version has.
+pub(super) fn function_name(oid: &str) -> String {
+    format!(
+        "(select {} from pg_catalog.pg_proc fp \
+         join pg_catalog.pg_namespace fn on fn.oid = fp.pronamespace where fp.oid = {oid})",
+        quoted("fn.nspname", "fp.proname")
+    )
+}
+
+/// The expression for the operator `oid` as SQL names it without its arguments, null where there
+/// is none: `OPERATOR("s".===)`.
+pub(super) fn operator_name(oid: &str) -> String {
+    format!(
+        "(select 'OPERATOR(\"' || replace(fn.nspname::text, '\"', '\"\"') || '\".' \
+         || fo.oprname::text || ')' from pg_catalog.pg_operator fo \
+         join pg_catalog.pg_namespace fn on fn.oid = fo.oprnamespace where fo.oid = {oid})"
+    )
+}
+
 /// The expression for the names, in order, of the extensions that the object `oid` of `catalog`
 /// is to be dropped with (`DEPENDS ON EXTENSION`).
 pub(super) fn leaned_on(catalog: &str, oid: &str) -> String {

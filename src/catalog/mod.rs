@@ -4,9 +4,12 @@
 //! What the text of a definition can't be asked from the server for is put together here, as
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
+mod access_methods;
 mod acls;
 mod aggregates;
+mod base_types;
 mod builder;
+mod casts;
 mod checks;
 mod collations;
 mod columns;
@@ -28,7 +31,11 @@ mod inheritance;
 mod key_bounds;
 mod lacking;
 mod locks;
+mod operator_classes;
+mod operator_families;
+mod operator_members;
 mod operator_schemas;
+mod operators;
 mod parameter_acls;
 mod pattern;
 mod policies;
@@ -42,6 +49,7 @@ mod schemas;
 mod scope;
 mod sequences;
 mod settings;
+mod shell_types;
 mod statistics;
 mod table_data;
 mod tables;
@@ -49,6 +57,7 @@ mod target;
 mod triggers;
 mod types;
 mod unhandled;
+mod unrecorded;
 mod view_loops;
 mod views;
 
@@ -62,6 +71,7 @@ use columns::Columns;
 use dependencies::Dependencies;
 use extension_config::ExtensionConfig;
 use indexes::Indexes;
+use operator_members::Members;
 use relations::Relations;
 use sequences::Sequences;
 
@@ -128,6 +138,8 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     default_acls::read(session, scope, &mut out).await?;
 
     let lacking = dependencies.resolve(&mut out);
+    shell_types::untie(&mut out);
+    unrecorded::add(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);
     let sorted = view_loops::sort(entries, &mut out.stand_ins);
@@ -156,10 +168,22 @@ async fn read_code(
     schemas::read(session, scope, out).await?;
     collations::read(session, scope, out).await?;
     types::read(session, scope, out).await?;
+    base_types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
-    aggregates::read(session, scope, out).await
+    aggregates::read(session, scope, out).await?;
+    casts::read(session, out).await?;
+    read_operators(session, scope, out).await
+}
+
+/// Operators, what indexes know of them, and kinds of index and table.
+async fn read_operators(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    access_methods::read(session, out).await?;
+    operators::read(session, scope, out).await?;
+    let members = Members::read(session).await?;
+    operator_families::read(session, scope, &members, out).await?;
+    operator_classes::read(session, scope, &members, out).await
 }
 
 /// Tables, views, sequences and all that belongs to them.

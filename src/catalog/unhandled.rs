@@ -20,10 +20,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
 }
 
 /// Catalogs whose objects live in a schema, the column that says which, and what they are.
-const IN_SCHEMAS: [(&str, &str, &str); 8] = [
-    ("pg_operator", "oprnamespace", "operators"),
-    ("pg_opclass", "opcnamespace", "operator classes"),
-    ("pg_opfamily", "opfnamespace", "operator families"),
+const IN_SCHEMAS: [(&str, &str, &str); 5] = [
     ("pg_conversion", "connamespace", "encoding conversions"),
     ("pg_ts_parser", "prsnamespace", "text search parsers"),
     ("pg_ts_dict", "dictnamespace", "text search dictionaries"),
@@ -32,10 +29,8 @@ const IN_SCHEMAS: [(&str, &str, &str); 8] = [
 ];
 
 /// Catalogs whose objects live in none.
-const IN_DATABASE: [(&str, &str); 8] = [
-    ("pg_cast", "casts"),
+const IN_DATABASE: [(&str, &str); 6] = [
     ("pg_transform", "transforms"),
-    ("pg_am", "access methods"),
     ("pg_language", "procedural languages"),
     ("pg_foreign_data_wrapper", "foreign data wrappers"),
     ("pg_foreign_server", "foreign servers"),
