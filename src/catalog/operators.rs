@@ -1,5 +1,7 @@
 //! Operators (documentation: SQL command CREATE OPERATOR).
 
+use std::collections::{HashMap, HashSet};
+
 use tokio_postgres::Row;
 
 use crate::error::Result;
@@ -17,16 +19,58 @@ use super::types::listed;
 /// One that was only named, as another's commutator or negator, comes into being again as soon as
 /// the other names it; nothing does that for one whose namer is gone, and nobody can use it.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    let mut links = HashMap::new();
     for row in session.query("reading operators", &query(scope), &[]).await? {
         let operator = Operator::of(&row);
+        let oid: u32 = row.get("oid");
         if operator.function.is_some() {
-            out.add(ObjectId::new(class::PG_OPERATOR, row.get("oid")), operator.entry());
+            out.add(ObjectId::new(class::PG_OPERATOR, oid), operator.entry());
+            links.insert(oid, [row.get("oprcom"), row.get("oprnegate")]);
         } else if !row.get::<_, bool>("named") {
             let object = format!("operator {} {}", operator.name, operator.arguments());
             out.left_out(object, "it has no function, and no operator names it any more");
         }
     }
+    for (namer, named) in one_sided(&links) {
+        if let Some(id) = out.creator(ObjectId::new(class::PG_OPERATOR, named)) {
+            out.needs(id, ObjectId::new(class::PG_OPERATOR, namer));
+        }
+    }
     Ok(())
+}
+
+/// The operators that name another which doesn't name them, each with that other. It has to be
+/// created after the namer: before it, the naming would be made mutual (source: OperatorUpd in
+/// catalog/pg_operator.c). `links` holds each operator's commutator and negator.
+fn one_sided(links: &HashMap<u32, [u32; 2]>) -> Vec<(u32, u32)> {
+    let mut namers: Vec<&u32> = links.keys().collect();
+    namers.sort_unstable();
+    let mut found: Vec<(u32, u32)> = Vec::new();
+    for &namer in namers {
+        for side in 0..2 {
+            let named = links[&namer][side];
+            let mutual = links.get(&named).is_none_or(|back| back[side] == namer);
+            if !mutual && !follows(&found, namer, named) {
+                found.push((namer, named));
+            }
+        }
+    }
+    found
+}
+
+/// Whether `later` already comes after `first`, by way of any of the `pairs` (first, later).
+fn follows(pairs: &[(u32, u32)], later: u32, first: u32) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![first];
+    while let Some(at) = open.pop() {
+        if at == later {
+            return true;
+        }
+        if seen.insert(at) {
+            open.extend(pairs.iter().filter(|(from, _)| *from == at).map(|(_, to)| *to));
+        }
+    }
+    false
 }
 
 fn query(scope: &Scope) -> String {
@@ -36,7 +80,7 @@ fn query(scope: &Scope) -> String {
          case when o.oprleft <> 0 then pg_catalog.format_type(o.oprleft, null) end as left, \
          case when o.oprright <> 0 then pg_catalog.format_type(o.oprright, null) end as right, \
          {function} as function, {commutator} as commutator, {negator} as negator, \
-         o.oprcanmerge, o.oprcanhash, {restrict} as restrict, {join} as join, \
+         o.oprcom, o.oprnegate, o.oprcanmerge, o.oprcanhash, {restrict} as restrict, {join} as join, \
          exists (select from pg_catalog.pg_operator namer \
          where o.oid in (namer.oprcom, namer.oprnegate)) as named \
          from pg_catalog.pg_operator o \
@@ -154,6 +198,19 @@ mod tests {
         );
         let prefix = Operator { left: None, ..operator() };
         assert_eq!(prefix.entry().drop, "DROP OPERATOR \"S\".=== (NONE, s.t);");
+    }
+
+    #[test]
+    fn an_operator_that_does_not_name_its_namer_comes_after_it() {
+        let links = |list: &[(u32, [u32; 2])]| list.iter().copied().collect();
+        let mutual = links(&[(1, [1, 2]), (2, [2, 1])]);
+        assert!(one_sided(&mutual).is_empty());
+        let shell = links(&[(1, [9, 0])]);
+        assert!(one_sided(&shell).is_empty());
+        let one = links(&[(1, [0, 0]), (2, [0, 1])]);
+        assert_eq!(one_sided(&one), [(2, 1)]);
+        let circle = links(&[(1, [2, 0]), (2, [3, 0]), (3, [1, 0])]);
+        assert_eq!(one_sided(&circle), [(1, 2), (2, 3)]);
     }
 
     #[test]
