@@ -180,7 +180,7 @@ impl Aggregate {
     }
 
     /// What a final function may do to the state is read-only by default, read-write for ordered
-    /// sets; it is always said, since it is the same in all versions.
+    /// sets; it is said wherever there is one, and where it is another than the default.
     fn stage_options(&self, stage: &Stage, prefix: &str) -> Vec<String> {
         let mut options = Vec::new();
         let mut option = |name: &str, value: Option<String>| {
@@ -193,14 +193,15 @@ impl Aggregate {
         option("SSPACE", (stage.space != 0).then(|| stage.space.to_string()));
         option("FINALFUNC", stage.last.clone());
         option("INITCOND", stage.initial.as_deref().map(quote_literal));
-        if stage.last.is_some() {
+        let default = if self.kind == "n" { "r" } else { "w" };
+        if stage.last.is_some() || stage.modify != default {
             let modify = match stage.modify.as_str() {
                 "s" => "SHAREABLE",
                 "w" => "READ_WRITE",
                 _ => "READ_ONLY",
             };
             option("FINALFUNC_MODIFY", Some(modify.to_owned()));
-            if stage.extra {
+            if stage.extra && stage.last.is_some() {
                 options.push(format!("{prefix}FINALFUNC_EXTRA"));
             }
         }
@@ -248,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_final_function_may_do_is_kept_without_one_too() {
+        let writes = Stage { modify: "w".to_owned(), ..sum().plain };
+        let plain = Aggregate { plain: writes, ..sum() };
+        assert!(plain.entry().create.contains(",\n\tFINALFUNC_MODIFY = READ_WRITE\n"));
+        let ordered = Aggregate { kind: "o".to_owned(), ..plain };
+        assert!(!ordered.entry().create.contains("MODIFY"));
+    }
+
+    #[test]
     fn every_property_is_told() {
         let aggregate = Aggregate {
             arguments: String::new(),
@@ -266,7 +276,7 @@ mod tests {
             serialize: Some("s.out".to_owned()),
             deserialize: Some("s.in".to_owned()),
             moving: Some((
-                Stage { initial: Some(String::new()), ..sum().plain },
+                Stage { initial: Some(String::new()), modify: "w".to_owned(), ..sum().plain },
                 "int4mi".to_owned(),
             )),
             sort_operator: Some("OPERATOR(\"pg_catalog\".<)".to_owned()),

@@ -66,7 +66,8 @@ mod tests {
     }
 
     fn sorted(entries: Vec<Entry>) -> Vec<String> {
-        let mut out = Builder { entries, ..Builder::default() };
+        let mut out = Builder::default();
+        out.entries = entries;
         untie(&mut out);
         let sorted = in_restoring_order(out.entries);
         assert!(sorted.loops.is_empty(), "{:?}", sorted.loops);

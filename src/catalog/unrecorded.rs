@@ -78,7 +78,8 @@ mod tests {
     }
 
     fn order(entries: Vec<Entry>) -> Vec<String> {
-        let mut out = Builder { entries, ..Builder::default() };
+        let mut out = Builder::default();
+        out.entries = entries;
         add(&mut out);
         let sorted = in_restoring_order(out.entries);
         assert!(sorted.loops.is_empty(), "{:?}", sorted.loops);
