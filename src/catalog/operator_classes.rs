@@ -123,7 +123,7 @@ mod tests {
     fn a_class_tells_its_storage_and_its_members() {
         let member = Member {
             row: ObjectId::new(class::PG_AMOP, 1),
-            object: ObjectId::new(class::PG_OPERATOR, 2),
+            parts: [ObjectId::new(class::PG_OPERATOR, 2); 3],
             sql: "OPERATOR 1 s.<<(s.t,s.t)".to_owned(),
         };
         let entry = operator_class().entry(&[member]);

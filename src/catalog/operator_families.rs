@@ -40,8 +40,8 @@ pub(super) async fn read(
             let added: Vec<&Member> = loose
                 .into_iter()
                 .filter(|member| {
-                    let users = out.creator(member.object).is_some();
-                    let brought = out.is_extension_member(member.object);
+                    let users = member.parts.iter().any(|part| out.creator(*part).is_some());
+                    let brought = member.parts.iter().any(|part| out.is_extension_member(*part));
                     users || !(of_extension || brought)
                 })
                 .collect();
@@ -127,7 +127,7 @@ mod tests {
     fn a_family_has_the_members_that_no_class_has() {
         let member = |sql: &str| Member {
             row: ObjectId::new(class::PG_AMOP, 1),
-            object: ObjectId::new(class::PG_OPERATOR, 2),
+            parts: [ObjectId::new(class::PG_OPERATOR, 2); 3],
             sql: sql.to_owned(),
         };
         let (a, b) = (member("OPERATOR 1 s.<(a,b)"), member("FUNCTION 1 (a, b) s.f(a,b)"));

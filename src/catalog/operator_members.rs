@@ -16,8 +16,8 @@ use super::fragments::quoted;
 pub(super) struct Member {
     /// Its row in pg_amop or pg_amproc.
     pub(super) row: ObjectId,
-    /// The operator or function itself.
-    pub(super) object: ObjectId,
+    /// The operator or function itself, and the types it is for.
+    pub(super) parts: [ObjectId; 3],
     /// As CREATE OPERATOR CLASS and ALTER OPERATOR FAMILY take it: `OPERATOR 1 =(integer,integer)`.
     pub(super) sql: String,
 }
@@ -35,7 +35,11 @@ impl Members {
         for row in session.query("reading operator families' members", &query(), &[]).await? {
             let member = Member {
                 row: ObjectId::new(Oid(row.get("class")), row.get("oid")),
-                object: ObjectId::new(Oid(row.get("object_class")), row.get("object")),
+                parts: [
+                    ObjectId::new(Oid(row.get("object_class")), row.get("object")),
+                    ObjectId::new(class::PG_TYPE, row.get("left")),
+                    ObjectId::new(class::PG_TYPE, row.get("right")),
+                ],
                 sql: row.get("sql"),
             };
             let place = match row.get::<_, Option<u32>>("opclass") {
@@ -67,7 +71,7 @@ impl Members {
 fn query() -> String {
     let operators = format!(
         "select {amop}::pg_catalog.oid as class, o.oid, {operator}::pg_catalog.oid as object_class, \
-         o.amopopr as object, o.amopfamily as family, {class} as opclass, \
+         o.amopopr as object, o.amoplefttype as left, o.amoprighttype as right, o.amopfamily as family, {class} as opclass, \
          o.amopstrategy as number, pg_catalog.format('OPERATOR %s %s%s', o.amopstrategy, \
          o.amopopr::pg_catalog.regoperator, case when o.amoppurpose = 'o' \
          then ' FOR ORDER BY ' || {sort_family} end) as sql \
@@ -83,7 +87,7 @@ fn query() -> String {
     );
     let functions = format!(
         "select {amproc}::pg_catalog.oid, o.oid, {proc}::pg_catalog.oid, o.amproc::pg_catalog.oid, \
-         o.amprocfamily, {class}, o.amprocnum, \
+         o.amproclefttype, o.amprocrighttype, o.amprocfamily, {class}, o.amprocnum, \
          pg_catalog.format('FUNCTION %s (%s, %s) %s', o.amprocnum, \
          pg_catalog.format_type(o.amproclefttype, null), \
          pg_catalog.format_type(o.amprocrighttype, null), \
