@@ -7,7 +7,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{leaned_on, stands_alone};
+use super::fragments::{function_name, leaned_on, operator_name, stands_alone};
 use super::functions::argument_types;
 use super::scope::Scope;
 
@@ -61,7 +61,7 @@ fn query(scope: &Scope) -> String {
         "aggmfinalfn",
     ]
     .iter()
-    .map(|column| format!("nullif(a.{column}::text, '-') as {column}, "))
+    .map(|column| format!("{} as {column}, ", function_name(&format!("a.{column}"))))
     .collect();
     format!(
         "select p.oid, n.nspname::text, p.proname::text, \
@@ -73,18 +73,15 @@ fn query(scope: &Scope) -> String {
          pg_catalog.format_type(a.aggmtranstype, null) as aggmtranstype, \
          a.aggtransspace, a.aggmtransspace, a.aggfinalextra, a.aggmfinalextra, \
          a.aggfinalmodify::text, a.aggmfinalmodify::text, a.agginitval, a.aggminitval, \
-         case when a.aggsortop <> 0 then 'OPERATOR(\"' \
-         || replace(opn.nspname::text, '\"', '\"\"') || '\".' || op.oprname::text || ')' end \
-         as sort_operator, {extensions} as extensions \
+         {sort_operator} as sort_operator, {extensions} as extensions \
          from pg_catalog.pg_proc p \
          join pg_catalog.pg_aggregate a on a.aggfnoid = p.oid \
          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-         left join (pg_catalog.pg_operator op \
-         join pg_catalog.pg_namespace opn on opn.oid = op.oprnamespace) on op.oid = a.aggsortop \
          where {} and {} order by n.nspname, p.proname, identity",
         scope.schemas("n.nspname"),
         stands_alone("pg_proc", "p.oid"),
         types = argument_types("p"),
+        sort_operator = operator_name("a.aggsortop"),
         extensions = leaned_on("pg_proc", "p.oid"),
     )
 }
@@ -183,7 +180,7 @@ impl Aggregate {
     }
 
     /// What a final function may do to the state is read-only by default, read-write for ordered
-    /// sets; it is always said, since it is the same in all versions.
+    /// sets; it is said wherever there is one, and where it is another than the default.
     fn stage_options(&self, stage: &Stage, prefix: &str) -> Vec<String> {
         let mut options = Vec::new();
         let mut option = |name: &str, value: Option<String>| {
@@ -196,14 +193,15 @@ impl Aggregate {
         option("SSPACE", (stage.space != 0).then(|| stage.space.to_string()));
         option("FINALFUNC", stage.last.clone());
         option("INITCOND", stage.initial.as_deref().map(quote_literal));
-        if stage.last.is_some() {
+        let default = if self.kind == "n" { "r" } else { "w" };
+        if stage.last.is_some() || stage.modify != default {
             let modify = match stage.modify.as_str() {
                 "s" => "SHAREABLE",
                 "w" => "READ_WRITE",
                 _ => "READ_ONLY",
             };
             option("FINALFUNC_MODIFY", Some(modify.to_owned()));
-            if stage.extra {
+            if stage.extra && stage.last.is_some() {
                 options.push(format!("{prefix}FINALFUNC_EXTRA"));
             }
         }
@@ -251,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_final_function_may_do_is_kept_without_one_too() {
+        let writes = Stage { modify: "w".to_owned(), ..sum().plain };
+        let plain = Aggregate { plain: writes, ..sum() };
+        assert!(plain.entry().create.contains(",\n\tFINALFUNC_MODIFY = READ_WRITE\n"));
+        let ordered = Aggregate { kind: "o".to_owned(), ..plain };
+        assert!(!ordered.entry().create.contains("MODIFY"));
+    }
+
+    #[test]
     fn every_property_is_told() {
         let aggregate = Aggregate {
             arguments: String::new(),
@@ -269,7 +276,7 @@ mod tests {
             serialize: Some("s.out".to_owned()),
             deserialize: Some("s.in".to_owned()),
             moving: Some((
-                Stage { initial: Some(String::new()), ..sum().plain },
+                Stage { initial: Some(String::new()), modify: "w".to_owned(), ..sum().plain },
                 "int4mi".to_owned(),
             )),
             sort_operator: Some("OPERATOR(\"pg_catalog\".<)".to_owned()),

@@ -73,6 +73,11 @@ fn query() -> String {
             "0",
         ),
         types(),
+        branch("pg_am", "ACCESS METHOD", "null", "o.amname", "", "0"),
+        casts(),
+        operators(),
+        for_indexes("pg_opclass", "OPERATOR CLASS", "opc"),
+        for_indexes("pg_opfamily", "OPERATOR FAMILY", "opf"),
         on_relation("pg_rewrite", "RULE", "o.rulename", "o.ev_class"),
         on_relation("pg_trigger", "TRIGGER", "o.tgname", "o.tgrelid"),
         on_relation("pg_policy", "POLICY", "o.polname", "o.polrelid"),
@@ -213,6 +218,40 @@ fn types() -> String {
         + &described("pg_type", "= 0")
 }
 
+/// A cast has no name but its types, which stand where others have their arguments.
+fn casts() -> String {
+    let types = "pg_catalog.format_type(o.castsource, null) || ' AS ' \
+         || pg_catalog.format_type(o.casttarget, null)";
+    let rest = naming("'CAST'", "null", "''", types, "null", "0");
+    select("pg_cast", ("pg_cast", "0"), &rest) + &described("pg_cast", "= 0")
+}
+
+fn operators() -> String {
+    let operand = |column: &str| {
+        format!(
+            "case o.{column} when 0 then 'NONE' else pg_catalog.format_type(o.{column}, null) end"
+        )
+    };
+    let operands = format!("{} || ', ' || {}", operand("oprleft"), operand("oprright"));
+    let rest = naming("'OPERATOR'", "n.nspname", "o.oprname", &operands, "null", "o.oprowner");
+    select("pg_operator", ("pg_operator", "0"), &rest)
+        + "join pg_catalog.pg_namespace n on n.oid = o.oprnamespace "
+        + &described("pg_operator", "= 0")
+}
+
+/// Of a catalog whose objects are named by a name and an access method; the columns begin with
+/// `prefix`.
+fn for_indexes(class: &str, word: &str, prefix: &str) -> String {
+    let (name, owner) = (format!("o.{prefix}name"), format!("o.{prefix}owner"));
+    let rest = naming(&format!("'{word}'"), "n.nspname", &name, "null", "a.amname", &owner);
+    select(class, (class, "0"), &rest)
+        + &format!(
+            "join pg_catalog.pg_namespace n on n.oid = o.{prefix}namespace \
+             join pg_catalog.pg_am a on a.oid = o.{prefix}method "
+        )
+        + &described(class, "= 0")
+}
+
 /// Of a catalog whose objects are named by a relation and a name.
 fn on_relation(class: &str, word: &str, name: &str, relation: &str) -> String {
     let rest = naming(&format!("'{word}'"), "n.nspname", name, "null", "r.relname", "r.relowner");
@@ -267,9 +306,10 @@ struct Commented {
     word: String,
     schema: Option<String>,
     name: String,
-    /// A function's.
+    /// A function's, an operator's; of a cast, its types.
     arguments: Option<String>,
-    /// What it belongs to: a column's or a trigger's table, a constraint's domain.
+    /// What it belongs to: a column's or a trigger's table, a constraint's domain, an operator
+    /// class's access method.
     relation: Option<String>,
     owner: Option<String>,
 }
@@ -293,6 +333,19 @@ impl Commented {
             ("TRANSFORM", Some(language), _) => (
                 format!("TRANSFORM FOR {} LANGUAGE {}", self.name, quote_ident(language)),
                 format!("TRANSFORM FOR {} LANGUAGE {language}", self.name),
+            ),
+            ("CAST", _, Some(types)) => (format!("CAST ({types})"), format!("CAST ({types})")),
+            // An operator's name consists of signs and isn't quoted.
+            ("OPERATOR", _, Some(operands)) => {
+                let schema = self.schema.as_deref().map(quote_ident).unwrap_or_default();
+                (
+                    format!("OPERATOR {schema}.{} ({operands})", self.name),
+                    format!("OPERATOR {} ({operands})", self.name),
+                )
+            }
+            (word @ ("OPERATOR CLASS" | "OPERATOR FAMILY"), Some(method), _) => (
+                format!("{word} {} USING {}", within(&self.name), quote_ident(method)),
+                format!("{word} {} USING {method}", self.name),
             ),
             (word, Some(relation), _) => (
                 format!("{word} {name} ON {}", within(relation)),
@@ -368,6 +421,24 @@ mod tests {
         assert_eq!(
             transform.entry("x").create,
             "COMMENT ON TRANSFORM FOR s.\"T\"[] LANGUAGE \"plx\" IS 'x';\n"
+        );
+        let operator =
+            Commented { arguments: Some("NONE, s.t".to_owned()), ..commented("OPERATOR", "!!") };
+        assert_eq!(
+            operator.entry("x").create,
+            "COMMENT ON OPERATOR \"s\".!! (NONE, s.t) IS 'x';\n"
+        );
+        let cast = Commented {
+            schema: None,
+            arguments: Some("s.t AS text".to_owned()),
+            ..commented("CAST", "")
+        };
+        assert_eq!(cast.entry("x").create, "COMMENT ON CAST (s.t AS text) IS 'x';\n");
+        let class =
+            Commented { relation: Some("Tree".to_owned()), ..commented("OPERATOR CLASS", "c") };
+        assert_eq!(
+            class.entry("x").create,
+            "COMMENT ON OPERATOR CLASS \"s\".\"c\" USING \"Tree\" IS 'x';\n"
         );
         let role = Commented { schema: None, ..commented("ROLE", "r") };
         assert_eq!(role.entry("x").create, "COMMENT ON ROLE \"r\" IS 'x';\n");

@@ -164,12 +164,15 @@ impl Dependencies {
     }
 
     /// A sequence belongs to its column, yet is created before the column's table, whose default
-    /// needs it: belonging is an entry of its own.
+    /// needs it: belonging is an entry of its own. And a member of an operator family is created
+    /// by whom it belongs to: what it needs beyond that is its operator or function.
     fn shapes_order(&self, out: &Builder, id: EntryId, edge: &Edge) -> bool {
         let owned_by_column = out.entries[id.0 as usize].kind == Kind::Sequence
             && edge.to.class == class::PG_CLASS
             && matches!(edge.nature, Nature::Auto | Nature::Internal);
-        !owned_by_column && edge.nature != Nature::Extension
+        let member_of = matches!(edge.from.class, class::PG_AMOP | class::PG_AMPROC)
+            && edge.to.class == class::PG_OPCLASS;
+        !owned_by_column && !member_of && edge.nature != Nature::Extension
     }
 
     fn reach(&self, object: ObjectId, out: &Builder) -> Reached {

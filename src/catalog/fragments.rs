@@ -17,12 +17,23 @@ pub(super) fn quoted(schema: &str, name: &str) -> String {
     format!("({} || '.' || {})", part(schema), part(name))
 }
 
-/// The expression for the qualified name of the function `oid`, quoted; null where it is 0.
+/// The expression for the qualified name of the function `oid`, null where there is none. Unlike
+/// regproc's text it doesn't depend on which other functions a version has.
 pub(super) fn function_name(oid: &str) -> String {
     format!(
-        "(select {} from pg_catalog.pg_proc named \
-         join pg_catalog.pg_namespace of on of.oid = named.pronamespace where named.oid = {oid})",
-        quoted("of.nspname", "named.proname")
+        "(select {} from pg_catalog.pg_proc fp \
+         join pg_catalog.pg_namespace fn on fn.oid = fp.pronamespace where fp.oid = {oid})",
+        quoted("fn.nspname", "fp.proname")
+    )
+}
+
+/// The expression for the operator `oid` as SQL names it without its arguments, null where there
+/// is none: `OPERATOR("s".===)`.
+pub(super) fn operator_name(oid: &str) -> String {
+    format!(
+        "(select 'OPERATOR(\"' || replace(fn.nspname::text, '\"', '\"\"') || '\".' \
+         || fo.oprname::text || ')' from pg_catalog.pg_operator fo \
+         join pg_catalog.pg_namespace fn on fn.oid = fo.oprnamespace where fo.oid = {oid})"
     )
 }
 

@@ -77,7 +77,9 @@ impl Routine {
             (Kind::Function, "FUNCTION")
         };
         let signature = format!("{}({})", self.name.sql(), self.identity);
-        let mut create = format!("{};\n", self.definition.trim_end());
+        // The server would have it replace what is there; nothing is ever to be replaced.
+        let definition = self.definition.trim_end().replacen("CREATE OR REPLACE ", "CREATE ", 1);
+        let mut create = format!("{definition};\n");
         for extension in &self.extensions {
             create.push_str(&format!(
                 "ALTER {word} {signature} DEPENDS ON EXTENSION {};\n",
@@ -119,7 +121,7 @@ mod tests {
         let entry = routine().entry();
         assert_eq!(entry.title(), "FUNCTION s.F(integer)");
         assert_eq!(entry.drop, "DROP FUNCTION \"s\".\"F\"(a integer, OUT b text);");
-        assert!(entry.create.ends_with("AS $$ $$;\n"));
+        assert_eq!(entry.create, "CREATE FUNCTION s.\"F\"(a integer, OUT b text)\n AS $$ $$;\n");
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! What the text of a definition can't be asked from the server for is put together here, as
 //! pg_dump does (source: bin/pg_dump/pg_dump.c).
 
+mod access_methods;
 mod acls;
 mod aggregates;
+mod base_types;
 mod builder;
+mod casts;
 mod checks;
 mod collations;
 mod columns;
@@ -34,7 +37,11 @@ mod key_bounds;
 mod lacking;
 mod languages;
 mod locks;
+mod operator_classes;
+mod operator_families;
+mod operator_members;
 mod operator_schemas;
+mod operators;
 mod parameter_acls;
 mod pattern;
 mod policies;
@@ -50,6 +57,7 @@ mod scope;
 mod security_labels;
 mod sequences;
 mod settings;
+mod shell_types;
 mod statistics;
 mod subscriptions;
 mod table_data;
@@ -60,6 +68,7 @@ mod transforms;
 mod triggers;
 mod types;
 mod unhandled;
+mod unrecorded;
 mod user_mappings;
 mod view_loops;
 mod views;
@@ -75,6 +84,7 @@ use dependencies::Dependencies;
 use extension_config::ExtensionConfig;
 use foreign_tables::ForeignTables;
 use indexes::Indexes;
+use operator_members::Members;
 use relations::Relations;
 use sequences::Sequences;
 
@@ -144,6 +154,8 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     default_acls::read(session, scope, &mut out).await?;
 
     let lacking = dependencies.resolve(&mut out);
+    shell_types::untie(&mut out);
+    unrecorded::add(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);
     let sorted = view_loops::sort(entries, &mut out.stand_ins);
@@ -178,10 +190,22 @@ async fn read_code(
     foreign_servers::read(session, out).await?;
     user_mappings::read(session, out).await?;
     types::read(session, scope, out).await?;
+    base_types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, out).await?;
-    aggregates::read(session, scope, out).await
+    aggregates::read(session, scope, out).await?;
+    casts::read(session, out).await?;
+    read_operators(session, scope, out).await
+}
+
+/// Operators, what indexes know of them, and kinds of index and table.
+async fn read_operators(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
+    access_methods::read(session, out).await?;
+    operators::read(session, scope, out).await?;
+    let members = Members::read(session).await?;
+    operator_families::read(session, scope, &members, out).await?;
+    operator_classes::read(session, scope, &members, out).await
 }
 
 /// Tables, views, sequences and all that belongs to them.

@@ -7,15 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::error::Result;
-use crate::pg::{Oid, quote_ident};
+use crate::pg::{Oid, class, quote_ident};
 use crate::toc::EntryId;
 use crate::wire::Session;
 
 use super::builder::Builder;
 use super::dependencies::Dependencies;
-
-/// pg_operator, as `classid` in pg_depend (source: catalog/pg_operator.h).
-const PG_OPERATOR: Oid = Oid(2617);
 
 /// The forms that name no operator, as the server renders them.
 const FORMS: &[&str] = &[" DISTINCT FROM ", "NULLIF(", "CASE ", "ROW(", " USING ("];
@@ -34,7 +31,7 @@ pub(super) async fn put_in_path(
         rows.iter().map(|row| (Oid(row.get(0)), row.get(1))).collect();
     let mut needed: BTreeMap<EntryId, BTreeSet<&str>> = BTreeMap::new();
     for (object, id) in out.created() {
-        let operators = dependencies.of(object).iter().filter(|e| e.to.class == PG_OPERATOR);
+        let operators = dependencies.of(object).iter().filter(|e| e.to.class == class::PG_OPERATOR);
         for schema in operators.filter_map(|edge| schemas.get(&edge.to.oid)) {
             needed.entry(id).or_default().insert(schema);
         }

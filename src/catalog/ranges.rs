@@ -5,7 +5,7 @@ use crate::pg::{QualifiedName, class};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::quoted;
+use super::fragments::{function_name, quoted};
 use super::scope::Scope;
 use super::types::{self, Named, also_creates_type, listed};
 
@@ -36,8 +36,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         ", pg_catalog.format_type(r.rngsubtype, null) as subtype{multirange}, \
          case when not oc.opcdefault then {opclass} end as opclass, \
          case when r.rngcollation <> st.typcollation then {collation} end as collation, \
-         case when r.rngcanonical <> 0 then r.rngcanonical::text end as canonical, \
-         case when r.rngsubdiff <> 0 then r.rngsubdiff::text end as difference, \
+         {canonical} as canonical, {difference} as difference, \
          array(select d.objid from pg_catalog.pg_depend d \
          where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
          and d.refobjid in (t.oid, {multirange_oid}) \
@@ -45,6 +44,8 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
          and d.deptype = 'i') as constructors",
         opclass = quoted("ocn.nspname", "oc.opcname"),
         collation = quoted("cn.nspname", "co.collname"),
+        canonical = function_name("r.rngcanonical"),
+        difference = function_name("r.rngsubdiff"),
     );
     let joins = format!(
         "join pg_catalog.pg_range r on r.rngtypid = t.oid \
@@ -58,13 +59,6 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     let sql = types::query(scope, &columns, &joins, "t.typtype = 'r'");
     for row in session.query("reading range types", &sql, &[]).await? {
         let named = Named::of(&row);
-        if row.get::<_, Option<String>>("canonical").is_some() {
-            out.unsupported(
-                format!("type {}", named.name),
-                "it is a range with a canonical function, which needs a shell type",
-            );
-            continue;
-        }
         let range = Range {
             subtype: row.get("subtype"),
             multirange: row
@@ -72,6 +66,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
                 .filter(|name| *name != made_up_multirange(&named.name)),
             opclass: row.get("opclass"),
             collation: row.get("collation"),
+            canonical: row.get("canonical"),
             difference: row.get("difference"),
         };
         let id = types::add(out, &row, named.entry(&range.definition()));
@@ -102,6 +97,7 @@ struct Range {
     multirange: Option<String>,
     opclass: Option<String>,
     collation: Option<String>,
+    canonical: Option<String>,
     difference: Option<String>,
 }
 
@@ -112,6 +108,7 @@ impl Range {
             ("multirange_type_name", self.multirange.as_ref()),
             ("subtype_opclass", self.opclass.as_ref()),
             ("collation", self.collation.as_ref()),
+            ("canonical", self.canonical.as_ref()),
             ("subtype_diff", self.difference.as_ref()),
         ];
         let given =
@@ -131,15 +128,17 @@ mod tests {
             multirange: None,
             opclass: None,
             collation: None,
+            canonical: None,
             difference: None,
         };
         assert_eq!(range.definition(), "RANGE (\n\tsubtype = double precision\n)");
         range.multirange = Some("\"s\".\"fs\"".to_owned());
+        range.canonical = Some("s.c".to_owned());
         range.difference = Some("float8mi".to_owned());
         assert_eq!(
             range.definition(),
             "RANGE (\n\tsubtype = double precision,\n\
-             \tmultirange_type_name = \"s\".\"fs\",\n\tsubtype_diff = float8mi\n)"
+             \tmultirange_type_name = \"s\".\"fs\",\n\tcanonical = s.c,\n\tsubtype_diff = float8mi\n)"
         );
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A `reg*` value is sent as a bare OID, and arrays of user-defined types and composites embed
 //! their types' OIDs: these differ between clusters (source: utils/adt/regproc.c, array_send in
-//! arrayfuncs.c, record_send in rowtypes.c). Some types have no send or receive function at all,
-//! and those of `oidvector`, `int2vector` and `tsquery` don't take an empty one back (source:
+//! arrayfuncs.c, record_send in rowtypes.c). So may what a user's own base type sends, for all one
+//! can know; its text is what every dump relies on. Some types have no send or receive function at
+//! all, and those of `oidvector`, `int2vector` and `tsquery` don't take an empty one back (source:
 //! oidvectorrecv in utils/adt/oid.c, which wants one dimension, and an empty array has none; findoprnd
 //! in utils/adt/tsquery.c, which wants an operand).
 
@@ -16,6 +17,7 @@ use crate::pg::{Oid, RowFormat};
 use crate::wire::Session;
 
 use super::columns::Column;
+use super::fragments::stands_alone;
 use super::scope::Scope;
 
 /// What matters of a type.
@@ -28,6 +30,8 @@ struct TypeTraits {
     binary: bool,
     /// It is one of the `reg*` types.
     object_reference: bool,
+    /// It is a base type of the user's own making.
+    homemade: bool,
     /// It is one of those whose binary input refuses an empty one.
     refuses_empty: bool,
 }
@@ -83,6 +87,9 @@ impl Types {
         if !traits.binary {
             return Some(format!("{name} has no binary input or output"));
         }
+        if traits.homemade {
+            return Some(format!("what {name} holds in binary is known to its makers only"));
+        }
         match traits.shape {
             Shape::Plain => None,
             Shape::Wraps(inner) => self.why_text(inner),
@@ -125,12 +132,15 @@ fn types_sql(scope: &Scope, major: u32) -> String {
                 t.typelem <> 0 AND t.typlen = -1 AND t.typtype = 'b' AS is_array, \
                 t.typsend <> 0 AND t.typreceive <> 0 AS binary, \
                 t.typname LIKE 'reg%' AND t.oid < {} AS object_reference, \
+                t.typtype = 'b' AND t.oid >= {} AND {} AS homemade, \
                 t.oid IN ('pg_catalog.oidvector'::pg_catalog.regtype, \
                           'pg_catalog.int2vector'::pg_catalog.regtype, \
                           'pg_catalog.tsquery'::pg_catalog.regtype) AS refuses_empty \
          FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid",
         scope.schemas("n.nspname"),
         Oid::FIRST_NORMAL,
+        Oid::FIRST_NORMAL,
+        stands_alone("pg_type", "t.oid"),
     )
 }
 
@@ -147,6 +157,7 @@ fn from_row(row: &Row) -> TypeTraits {
         shape,
         binary: row.get("binary"),
         object_reference: row.get("object_reference"),
+        homemade: row.get("homemade"),
         refuses_empty: row.get("refuses_empty"),
     }
 }
@@ -164,6 +175,7 @@ mod tests {
                 shape,
                 binary,
                 object_reference,
+                homemade: name == "s.made",
                 refuses_empty: name == "oidvector",
             };
             (oid, traits)
@@ -183,6 +195,8 @@ mod tests {
                 one(USER + 2, "s.numbers", Shape::Wraps(1007), true, false),
                 one(USER + 3, "s.classes", Shape::Wraps(2210), true, false),
                 one(USER + 4, "s.pair", Shape::Composite, true, false),
+                one(USER + 6, "s.made", Shape::Plain, true, false),
+                one(USER + 7, "s.of_made", Shape::Wraps(USER + 6), true, false),
                 one(USER + 5, "s.pairrange", Shape::Wraps(USER + 4), true, false),
             ]
             .into(),
@@ -195,7 +209,8 @@ mod tests {
         for oid in [23, 26, 1007, USER, USER + 2] {
             assert_eq!(types.why_text(oid), None, "{oid}");
         }
-        for oid in [30, 1013, 2205, 2210, 1033, USER + 1, USER + 3, USER + 4, USER + 5, 1] {
+        for oid in [30, 1013, 2205, 2210, 1033, USER + 1, USER + 3, USER + 4, USER + 5, USER + 7, 1]
+        {
             assert!(types.why_text(oid).is_some(), "{oid}");
         }
     }

@@ -10,11 +10,11 @@ use super::fragments::{quoted, stands_alone};
 use super::scope::Scope;
 
 /// Adds an entry for each type that stands on its own: not the array types, row types and
-/// multiranges that come with others. Ranges and domains are families of their own.
+/// multiranges that come with others. Base types, ranges and
+/// domains are families of their own.
 pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
     read_enums(session, scope, out).await?;
-    read_composites(session, scope, out).await?;
-    read_unsupported(session, scope, out).await
+    read_composites(session, scope, out).await
 }
 
 /// A query for the user's types: `columns` beside the usual ones, `joins`, and the `condition`
@@ -159,25 +159,6 @@ fn composite_definition(attributes: &[Attribute]) -> String {
         format!("{} {}{collate}", quote_ident(&a.name), a.type_name)
     };
     format!("({})", listed(attributes.iter().map(attribute)))
-}
-
-/// Base types, and names of types that were never defined, need C functions and a superuser.
-async fn read_unsupported(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
-    let sql = query(
-        scope,
-        ", t.typtype::text",
-        "",
-        "t.typtype in ('b', 'p') and not exists (select from pg_catalog.pg_type element \
-         where element.typarray = t.oid)",
-    );
-    for row in session.query("reading base types", &sql, &[]).await? {
-        let why = match row.get::<_, &str>("typtype") {
-            "b" => "base types are not handled",
-            _ => "it is only a type's name, never defined",
-        };
-        out.unsupported(format!("type {}", Named::of(&row).name), why);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ fn names(tag: &str) -> (String, String) {
         other => {
             let one = other.to_lowercase();
             let many = match one.as_str() {
-                word if word.ends_with('x') => format!("{word}es"),
+                word if word.ends_with(['x', 's']) => format!("{word}es"),
                 word if word.ends_with('y') => format!("{}ies", &word[..word.len() - 1]),
                 word => format!("{word}s"),
             };

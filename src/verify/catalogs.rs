@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::toc::{Entry, Kind, Toc};
 
+use super::operator_members::pooled;
+
 /// How the target's catalog differs from what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "difference")]
@@ -65,6 +67,13 @@ impl fmt::Display for CatalogDifference {
 /// different majors, the texts they render of one and the same definition may differ: those kinds
 /// are then compared by presence and owner only.
 pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
+    if !same_major {
+        return differences(&pooled(expected), &pooled(found), same_major);
+    }
+    differences(expected, found, same_major)
+}
+
+fn differences(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
     let (expected, mut found) = (by_title(expected, same_major), by_title(found, same_major));
     let mut differences = Vec::new();
     for (title, ours) in expected {

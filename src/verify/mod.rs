@@ -4,6 +4,7 @@
 mod catalogs;
 mod data;
 mod locate;
+mod operator_members;
 mod sequences;
 
 pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
