@@ -42,6 +42,7 @@ mod schemas;
 mod scope;
 mod sequences;
 mod settings;
+mod stand_ins;
 mod statistics;
 mod table_data;
 mod tables;
@@ -49,7 +50,6 @@ mod target;
 mod triggers;
 mod types;
 mod unhandled;
-mod view_loops;
 mod views;
 
 use crate::error::Result;
@@ -130,7 +130,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let lacking = dependencies.resolve(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);
-    let sorted = view_loops::sort(entries, &mut out.stand_ins);
+    let sorted = stand_ins::sort(entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;
     let circles = sorted.loops.iter();
     unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
@@ -158,7 +158,7 @@ async fn read_code(
     types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
-    functions::read(session, scope, out).await?;
+    functions::read(session, scope, dependencies, out).await?;
     aggregates::read(session, scope, out).await
 }
 

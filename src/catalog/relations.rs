@@ -44,6 +44,7 @@ pub(super) struct Relation {
     pub(super) name: QualifiedName,
     pub(super) kind: RelationKind,
     pub(super) owner: String,
+    /// Never of a partitioned table, for which it means nothing and 18 refuses it.
     pub(super) unlogged: bool,
     /// `name=value`, as pg_class has them.
     pub(super) options: Vec<String>,
@@ -206,7 +207,7 @@ fn relations_sql(scope: &Scope) -> String {
     format!(
         "SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, \
                 pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
-                c.relpersistence = 'u' AS unlogged, c.reloptions, \
+                c.relpersistence = 'u' AND c.relkind <> 'p' AS unlogged, c.reloptions, \
                 toast.reloptions AS toast_options, am.amname, \
                 c.relreplident::text AS replica_identity, c.relrowsecurity, \
                 c.relforcerowsecurity, c.relispartition, c.relispopulated, \

@@ -174,10 +174,10 @@ impl<'a> Written<'a> {
                 if !typed || default.is_some() || not_null.is_some() {
                     items.push(columns::definition(column, typed, default, not_null.as_deref()));
                 }
-            } else if let Some(item) =
-                self.parts.checks.not_null_constraint(table, column, self.parts.columns)
-            {
-                items.push(item);
+            } else {
+                let Parts { checks, columns, .. } = self.parts;
+                let inherited = written.inherited.not_null;
+                items.extend(checks.not_null_constraint(table, column, columns, inherited));
             }
         }
         items.extend(self.parts.checks.inline(table).map(checks::Check::item));
@@ -189,8 +189,12 @@ impl<'a> Written<'a> {
         let table = self.table;
         let mut sql = String::new();
         for written in &self.columns {
-            sql.push_str(&written.inherited_changes(table, self.parts.checks.name_not_null()));
-            sql.push_str(&columns::alterations(table, written.column));
+            sql.push_str(&written.inherited_changes(table, self.parts.checks));
+            sql.push_str(&columns::alterations(
+                table,
+                written.column,
+                written.inherited_storage(table),
+            ));
         }
         let alter = table.alter_only();
         match table.replica_identity.as_str() {
@@ -234,12 +238,17 @@ impl WrittenColumn<'_> {
         }
     }
 
+    /// A partition is created without its parent, so that it takes nothing over.
+    fn inherited_storage(&self, table: &Relation) -> Inherited {
+        if table.is_partition { Inherited::default() } else { self.inherited }
+    }
+
     fn is_generated_as_parent(&self, table: &Relation) -> bool {
         self.column.generated.is_some() && self.inherited.generation && !table.is_partition
     }
 
     /// What differs from the parent in a column that the definition doesn't write.
-    fn inherited_changes(&self, table: &Relation, name_not_null: bool) -> String {
+    fn inherited_changes(&self, table: &Relation, checks: &Checks) -> String {
         if self.column.is_written(table) {
             return String::new();
         }
@@ -250,7 +259,7 @@ impl WrittenColumn<'_> {
             let set = defaults::set_default(table, &self.column.name, default);
             sql.push_str(&format!("{set};\n"));
         }
-        if !name_not_null && self.column.not_null && !self.inherited.not_null {
+        if checks.is_set_afterwards(table, self.column, self.inherited.not_null) {
             sql.push_str(&format!(
                 "{} ALTER COLUMN {} SET NOT NULL;\n",
                 table.alter_only(),

@@ -10,11 +10,12 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::columns::{self, Columns};
 use super::dependencies::Dependencies;
+use super::inheritance::Inherited;
 use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
 use super::scope::Scope;
+use super::stand_ins;
 use super::tables::using;
-use super::view_loops;
 
 /// A view's query.
 #[derive(Debug, Clone)]
@@ -70,12 +71,9 @@ fn add_view(
         true => create_materialized_view(view, &query.sql),
         false => create_view(view, &query.sql),
     };
-    if !materialized {
-        let stand_in = view_loops::stand_in(view, columns.of(view.oid));
-        out.stand_ins.insert(view.name.clone(), stand_in);
-    } else {
+    if materialized {
         for column in columns.of(view.oid) {
-            create.push_str(&columns::alterations(view, column));
+            create.push_str(&columns::alterations(view, column, Inherited::default()));
         }
     }
     let name = format!("{kind} {}", view.sql());
@@ -89,6 +87,10 @@ fn add_view(
             ..Entry::new(kind, Some(&view.name.schema), &view.name.name)
         },
     );
+    if !materialized {
+        let stand_in = stand_ins::of_view(view, columns.of(view.oid));
+        out.stand_ins.insert(out.entries[id.0 as usize].title(), stand_in);
+    }
     out.also_creates(id, query.rule);
     out.also_creates(id, ObjectId::new(class::PG_TYPE, view.row_type));
     if let Some(space) = &view.tablespace {
