@@ -13,6 +13,7 @@ use super::columns::{Column, Columns};
 use super::defaults::Placement;
 use super::dependencies::Dependencies;
 use super::relations::{Relation, Relations};
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// A CHECK constraint of a table.
@@ -64,7 +65,10 @@ impl Checks {
             checks.by_table.entry(table.oid).or_default().push(Check {
                 oid,
                 name: row.get("conname"),
-                definition: row.get("definition"),
+                definition: rendered(row, "definition", || {
+                    format!("constraint {} of {}", row.get::<_, &str>("conname"), table.name)
+                })?
+                .to_owned(),
                 local: row.get("conislocal"),
                 separate: !valid || placement.is_separate(object(oid), table),
             });

@@ -11,6 +11,7 @@ use crate::wire::Session;
 use super::inheritance::Inherited;
 use super::relations::Relation;
 use super::reloptions;
+use super::rendered::rendered_if;
 use super::scope::Scope;
 
 /// A column.
@@ -79,7 +80,9 @@ impl Columns {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = columns_sql(scope, session.version().major());
         let rows = session.query("reading columns", &sql, &[]).await?;
-        Ok(Columns::new(rows.iter().map(|row| (row.get("attrelid"), from_row(row)))))
+        let columns: Result<Vec<(u32, Column)>> =
+            rows.iter().map(|row| Ok((row.get("attrelid"), from_row(row)?))).collect();
+        Ok(Columns::new(columns?))
     }
 
     /// From (relation, column) pairs, a relation's columns in order.
@@ -188,10 +191,13 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
     )
 }
 
-fn from_row(row: &Row) -> Column {
+fn from_row(row: &Row) -> Result<Column> {
     let default_oid: Option<u32> = row.get("default_oid");
-    let default_sql: Option<String> = row.get("default_sql");
-    Column {
+    let default_sql = rendered_if(row, default_oid.is_some(), "default_sql", || {
+        let (column, relation): (&str, u32) = (row.get("attname"), row.get("attrelid"));
+        format!("the default of column {column} of the relation with OID {relation}")
+    })?;
+    Ok(Column {
         number: row.get("attnum"),
         name: row.get("attname"),
         type_oid: row.get("atttypid"),
@@ -213,7 +219,7 @@ fn from_row(row: &Row) -> Column {
         compression: compression_name(row.get("compression")),
         statistics: row.get::<_, Option<i32>>("statistics").filter(|&target| target >= 0),
         options: users_options(row.get("attoptions")),
-    }
+    })
 }
 
 /// What ALTER COLUMN … SET was told. The minor releases of November 2026 keep a version of the

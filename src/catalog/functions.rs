@@ -1,6 +1,8 @@
 //! Functions and procedures. The server renders their definitions whole: settings, support
 //! functions, SQL-standard bodies, C symbols (source: pg_get_functiondef in ruleutils.c).
 
+use tokio_postgres::Row;
+
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident};
 use crate::toc::{Entry, Kind};
@@ -9,6 +11,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
 use super::fragments::{leaned_on, stands_alone};
+use super::rendered::rendered;
 use super::scope::Scope;
 use super::stand_ins;
 
@@ -28,9 +31,9 @@ pub(super) async fn read(
             ),
             owner: row.get("owner"),
             procedure: row.get("procedure"),
-            identity: row.get("identity"),
+            identity: rendered(&row, "identity", || named(&row))?.to_owned(),
             types: row.get("types"),
-            definition: row.get("definition"),
+            definition: rendered(&row, "definition", || named(&row))?.to_owned(),
             extensions: row.get("extensions"),
         };
         let object = ObjectId::new(class::PG_PROC, row.get("oid"));
@@ -43,12 +46,16 @@ pub(super) async fn read(
             if dependencies.of(object).iter().any(|edge| edge.to == object) {
                 entry.create.insert_str(0, &stand_in);
             } else {
-                out.stand_ins.insert(entry.title(), stand_in);
+                out.stand_ins.insert(stand_ins::key(&entry), stand_in);
             }
         }
         out.add(object, entry);
     }
     Ok(())
+}
+
+fn named(row: &Row) -> String {
+    format!("function {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("proname"))
 }
 
 /// Bodies that are parsed when they are created came with 14.

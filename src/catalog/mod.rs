@@ -35,6 +35,7 @@ mod policies;
 mod ranges;
 mod relations;
 mod reloptions;
+mod rendered;
 mod roles;
 mod row_format;
 mod rules;
@@ -127,6 +128,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
+    rendered::report_lost_owners(&mut out);
     let lacking = dependencies.resolve(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);

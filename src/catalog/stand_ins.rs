@@ -11,8 +11,14 @@ use crate::toc::{Entry, EntryId, Kind, Sorted, in_restoring_order};
 use super::columns::Column;
 use super::relations::Relation;
 
-/// By its entry's title what can stand in for a view or function.
-pub(super) type StandIns = HashMap<String, String>;
+/// What can stand in for a view or function, by its entry's kind, schema and name: a title may be
+/// several's, as names may have dots in them.
+pub(super) type StandIns = HashMap<(Kind, Option<String>, String), String>;
+
+/// The key of an entry's stand-in.
+pub(super) fn key(entry: &Entry) -> (Kind, Option<String>, String) {
+    (entry.kind, entry.schema.clone(), entry.name.clone())
+}
 
 /// A view of the same columns that reads nothing.
 pub(super) fn of_view(view: &Relation, columns: &[Column]) -> String {
@@ -42,7 +48,7 @@ pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted 
     loop {
         let sorted = in_restoring_order(entries);
         let splittable = sorted.loops.iter().flatten().find_map(|&id| {
-            let stand_in = stand_ins.remove(&sorted.toc.entry(id).title())?;
+            let stand_in = stand_ins.remove(&key(sorted.toc.entry(id)))?;
             Some((id, stand_in))
         });
         let Some((id, stand_in)) = splittable else {
@@ -126,8 +132,8 @@ mod tests {
             entry(Kind::Function, "f(v)", &[0]),
             entry(Kind::Table, "t", &[]),
         ];
-        let title = "VIEW s.v".to_owned();
-        let mut stand_ins = StandIns::from([(title, "CREATE VIEW stand-in".to_owned())]);
+        let view = key(&entries[0]);
+        let mut stand_ins = StandIns::from([(view, "CREATE VIEW stand-in".to_owned())]);
         let sorted = sort(entries, &mut stand_ins);
         assert!(sorted.loops.is_empty());
         let creates: Vec<(String, &str)> =

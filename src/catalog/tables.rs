@@ -49,9 +49,12 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
     }
     let mut attached = Attached::new();
     for child in parts.relations.iter().filter(|r| r.is_table()) {
-        if let Some(bound) = &child.bound
-            && let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p))
-        {
+        if let Some(bound) = &child.bound {
+            let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p)) else {
+                let why = "it is a partition, but of no table: its row in pg_inherits is missing";
+                out.unsupported(format!("table {}", child.name), why);
+                continue;
+            };
             if !parent.selected {
                 out.left_out(
                     format!("attachment of partition {}", child.name),
