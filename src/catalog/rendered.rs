@@ -4,7 +4,7 @@
 
 use tokio_postgres::Row;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 use super::Unsupported;
 use super::builder::Builder;
@@ -29,7 +29,7 @@ pub(super) fn rendered_if(
 }
 
 fn unrendered(object: &str) -> Error {
-    Error::step(format!("reading the definition of {object}"))
+    Error::new(Kind::Refused, format!("reading the definition of {object}"))
         .because(
             "the server gave none: it was dropped or changed while it was read, \
              or its row in the catalog is damaged",

@@ -7,6 +7,7 @@
 mod bad_input;
 mod demo_data;
 mod kit;
+mod loops;
 mod migration;
 mod pg_dump;
 mod preflight;
