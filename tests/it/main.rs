@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod damaged;
 mod demo_data;
 mod kit;
 mod loops;
