@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::pg::{Oid, QualifiedName};
 use crate::toc::{Entry, EntryId};
 
-use super::view_loops::StandIns;
+use super::stand_ins::StandIns;
 use super::{LeftOut, Unsupported};
 
 /// An object as pg_depend names it, its columns included.
@@ -39,7 +39,7 @@ pub(super) struct Builder {
     pub(super) extension_members: HashSet<ObjectId>,
     /// Relations that were asked to be left behind.
     pub(super) excluded: HashMap<ObjectId, QualifiedName>,
-    /// Views without their queries, for circles that go through one.
+    /// Views without their queries and functions without their bodies, for circles.
     pub(super) stand_ins: StandIns,
 }
 

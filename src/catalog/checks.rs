@@ -13,6 +13,7 @@ use super::columns::{Column, Columns};
 use super::defaults::Placement;
 use super::dependencies::Dependencies;
 use super::relations::{Relation, Relations};
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// A CHECK constraint of a table.
@@ -64,7 +65,10 @@ impl Checks {
             checks.by_table.entry(table.oid).or_default().push(Check {
                 oid,
                 name: row.get("conname"),
-                definition: row.get("definition"),
+                definition: rendered(row, "definition", || {
+                    format!("constraint {} of {}", row.get::<_, &str>("conname"), table.name)
+                })?
+                .to_owned(),
                 local: row.get("conislocal"),
                 separate: !valid || placement.is_separate(object(oid), table),
             });
@@ -98,7 +102,7 @@ impl Checks {
         said.then(|| {
             let suffix = if found.no_inherit { " NO INHERIT" } else { "" };
             // The name that the server makes up is left to it, so that versions tell the same.
-            if found.name == format!("{}_{}_not_null", table.name.name, column.name) {
+            if found.has_servers_name(table, column) {
                 return format!("NOT NULL{suffix}");
             }
             format!("CONSTRAINT {} NOT NULL{suffix}", quote_ident(&found.name))
@@ -112,9 +116,12 @@ impl Checks {
         table: &Relation,
         column: &Column,
         columns: &Columns,
+        inherited: bool,
     ) -> Option<String> {
         let found = self.named_not_null(table, column)?;
-        let said = found.valid && (found.local || self.is_unproven_above(table, column, columns));
+        let said = found.valid
+            && !self.is_set_afterwards(table, column, inherited)
+            && (found.local || self.is_unproven_above(table, column, columns));
         said.then(|| {
             format!(
                 "CONSTRAINT {} NOT NULL {}{}",
@@ -123,6 +130,26 @@ impl Checks {
                 if found.no_inherit { " NO INHERIT" } else { "" }
             )
         })
+    }
+
+    /// Whether an ALTER says it instead, as all versions can: the column is only inherited, and the
+    /// constraint is one that needs no name.
+    pub(super) fn is_set_afterwards(
+        &self,
+        table: &Relation,
+        column: &Column,
+        inherited: bool,
+    ) -> bool {
+        let nameless = match self.named_not_null(table, column) {
+            Some(found) => {
+                found.valid
+                    && found.local
+                    && !found.no_inherit
+                    && found.has_servers_name(table, column)
+            }
+            None => self.not_null.is_none(),
+        };
+        column.not_null && !inherited && !column.is_written(table) && nameless
     }
 
     fn is_unproven_above(&self, table: &Relation, column: &Column, columns: &Columns) -> bool {
@@ -136,11 +163,6 @@ impl Checks {
 
     fn named_not_null(&self, table: &Relation, column: &Column) -> Option<&NotNull> {
         self.not_null.as_ref()?.get(&(table.oid, column.number))
-    }
-
-    /// Whether NOT NULL constraints have names here.
-    pub(super) fn name_not_null(&self) -> bool {
-        self.not_null.is_some()
     }
 
     /// The constraints that are created with `table` itself.
@@ -191,6 +213,13 @@ impl Checks {
             let id = out.add(object(found.oid), entry);
             out.needs(id, table.object());
         }
+    }
+}
+
+impl NotNull {
+    /// Whether it is called what the server calls it where nobody gave it a name.
+    fn has_servers_name(&self, table: &Relation, column: &Column) -> bool {
+        self.name == format!("{}_{}_not_null", table.name.name, column.name)
     }
 }
 
@@ -315,7 +344,7 @@ mod tests {
             Some("CONSTRAINT \"n\" NOT NULL NO INHERIT")
         );
         assert_eq!(
-            new.not_null_constraint(&table, &column, &Columns::default()).as_deref(),
+            new.not_null_constraint(&table, &column, &Columns::default(), false).as_deref(),
             Some("CONSTRAINT \"n\" NOT NULL \"a\" NO INHERIT")
         );
     }

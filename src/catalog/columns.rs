@@ -8,8 +8,10 @@ use crate::error::Result;
 use crate::pg::{Oid, QualifiedName, quote_ident};
 use crate::wire::Session;
 
+use super::inheritance::Inherited;
 use super::relations::Relation;
 use super::reloptions;
+use super::rendered::rendered_if;
 use super::scope::Scope;
 
 /// A column.
@@ -28,8 +30,9 @@ pub(super) struct Column {
     /// Its default, or the expression that generates it.
     pub(super) default: Option<Expression>,
     pub(super) generated: Option<Generated>,
-    /// Where it isn't the type's own.
-    pub(super) storage: Option<&'static str>,
+    pub(super) storage: &'static str,
+    /// The storage is the one that the type has by itself.
+    pub(super) plainly_stored: bool,
     pub(super) compression: Option<&'static str>,
     pub(super) statistics: Option<i32>,
     /// `n_distinct=…`.
@@ -77,7 +80,9 @@ impl Columns {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = columns_sql(scope, session.version().major());
         let rows = session.query("reading columns", &sql, &[]).await?;
-        Ok(Columns::new(rows.iter().map(|row| (row.get("attrelid"), from_row(row)))))
+        let columns: Result<Vec<(u32, Column)>> =
+            rows.iter().map(|row| Ok((row.get("attrelid"), from_row(row)?))).collect();
+        Ok(Columns::new(columns?))
     }
 
     /// From (relation, column) pairs, a relation's columns in order.
@@ -133,17 +138,23 @@ pub(super) fn definition(
 }
 
 /// The ALTERs for what CREATE TABLE can't say of a column.
-pub(super) fn alterations(table: &Relation, column: &Column) -> String {
+pub(super) fn alterations(table: &Relation, column: &Column, inherited: Inherited) -> String {
     let target = format!("{} ALTER COLUMN {}", table.alter_only(), quote_ident(&column.name));
     let mut sql = String::new();
     if let Some(statistics) = column.statistics {
         sql.push_str(&format!("{target} SET STATISTICS {statistics};\n"));
     }
-    if let Some(storage) = column.storage {
-        sql.push_str(&format!("{target} SET STORAGE {storage};\n"));
+    if !column.plainly_stored || inherited.storage_differs {
+        sql.push_str(&format!("{target} SET STORAGE {};\n", column.storage));
     }
-    if let Some(compression) = column.compression {
-        sql.push_str(&format!("{target} SET COMPRESSION {compression};\n"));
+    match column.compression {
+        Some(compression) => {
+            sql.push_str(&format!("{target} SET COMPRESSION {compression};\n"));
+        }
+        None if inherited.compression_differs => {
+            sql.push_str(&format!("{target} SET COMPRESSION default;\n"));
+        }
+        None => {}
     }
     if let Some(list) = reloptions::with_list(&column.options, &[]) {
         sql.push_str(&format!("{target} SET ({list});\n"));
@@ -161,7 +172,7 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
                 pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, \
                 a.attislocal, a.attnotnull, a.attgenerated::text AS generated, \
                 cn.nspname AS collation_schema, co.collname AS collation_name, \
-                CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END AS storage, \
+                a.attstorage::text AS storage, a.attstorage = t.typstorage AS plainly_stored, \
                 {compression} AS compression, a.attstattarget::int4 AS statistics, a.attoptions, \
                 d.oid AS default_oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_sql \
          FROM pg_catalog.pg_attribute a \
@@ -180,10 +191,13 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
     )
 }
 
-fn from_row(row: &Row) -> Column {
+fn from_row(row: &Row) -> Result<Column> {
     let default_oid: Option<u32> = row.get("default_oid");
-    let default_sql: Option<String> = row.get("default_sql");
-    Column {
+    let default_sql = rendered_if(row, default_oid.is_some(), "default_sql", || {
+        let (column, relation): (&str, u32) = (row.get("attname"), row.get("attrelid"));
+        format!("the default of column {column} of the relation with OID {relation}")
+    })?;
+    Ok(Column {
         number: row.get("attnum"),
         name: row.get("attname"),
         type_oid: row.get("atttypid"),
@@ -200,11 +214,12 @@ fn from_row(row: &Row) -> Column {
             "v" => Some(Generated::Virtual),
             _ => None,
         },
-        storage: row.get::<_, Option<&str>>("storage").and_then(storage_name),
+        storage: storage_name(row.get("storage")),
+        plainly_stored: row.get("plainly_stored"),
         compression: compression_name(row.get("compression")),
         statistics: row.get::<_, Option<i32>>("statistics").filter(|&target| target >= 0),
         options: users_options(row.get("attoptions")),
-    }
+    })
 }
 
 /// What ALTER COLUMN … SET was told. The minor releases of November 2026 keep a version of the
@@ -216,14 +231,13 @@ fn users_options(options: Option<Vec<String>>) -> Vec<String> {
     options
 }
 
-fn storage_name(code: &str) -> Option<&'static str> {
-    Some(match code {
+fn storage_name(code: &str) -> &'static str {
+    match code {
         "p" => "PLAIN",
         "e" => "EXTERNAL",
         "m" => "MAIN",
-        "x" => "EXTENDED",
-        _ => return None,
-    })
+        _ => "EXTENDED",
+    }
 }
 
 fn compression_name(code: &str) -> Option<&'static str> {
@@ -284,7 +298,7 @@ mod tests {
             ..column("c", "bytea")
         };
         assert_eq!(
-            alterations(&sample::table(1, "t"), &fat),
+            alterations(&sample::table(1, "t"), &fat, Inherited::default()),
             "ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"c\" SET STATISTICS 500;\n\
              ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"c\" SET STORAGE EXTERNAL;\n\
              ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"c\" SET COMPRESSION lz4;\n\

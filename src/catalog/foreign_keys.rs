@@ -8,6 +8,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::indexes::IndexAttached;
 use super::relations::{Relation, RelationKind, Relations};
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// Adds FK CONSTRAINT entries. A partition's share of its parent's key comes with the parent's.
@@ -32,7 +33,10 @@ pub(super) async fn read(
         let Some(table) = relations.own(row.get("conrelid")) else {
             continue;
         };
-        let entry = entry(table, row.get("conname"), row.get("definition"));
+        let name: &str = row.get("conname");
+        let definition =
+            rendered(row, "definition", || format!("foreign key {name} of {}", table.name))?;
+        let entry = entry(table, name, definition);
         let id = out.add(ObjectId::new(class::PG_CONSTRAINT, row.get("oid")), entry);
         out.needs(id, table.object());
         if let Some(referenced) = relations.any(row.get("confrelid")) {

@@ -1,18 +1,29 @@
 //! Functions and procedures. The server renders their definitions whole: settings, support
 //! functions, SQL-standard bodies, C symbols (source: pg_get_functiondef in ruleutils.c).
 
+use tokio_postgres::Row;
+
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident};
 use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
+use super::dependencies::Dependencies;
 use super::fragments::{leaned_on, stands_alone};
+use super::rendered::rendered;
 use super::scope::Scope;
+use super::stand_ins;
 
 /// Adds an entry for each of the user's functions, window functions and procedures.
-pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) -> Result<()> {
-    for row in session.query("reading functions", &query(scope), &[]).await? {
+pub(super) async fn read(
+    session: &Session,
+    scope: &Scope,
+    dependencies: &Dependencies,
+    out: &mut Builder,
+) -> Result<()> {
+    let sql = query(scope, session.version().major());
+    for row in session.query("reading functions", &sql, &[]).await? {
         let routine = Routine {
             name: QualifiedName::new(
                 row.get::<_, String>("nspname"),
@@ -20,22 +31,45 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             ),
             owner: row.get("owner"),
             procedure: row.get("procedure"),
-            identity: row.get("identity"),
+            identity: rendered(&row, "identity", || named(&row))?.to_owned(),
             types: row.get("types"),
-            definition: row.get("definition"),
+            definition: rendered(&row, "definition", || named(&row))?.to_owned(),
             extensions: row.get("extensions"),
         };
-        out.add(ObjectId::new(class::PG_PROC, row.get("oid")), routine.entry());
+        let object = ObjectId::new(class::PG_PROC, row.get("oid"));
+        let mut entry = routine.entry();
+        let body: Option<&str> = row.get("body");
+        if let Some(stand_in) =
+            body.and_then(|body| stand_ins::of_function(&routine.definition, body))
+        {
+            // A body that calls its own function finds it only if it is there already.
+            if dependencies.of(object).iter().any(|edge| edge.to == object) {
+                entry.create.insert_str(0, &stand_in);
+            } else {
+                out.stand_ins.insert(stand_ins::key(&entry), stand_in);
+            }
+        }
+        out.add(object, entry);
     }
     Ok(())
 }
 
-fn query(scope: &Scope) -> String {
+fn named(row: &Row) -> String {
+    format!("function {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("proname"))
+}
+
+/// Bodies that are parsed when they are created came with 14.
+fn query(scope: &Scope, major: u32) -> String {
+    let body = match major {
+        14.. => "pg_catalog.pg_get_function_sqlbody(p.oid)",
+        _ => "null::text",
+    };
     format!(
         "select p.oid, n.nspname::text, p.proname::text, \
          pg_catalog.pg_get_userbyid(p.proowner)::text as owner, p.prokind = 'p' as procedure, \
          pg_catalog.pg_get_function_identity_arguments(p.oid) as identity, {types} as types, \
-         pg_catalog.pg_get_functiondef(p.oid) as definition, {extensions} as extensions \
+         pg_catalog.pg_get_functiondef(p.oid) as definition, \
+         {body} as body, {extensions} as extensions \
          from pg_catalog.pg_proc p \
          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
          where p.prokind <> 'a' and {} and {} \

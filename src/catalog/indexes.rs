@@ -12,6 +12,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::constraints::{self, Constraint};
 use super::relations::{Relation, RelationKind};
+use super::rendered::{rendered, rendered_if};
 use super::scope::Scope;
 use super::tables::{Attached, Parts};
 
@@ -65,7 +66,8 @@ impl Indexes {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = indexes_sql(scope, session.version().major());
         let rows = session.query("reading indexes", &sql, &[]).await?;
-        Ok(Indexes::new(rows.iter().map(from_row)))
+        let indexes: Result<Vec<Index>> = rows.iter().map(from_row).collect();
+        Ok(Indexes::new(indexes?))
     }
 
     pub(super) fn new(indexes: impl IntoIterator<Item = Index>) -> Self {
@@ -242,15 +244,21 @@ fn indexes_sql(scope: &Scope, major: u32) -> String {
     )
 }
 
-fn from_row(row: &Row) -> Index {
+fn from_row(row: &Row) -> Result<Index> {
     let key_columns: i16 = row.get("indnkeyatts");
     let numbers: Option<Vec<i16>> = row.get("numbers");
     let targets: Option<Vec<i32>> = row.get("targets");
-    Index {
+    let name = QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+    let definition = rendered(row, "definition", || format!("index {name}"))?.to_owned();
+    let contype: Option<&str> = row.get("contype");
+    let exclusion = contype == Some("x");
+    let constraint_definition =
+        rendered_if(row, exclusion, "constraint_definition", || format!("constraint {name}"))?;
+    Ok(Index {
         oid: row.get("indexrelid"),
         table: row.get("indrelid"),
-        name: QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname")),
-        definition: row.get("definition"),
+        name,
+        definition,
         partitioned: row.get("partitioned"),
         usable: row.get("usable"),
         clustered: row.get("indisclustered"),
@@ -269,11 +277,11 @@ fn from_row(row: &Row) -> Index {
             deferrable: row.get("condeferrable"),
             deferred: row.get("condeferred"),
             period: row.get("period"),
-            definition: row.get("constraint_definition"),
+            definition: constraint_definition,
         }),
         tablespace: row.get("spcname"),
         statistics: numbers.into_iter().flatten().zip(targets.into_iter().flatten()).collect(),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ pub(super) struct Inherited {
     pub(super) default: bool,
     /// Every parent that generates the column does it by the very same expression.
     pub(super) generation: bool,
+    /// Some parent's values are stored otherwise, which a child takes over when it is created.
+    pub(super) storage_differs: bool,
+    /// Some parent's values are compressed otherwise: likewise.
+    pub(super) compression_differs: bool,
 }
 
 /// What `column` of `table` inherits.
@@ -31,6 +35,8 @@ pub(super) fn inherited(
             continue;
         };
         found.not_null |= above.not_null;
+        found.storage_differs |= above.storage != column.storage;
+        found.compression_differs |= above.compression != column.compression;
         let sql = above.default.as_ref().map(|default| &default.sql);
         if above.generated.is_none() {
             found.default |= sql.is_some();
@@ -49,6 +55,18 @@ mod tests {
     use super::super::columns::{Expression, Generated};
     use super::super::relations::sample;
     use super::*;
+
+    #[test]
+    fn a_child_takes_over_how_its_parents_values_are_stored() {
+        let relations = Relations::new([sample::table(1, "p"), sample::table(2, "c")], [(2, 1)]);
+        let own = Column { storage: "EXTENDED", ..column("d", None, false) };
+        let above =
+            Column { storage: "EXTERNAL", compression: Some("lz4"), ..column("d", None, false) };
+        let columns = Columns::new([(1, above.clone())]);
+        let of = |column| inherited(relations.own(2).unwrap(), column, &relations, &columns);
+        assert!(of(&own).storage_differs && of(&own).compression_differs);
+        assert!(!of(&above).storage_differs && !of(&above).compression_differs);
+    }
 
     fn column(name: &str, default: Option<&str>, generated: bool) -> Column {
         Column {
@@ -71,7 +89,7 @@ mod tests {
         let of = |column: &Column| inherited(child, column, &relations, &columns);
         assert_eq!(
             of(&column("d", None, false)),
-            Inherited { not_null: true, default: true, generation: false }
+            Inherited { not_null: true, default: true, ..Inherited::default() }
         );
         assert!(of(&column("g", Some("d * 2"), true)).generation);
         assert!(!of(&column("g", Some("d * 3"), true)).generation);

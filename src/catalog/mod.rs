@@ -49,6 +49,7 @@ mod publications;
 mod ranges;
 mod relations;
 mod reloptions;
+mod rendered;
 mod roles;
 mod row_format;
 mod rules;
@@ -58,6 +59,7 @@ mod security_labels;
 mod sequences;
 mod settings;
 mod shell_types;
+mod stand_ins;
 mod statistics;
 mod subscriptions;
 mod table_data;
@@ -70,7 +72,6 @@ mod types;
 mod unhandled;
 mod unrecorded;
 mod user_mappings;
-mod view_loops;
 mod views;
 
 use crate::error::Result;
@@ -153,12 +154,13 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
+    rendered::report_lost_owners(&mut out);
     let lacking = dependencies.resolve(&mut out);
     shell_types::untie(&mut out);
     unrecorded::add(&mut out);
     let (entries, lacking) = lacking::without(out.entries, lacking);
     out.left_out.extend(lacking);
-    let sorted = view_loops::sort(entries, &mut out.stand_ins);
+    let sorted = stand_ins::sort(entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;
     let circles = sorted.loops.iter();
     unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
@@ -193,7 +195,7 @@ async fn read_code(
     base_types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
     domains::read(session, scope, dependencies, out).await?;
-    functions::read(session, scope, out).await?;
+    functions::read(session, scope, dependencies, out).await?;
     aggregates::read(session, scope, out).await?;
     casts::read(session, out).await?;
     read_operators(session, scope, out).await

@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::relations::{Relation, Relations};
+use super::rendered::rendered_if;
 use super::scope::Scope;
 
 /// A policy of a table.
@@ -43,13 +44,14 @@ pub(super) async fn read(
         let Some(table) = relations.own(row.get("polrelid")) else {
             continue;
         };
+        let named = || format!("policy {} of {}", row.get::<_, &str>("polname"), table.name);
         let policy = Policy {
             name: row.get("polname"),
             permissive: row.get("polpermissive"),
             command: row.get("command"),
             roles: row.get("roles"),
-            using: row.get("using_sql"),
-            check: row.get("check_sql"),
+            using: rendered_if(row, row.get("has_using"), "using_sql", named)?,
+            check: rendered_if(row, row.get("has_check"), "check_sql", named)?,
         };
         let object = ObjectId::new(class::PG_POLICY, row.get("oid"));
         let id = out.add(object, entry(table, &policy));
@@ -101,7 +103,8 @@ fn command(code: &str) -> Option<&'static str> {
 fn policies_sql(scope: &Scope) -> String {
     format!(
         "SELECT p.oid, p.polrelid, p.polname, p.polpermissive, p.polcmd::text AS command, \
-                p.polroles, \
+                p.polroles, p.polqual IS NOT NULL AS has_using, \
+                p.polwithcheck IS NOT NULL AS has_check, \
                 ARRAY(SELECT pg_catalog.pg_get_userbyid(r)::text \
                       FROM pg_catalog.unnest(p.polroles) r WHERE r <> 0) AS roles, \
                 pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS using_sql, \

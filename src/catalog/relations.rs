@@ -10,6 +10,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::dependencies::{Dependencies, Nature};
+use super::rendered::rendered_if;
 use super::scope::Scope;
 
 /// What kind of relation it is: `relkind`.
@@ -44,6 +45,7 @@ pub(super) struct Relation {
     pub(super) name: QualifiedName,
     pub(super) kind: RelationKind,
     pub(super) owner: String,
+    /// Never of a partitioned table, for which it means nothing and 18 refuses it.
     pub(super) unlogged: bool,
     /// `name=value`, as pg_class has them.
     pub(super) options: Vec<String>,
@@ -125,7 +127,8 @@ impl Relations {
     ) -> Result<Self> {
         let sql = relations_sql(scope);
         let rows = session.query("reading relations", &sql, &[]).await?;
-        let mut relations: Vec<Relation> = rows.iter().filter_map(from_row).collect();
+        let mut relations =
+            rows.iter().filter_map(|row| from_row(row).transpose()).collect::<Result<Vec<_>>>()?;
         for relation in &mut relations {
             relation.member = out.is_extension_member(relation.object());
         }
@@ -211,7 +214,7 @@ fn relations_sql(scope: &Scope) -> String {
     format!(
         "SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, \
                 pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
-                c.relpersistence = 'u' AS unlogged, c.reloptions, \
+                c.relpersistence = 'u' AND c.relkind <> 'p' AS unlogged, c.reloptions, \
                 toast.reloptions AS toast_options, am.amname, \
                 c.relreplident::text AS replica_identity, c.relrowsecurity, \
                 c.relforcerowsecurity, c.relispartition, c.relispopulated, \
@@ -234,11 +237,20 @@ fn relations_sql(scope: &Scope) -> String {
     )
 }
 
-fn from_row(row: &Row) -> Option<Relation> {
-    Some(Relation {
+fn from_row(row: &Row) -> Result<Option<Relation>> {
+    let Some(kind) = RelationKind::from_code(row.get("kind")) else {
+        return Ok(None);
+    };
+    let name = QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+    let (is_partition, partitioned) =
+        (row.get("relispartition"), kind == RelationKind::Partitioned);
+    let bound = rendered_if(row, is_partition, "bound", || format!("partition {name}"))?;
+    let partition_key =
+        rendered_if(row, partitioned, "partition_key", || format!("the partitioning of {name}"))?;
+    Ok(Some(Relation {
         oid: row.get("oid"),
-        name: QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname")),
-        kind: RelationKind::from_code(row.get("kind"))?,
+        name,
+        kind,
         owner: row.get("owner"),
         unlogged: row.get("unlogged"),
         options: row.get::<_, Option<Vec<String>>>("reloptions").unwrap_or_default(),
@@ -247,9 +259,9 @@ fn from_row(row: &Row) -> Option<Relation> {
         replica_identity: row.get("replica_identity"),
         row_security: row.get("relrowsecurity"),
         force_row_security: row.get("relforcerowsecurity"),
-        is_partition: row.get("relispartition"),
-        bound: row.get("bound"),
-        partition_key: row.get("partition_key"),
+        is_partition,
+        bound,
+        partition_key,
         of_type: row.get("of_type"),
         populated: row.get("relispopulated"),
         tablespace: row.get("spcname"),
@@ -257,7 +269,7 @@ fn from_row(row: &Row) -> Option<Relation> {
         row_type: row.get("reltype"),
         member: false,
         selected: row.get("selected"),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::relations::{Relation, Relations};
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// The words between ALTER TABLE and the kind's name that set a rule's or trigger's state, from
@@ -43,8 +44,10 @@ pub(super) async fn read(
             continue;
         };
         if !out.is_extension_member(object) {
-            let entry =
-                entry(table, row.get("rulename"), row.get("definition"), state(row.get("enabled")));
+            let name: &str = row.get("rulename");
+            let definition =
+                rendered(row, "definition", || format!("rule {name} of {}", table.name))?;
+            let entry = entry(table, name, definition, state(row.get("enabled")));
             let id = out.add(object, entry);
             out.needs(id, table.object());
         }

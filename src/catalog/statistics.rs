@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::relations::Relations;
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// Adds STATISTICS entries.
@@ -29,7 +30,8 @@ pub(super) async fn read(
                 row.get::<_, String>("stxname"),
             );
             let target = row.get::<_, Option<i32>>("target").filter(|&t| t >= 0);
-            let entry = entry(&name, row.get("owner"), row.get("definition"), target);
+            let definition = rendered(row, "definition", || format!("extended statistics {name}"))?;
+            let entry = entry(&name, row.get("owner"), definition, target);
             let id = out.add(object, entry);
             out.needs(id, table.object());
         }

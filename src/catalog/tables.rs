@@ -43,9 +43,12 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
     }
     let mut attached = Attached::new();
     for child in parts.relations.iter().filter(|r| r.is_any_table()) {
-        if let Some(bound) = &child.bound
-            && let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p))
-        {
+        if let Some(bound) = &child.bound {
+            let Some(parent) = child.parents.first().and_then(|&p| parts.relations.any(p)) else {
+                let why = "it is a partition, but of no table: its row in pg_inherits is missing";
+                out.unsupported(format!("table {}", child.name), why);
+                continue;
+            };
             if !parent.selected {
                 out.left_out(
                     format!("attachment of partition {}", child.name),
@@ -174,10 +177,10 @@ impl<'a> Written<'a> {
                 if !typed || default.is_some() || not_null.is_some() {
                     items.push(columns::definition(column, typed, default, not_null.as_deref()));
                 }
-            } else if let Some(item) =
-                self.parts.checks.not_null_constraint(table, column, self.parts.columns)
-            {
-                items.push(item);
+            } else {
+                let Parts { checks, columns, .. } = self.parts;
+                let inherited = written.inherited.not_null;
+                items.extend(checks.not_null_constraint(table, column, columns, inherited));
             }
         }
         items.extend(self.parts.checks.inline(table).map(checks::Check::item));
@@ -189,8 +192,12 @@ impl<'a> Written<'a> {
         let table = self.table;
         let mut sql = String::new();
         for written in &self.columns {
-            sql.push_str(&written.inherited_changes(table, self.parts.checks.name_not_null()));
-            sql.push_str(&columns::alterations(table, written.column));
+            sql.push_str(&written.inherited_changes(table, self.parts.checks));
+            sql.push_str(&columns::alterations(
+                table,
+                written.column,
+                written.inherited_storage(table),
+            ));
             sql.push_str(&self.parts.foreign.column_options(table, written.column));
         }
         // A foreign table's is always NOTHING, and can't be set.
@@ -239,12 +246,17 @@ impl WrittenColumn<'_> {
         }
     }
 
+    /// A partition is created without its parent, so that it takes nothing over.
+    fn inherited_storage(&self, table: &Relation) -> Inherited {
+        if table.is_partition { Inherited::default() } else { self.inherited }
+    }
+
     fn is_generated_as_parent(&self, table: &Relation) -> bool {
         self.column.generated.is_some() && self.inherited.generation && !table.is_partition
     }
 
     /// What differs from the parent in a column that the definition doesn't write.
-    fn inherited_changes(&self, table: &Relation, name_not_null: bool) -> String {
+    fn inherited_changes(&self, table: &Relation, checks: &Checks) -> String {
         if self.column.is_written(table) {
             return String::new();
         }
@@ -255,7 +267,7 @@ impl WrittenColumn<'_> {
             let set = defaults::set_default(table, &self.column.name, default);
             sql.push_str(&format!("{set};\n"));
         }
-        if !name_not_null && self.column.not_null && !self.inherited.not_null {
+        if checks.is_set_afterwards(table, self.column, self.inherited.not_null) {
             sql.push_str(&format!(
                 "{} ALTER COLUMN {} SET NOT NULL;\n",
                 table.alter_only(),

@@ -8,6 +8,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
 use super::relations::{Relation, Relations};
+use super::rendered::rendered;
 use super::rules::state;
 use super::scope::Scope;
 
@@ -36,7 +37,9 @@ pub(super) async fn read(
             true => clone_entry(table, name, enabled),
             false => {
                 let trigger = format!("TRIGGER {} ON {}", quote_ident(name), table.sql());
-                let mut entry = entry(table, name, row.get("definition"), enabled);
+                let definition =
+                    rendered(row, "definition", || format!("trigger {name} of {}", table.name))?;
+                let mut entry = entry(table, name, definition, enabled);
                 entry.create.push_str(&dependencies.extension_ties(object, &trigger));
                 entry
             }

@@ -10,11 +10,13 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::columns::{self, Columns};
 use super::dependencies::Dependencies;
+use super::inheritance::Inherited;
 use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
+use super::rendered::rendered;
 use super::scope::Scope;
+use super::stand_ins;
 use super::tables::using;
-use super::view_loops;
 
 /// A view's query.
 #[derive(Debug, Clone)]
@@ -34,19 +36,25 @@ pub(super) async fn read(
     out: &mut Builder,
 ) -> Result<()> {
     let rows = session.query("reading views", &views_sql(scope), &[]).await?;
-    let queries: BTreeMap<u32, Query> = rows
-        .iter()
-        .map(|row| {
-            let query = Query {
-                rule: ObjectId::new(class::PG_REWRITE, row.get("rule")),
-                sql: without_end(row.get("definition")).to_owned(),
-            };
-            (row.get("ev_class"), query)
-        })
-        .collect();
-    for (&oid, query) in &queries {
-        if let Some(view) = relations.own(oid) {
-            add_view(view, query, columns, dependencies, out);
+    let mut queries: BTreeMap<u32, Query> = BTreeMap::new();
+    for row in &rows {
+        let oid: u32 = row.get("ev_class");
+        let definition = rendered(row, "definition", || match relations.any(oid) {
+            Some(view) => format!("view {}", view.name),
+            None => format!("the view with OID {oid}"),
+        })?;
+        let rule = ObjectId::new(class::PG_REWRITE, row.get("rule"));
+        queries.insert(oid, Query { rule, sql: without_end(definition).to_owned() });
+    }
+    let is_view =
+        |r: &&Relation| matches!(r.kind, RelationKind::View | RelationKind::MaterializedView);
+    for view in relations.iter().filter(is_view) {
+        match queries.get(&view.oid) {
+            Some(query) => add_view(view, query, columns, dependencies, out),
+            None => out.unsupported(
+                format!("view {}", view.name),
+                "it has no query: its _RETURN rule is missing",
+            ),
         }
     }
     let reads = Reads { queries: &queries, relations, dependencies };
@@ -70,12 +78,9 @@ fn add_view(
         true => create_materialized_view(view, &query.sql),
         false => create_view(view, &query.sql),
     };
-    if !materialized {
-        let stand_in = view_loops::stand_in(view, columns.of(view.oid));
-        out.stand_ins.insert(view.name.clone(), stand_in);
-    } else {
+    if materialized {
         for column in columns.of(view.oid) {
-            create.push_str(&columns::alterations(view, column));
+            create.push_str(&columns::alterations(view, column, Inherited::default()));
         }
     }
     let name = format!("{kind} {}", view.sql());
@@ -89,6 +94,11 @@ fn add_view(
             ..Entry::new(kind, Some(&view.name.schema), &view.name.name)
         },
     );
+    if !materialized {
+        let stand_in = stand_ins::of_view(view, columns.of(view.oid));
+        let key = stand_ins::key(&out.entries[id.0 as usize]);
+        out.stand_ins.insert(key, stand_in);
+    }
     out.also_creates(id, query.rule);
     out.also_creates(id, ObjectId::new(class::PG_TYPE, view.row_type));
     if let Some(space) = &view.tablespace {

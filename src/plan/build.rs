@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::toc::{Entry, EntryId, Kind, Toc};
+use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
 use super::chunks::Splitting;
 use super::data;
@@ -109,10 +109,17 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     steps.plan
 }
 
-/// Each entry's stage: its kind's, or later where it depends on something later.
+/// Each entry's stage: its kind's, or later where it depends on something later. What a table can't
+/// be created without comes before all rows, a key too, as where a column has the row type of a view
+/// that groups by that key.
 fn stages(toc: &Toc) -> Vec<Stage> {
+    let before_rows = needed_by_rows(toc);
     let mut stages: Vec<Stage> = Vec::with_capacity(toc.entries.len());
-    for entry in &toc.entries {
+    for (id, entry) in toc.iter() {
+        if before_rows[id.0 as usize] {
+            stages.push(Stage::Definitions);
+            continue;
+        }
         let latest = entry.depends_on.iter().filter_map(|id| stages.get(id.0 as usize)).max();
         let latest = latest.copied().unwrap_or(Stage::Definitions);
         stages.push(match entry.kind {
@@ -124,8 +131,20 @@ fn stages(toc: &Toc) -> Vec<Stage> {
     stages
 }
 
+/// By entry, whether some table's rows need it, directly or not.
+fn needed_by_rows(toc: &Toc) -> Vec<bool> {
+    let mut needed = vec![false; toc.entries.len()];
+    for (id, entry) in toc.iter().collect::<Vec<_>>().into_iter().rev() {
+        if entry.kind == Kind::TableData || needed[id.0 as usize] {
+            for first in &entry.depends_on {
+                needed[first.0 as usize] |= toc.entry(*first).section() != Section::Data;
+            }
+        }
+    }
+    needed
+}
+
 fn own_stage(kind: Kind) -> Stage {
-    use crate::toc::Section;
     match kind {
         Kind::FkConstraint => Stage::ForeignKeys,
         Kind::RowSecurity | Kind::Acl | Kind::DefaultAcl | Kind::SecurityLabel => Stage::Settling,

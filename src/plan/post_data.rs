@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::pg::LockMode;
-use crate::toc::{Entry, EntryId, Kind};
+use crate::pg::{LockMode, QualifiedName};
+use crate::toc::{Entry, EntryId, Kind, Token, tokens};
 
 use super::build::{PlanInput, statement};
 use super::data::Tables;
@@ -102,7 +102,7 @@ impl<'a, 'b> PostData<'a, 'b> {
         let own = self.referencing_table(entry);
         let mut locks = self.relations.locks_in(entry, LockMode::RowShare);
         for lock in &mut locks {
-            if Some(&lock.relation.name) == own.as_ref() {
+            if Some(&lock.relation) == own.as_ref() {
                 lock.mode = LockMode::ShareUpdateExclusive;
             }
         }
@@ -130,14 +130,12 @@ impl<'a, 'b> PostData<'a, 'b> {
         tables.map(|table| self.steps.plan.table(*table).size.bytes).max().unwrap_or(0)
     }
 
-    /// The name of the table a foreign key is on: the tag is "table constraint".
-    fn referencing_table(&self, entry: &Entry) -> Option<String> {
+    /// The table a foreign key is on: the one that its statement alters.
+    fn referencing_table(&self, entry: &Entry) -> Option<QualifiedName> {
+        let altered = altered(&entry.create)?.table;
         let tables = entry.depends_on.iter().filter_map(|id| self.tables.by_entry.get(id));
-        let names = tables.map(|table| &self.steps.plan.table(*table).relation);
-        let own = names.filter(|name| Some(&name.schema) == entry.schema.as_ref());
-        own.map(|name| name.name.clone()).find(|name| {
-            entry.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' '))
-        })
+        let mut names = tables.map(|table| &self.steps.plan.table(*table).relation);
+        names.find(|name| name.sql() == altered).cloned()
     }
 
     /// The steps of what the entry depends on.
@@ -243,15 +241,34 @@ fn is_build(kind: Kind) -> bool {
 /// validating it. None for a partitioned table (no ONLY), which takes no NOT VALID key
 /// (source: tablecmds.c, ATAddForeignKeyConstraint), and for a key that isn't to be validated.
 fn unvalidated(create: &str) -> Option<(String, String)> {
-    let rest = create.strip_prefix("ALTER TABLE ONLY ")?;
-    let (table, rest) = rest.split_once(" ADD CONSTRAINT ")?;
-    let name = &rest[..rest.find(" FOREIGN KEY ")?];
+    let Altered { table, constraint } = altered(create)?;
     let add = create.trim_end().strip_suffix(';')?;
     if add.ends_with(" NOT VALID") || add.ends_with(" NOT ENFORCED") {
         return None;
     }
-    let validate = format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name};\n");
+    let validate = format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {constraint};\n");
     Some((format!("{add} NOT VALID;\n"), validate))
+}
+
+/// What an `ALTER TABLE ONLY … ADD CONSTRAINT` is about, as its text names it.
+struct Altered<'a> {
+    table: &'a str,
+    constraint: &'a str,
+}
+
+/// Reads the statement by its tokens, as names may hold any words.
+fn altered(create: &str) -> Option<Altered<'_>> {
+    let mut rest = tokens(create).skip_while(|(_, token)| !token.is_word("ONLY")).skip(1);
+    let (start, _) = rest.next()?;
+    let (end, _) = rest.find(|(_, token)| token.is_word("ADD"))?;
+    match (rest.next()?.1, rest.next()?.1) {
+        (word, Token::Quoted(constraint) | Token::Word(constraint))
+            if word.is_word("CONSTRAINT") =>
+        {
+            Some(Altered { table: create[start..end].trim_end(), constraint })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +282,18 @@ mod tests {
         let (add, validate) = unvalidated(create).unwrap();
         assert!(add.ends_with("ON DELETE CASCADE NOT VALID;\n"), "{add}");
         assert_eq!(validate, "ALTER TABLE ONLY \"s\".\"t\" VALIDATE CONSTRAINT \"k\";\n");
+    }
+
+    #[test]
+    fn names_that_read_like_the_statement_are_only_names() {
+        let create = "ALTER TABLE ONLY \"a ADD CONSTRAINT b\".\"ONLY\"\n    \
+                      ADD CONSTRAINT \"k FOREIGN KEY \"\" x\" FOREIGN KEY (a) REFERENCES s.u(b);\n";
+        let (_, validate) = unvalidated(create).unwrap();
+        assert_eq!(
+            validate,
+            "ALTER TABLE ONLY \"a ADD CONSTRAINT b\".\"ONLY\" \
+             VALIDATE CONSTRAINT \"k FOREIGN KEY \"\" x\";\n"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
 pub use sort::{Sorted, in_restoring_order};
+pub(crate) use sql::{Token, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
 pub use table::{KeyColumn, TableData, TableSize};

@@ -17,10 +17,11 @@ pub enum Sequences {
 
 /// The sequences that don't stand where they should.
 pub fn compare_sequences(expected: &Toc, found: &Toc, are: Sequences) -> Vec<CatalogDifference> {
-    let theirs: HashMap<String, Place> = places(found).collect();
+    let theirs: HashMap<Name<'_>, Place> = places(found).collect();
     let mut differences = Vec::new();
-    for (entry, ours) in places(expected) {
-        let Some(theirs) = theirs.get(&entry) else {
+    for (name, ours) in places(expected) {
+        let entry = title(name);
+        let Some(theirs) = theirs.get(&name) else {
             differences.push(CatalogDifference::Missing { entry });
             continue;
         };
@@ -38,6 +39,13 @@ pub fn compare_sequences(expected: &Toc, found: &Toc, are: Sequences) -> Vec<Cat
         }
     }
     differences
+}
+
+/// A sequence's schema and name.
+type Name<'a> = (Option<&'a str>, &'a str);
+
+fn title((schema, name): Name<'_>) -> String {
+    Entry::new(Kind::SequenceSet, schema, name).title()
 }
 
 /// Where a sequence stands: whether its last value has been handed out.
@@ -62,11 +70,12 @@ impl std::fmt::Display for Place {
     }
 }
 
-fn places(toc: &Toc) -> impl Iterator<Item = (String, Place)> {
+fn places(toc: &Toc) -> impl Iterator<Item = (Name<'_>, Place)> {
     let set = toc.entries.iter().filter(|entry| entry.kind == Kind::SequenceSet);
     set.filter_map(|entry| {
         let (value, called) = arguments(&entry.create)?;
-        Some((entry.title(), Place { value, called, descends: descends(toc, entry) }))
+        let name = (entry.schema.as_deref(), entry.name.as_str());
+        Some((name, Place { value, called, descends: descends(toc, entry) }))
     })
 }
 
@@ -85,7 +94,7 @@ fn descends(toc: &Toc, sequence: &Entry) -> bool {
     let of_identity = format!("SEQUENCE NAME {}\n", name.sql());
     let definition = toc.entries.iter().find_map(|entry| match entry.kind {
         Kind::Sequence if (&entry.schema, &entry.name) == (&sequence.schema, &sequence.name) => {
-            Some(entry.create.as_str())
+            entry.create.split_once(&name.sql()).map(|(_, rest)| rest)
         }
         Kind::Table => entry.create.split_once(&of_identity).map(|(_, rest)| rest),
         _ => None,

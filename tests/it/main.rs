@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod damaged;
 mod demo_data;
 mod kit;
+mod loops;
 mod migration;
 mod pg_dump;
 mod preflight;

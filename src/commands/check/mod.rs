@@ -128,7 +128,7 @@ async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>
     };
     match reading {
         Ok(source) => Ok(Some(source)),
-        Err(error) if is_refusal_of_a_statement(&error) => {
+        Err(error) if error.kind() == Kind::Refused || is_refusal_of_a_statement(&error) => {
             let what = format!("its catalog can't be read, so this is not all: {error}");
             found.add([Finding::refusal("source database", what)
                 .mend("mend what is named here, then check again")]);

@@ -157,7 +157,7 @@ fn function(entry: &Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
 fn without_needless_roles(entry: &mut Entry, target: &TargetFacts) {
     let ours = format!("SET ROLE {};", quote_ident(&target.user));
     let mut as_ourselves = false;
-    let needed = entry.create.lines().filter(|line| {
+    let needed = entry.create.split_terminator('\n').filter(|line| {
         let begins = *line == ours;
         let ends = as_ourselves && *line == "RESET ROLE;";
         as_ourselves = (as_ourselves || begins) && !ends;

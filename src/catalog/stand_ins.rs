@@ -1,0 +1,158 @@
+//! Circles that go through a view, or through a function whose body is parsed when it is created:
+//! a stand-in of the same columns or arguments comes first, and is replaced once all that the query
+//! or the body needs is there (source: pg_dump_sort.c, repairViewRuleMultiLoop; pg_dump gives up
+//! where functions call each other).
+
+use std::collections::HashMap;
+
+use crate::pg::quote_ident;
+use crate::toc::{Entry, EntryId, Kind, Sorted, in_restoring_order};
+
+use super::columns::Column;
+use super::relations::Relation;
+
+/// What can stand in for a view or function, by its entry's kind, schema and name: a title may be
+/// several's, as names may have dots in them.
+pub(super) type StandIns = HashMap<(Kind, Option<String>, String), String>;
+
+/// The key of an entry's stand-in.
+pub(super) fn key(entry: &Entry) -> (Kind, Option<String>, String) {
+    (entry.kind, entry.schema.clone(), entry.name.clone())
+}
+
+/// A view of the same columns that reads nothing.
+pub(super) fn of_view(view: &Relation, columns: &[Column]) -> String {
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            let collation = match &column.collation {
+                Some(collation) => format!(" COLLATE {collation}"),
+                None => String::new(),
+            };
+            let name = quote_ident(&column.name);
+            format!("NULL::{}{collation} AS {name}", column.type_name)
+        })
+        .collect();
+    format!("CREATE VIEW {} AS\nSELECT\n    {};\n", view.sql(), columns.join(",\n    "))
+}
+
+/// A function that does nothing, from the `definition` of one that ends in the parsed `body`.
+/// Bodies that are strings aren't looked at until they run.
+pub(super) fn of_function(definition: &str, body: &str) -> Option<String> {
+    let declared = definition.trim_end().strip_suffix(body.trim_end())?;
+    Some(format!("{}\nAS '';\n", declared.trim_end()))
+}
+
+/// Sorts `entries`; splits those that have stand-ins until no circle goes through one.
+pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted {
+    loop {
+        let sorted = in_restoring_order(entries);
+        let splittable = sorted.loops.iter().flatten().find_map(|&id| {
+            let stand_in = stand_ins.remove(&key(sorted.toc.entry(id)))?;
+            Some((id, stand_in))
+        });
+        let Some((id, stand_in)) = splittable else {
+            return sorted;
+        };
+        entries = sorted.toc.entries;
+        split(&mut entries, id, stand_in);
+    }
+}
+
+/// What needs the entry in turn is needed by its query or body alone, which becomes an entry of its
+/// own: a view's is its _RETURN rule, as pg_dump calls it.
+fn split(entries: &mut Vec<Entry>, id: EntryId, stand_in: String) {
+    let needing = needing(entries, id);
+    let mut needs = entries[id.0 as usize].depends_on.clone();
+    needs.push(id);
+    let whole = &mut entries[id.0 as usize];
+    whole.depends_on.retain(|first| !needing[first.0 as usize]);
+    let create = std::mem::replace(&mut whole.create, stand_in);
+    let (kind, name) = match whole.kind {
+        Kind::View => (Kind::Rule, format!("{} _RETURN", whole.name)),
+        kind => (kind, format!("{} BODY", whole.name)),
+    };
+    let rest = Entry {
+        create: create.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1),
+        depends_on: needs,
+        ..Entry::new(kind, whole.schema.as_deref(), name)
+    };
+    entries.push(rest);
+}
+
+/// By entry, whether it needs `id`, directly or not.
+fn needing(entries: &[Entry], id: EntryId) -> Vec<bool> {
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); entries.len()];
+    for (i, entry) in entries.iter().enumerate() {
+        for first in &entry.depends_on {
+            needed_by[first.0 as usize].push(i);
+        }
+    }
+    let mut found = vec![false; entries.len()];
+    let mut open = vec![id.0 as usize];
+    while let Some(i) = open.pop() {
+        for &after in &needed_by[i] {
+            if !std::mem::replace(&mut found[after], true) {
+                open.push(after);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::relations::sample;
+    use super::*;
+
+    #[test]
+    fn a_stand_in_has_the_views_columns() {
+        let column = Column {
+            name: "a".to_owned(),
+            type_name: "text".to_owned(),
+            collation: Some("\"pg_catalog\".\"C\"".to_owned()),
+            ..Column::default()
+        };
+        assert_eq!(
+            of_view(&sample::table(1, "v"), &[column]),
+            "CREATE VIEW \"s\".\"v\" AS\nSELECT\n    \
+             NULL::text COLLATE \"pg_catalog\".\"C\" AS \"a\";\n"
+        );
+    }
+
+    #[test]
+    fn a_view_and_a_function_that_need_each_other_are_untied() {
+        let entry = |kind, name: &str, needs: &[u32]| Entry {
+            create: format!("CREATE VIEW {name}"),
+            depends_on: needs.iter().copied().map(EntryId).collect(),
+            ..Entry::new(kind, Some("s"), name)
+        };
+        let entries = vec![
+            entry(Kind::View, "v", &[1, 2]),
+            entry(Kind::Function, "f(v)", &[0]),
+            entry(Kind::Table, "t", &[]),
+        ];
+        let view = key(&entries[0]);
+        let mut stand_ins = StandIns::from([(view, "CREATE VIEW stand-in".to_owned())]);
+        let sorted = sort(entries, &mut stand_ins);
+        assert!(sorted.loops.is_empty());
+        let creates: Vec<(String, &str)> =
+            sorted.toc.entries.iter().map(|entry| (entry.title(), entry.create.as_str())).collect();
+        assert_eq!(creates[1].1, "CREATE VIEW stand-in");
+        assert_eq!(creates[2].0, "FUNCTION s.f(v)");
+        assert_eq!(creates[3].0, "RULE s.v _RETURN");
+        assert_eq!(creates[3].1, "CREATE OR REPLACE VIEW v");
+    }
+
+    #[test]
+    fn a_function_stands_in_without_its_parsed_body() {
+        let body = "BEGIN ATOMIC\n SELECT s.g();\nEND";
+        let definition =
+            format!("CREATE OR REPLACE FUNCTION s.f()\n RETURNS void\n LANGUAGE sql\n{body}\n");
+        assert_eq!(
+            of_function(&definition, body).as_deref(),
+            Some("CREATE OR REPLACE FUNCTION s.f()\n RETURNS void\n LANGUAGE sql\nAS '';\n")
+        );
+        assert_eq!(of_function("AS $$ $$", body), None);
+    }
+}

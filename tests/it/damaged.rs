@@ -1,0 +1,69 @@
+//! Catalogs that hold what PostgreSQL itself would never write: told by name, and no panic.
+
+use pgconvoy::commands::{
+    Conninfo, Databases, Environment, Request, Scope, Severity, VerifyMode, check,
+};
+
+use crate::kit;
+
+/// What stands in the way of moving what `sql` makes and damages: (object, what).
+async fn refusals(sql: &str) -> Vec<(String, String)> {
+    let cluster = kit::bundled(18).await;
+    let session = cluster.superuser_session("postgres").await.unwrap();
+    session.execute("making a database", "CREATE DATABASE source").await.unwrap();
+    let sql = format!("SET allow_system_table_mods = on; {sql}");
+    kit::run(&cluster.superuser_conninfo("source"), &sql).await;
+    let conninfo = |database: &str| {
+        Conninfo::parse(&cluster.conninfo(database), &Environment::default()).unwrap()
+    };
+    let checked = check(&Request {
+        source: conninfo("source"),
+        target: conninfo("new"),
+        databases: Databases::AsGiven,
+        scope: Scope::default(),
+        jobs: Some(1),
+        verify: VerifyMode::Full,
+        strict: false,
+        carry_passwords: false,
+    })
+    .await
+    .unwrap();
+    let found = checked.into_iter().flat_map(|checked| checked.findings);
+    found
+        .filter(|finding| finding.severity == Severity::Refusal)
+        .map(|finding| (finding.object, finding.what))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_lost_a_part_is_refused_by_name() {
+    let found = refusals(
+        "CREATE VIEW hollow AS SELECT 1 AS x; CREATE TABLE nobodys (); \
+         CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+         CREATE TABLE lone PARTITION OF p FOR VALUES IN (1); \
+         DELETE FROM pg_rewrite WHERE ev_class = 'hollow'::regclass; \
+         UPDATE pg_class SET relowner = 99999 WHERE relname = 'nobodys'; \
+         DELETE FROM pg_inherits WHERE inhrelid = 'lone'::regclass",
+    )
+    .await;
+    for (object, what) in [
+        ("view public.hollow", "no query"),
+        ("TABLE public.nobodys", "99999"),
+        ("table public.lone", "of no table"),
+    ] {
+        let named = |(o, w): &(String, String)| o == object && w.contains(what);
+        assert!(found.iter().any(named), "{object}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_renders_nothing_for_is_refused_by_name() {
+    let found = refusals(
+        "CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+         CREATE TABLE boundless PARTITION OF p FOR VALUES IN (1); \
+         UPDATE pg_class SET relpartbound = NULL WHERE relname = 'boundless'",
+    )
+    .await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].1.contains("partition public.boundless"), "{found:?}");
+}
