@@ -10,7 +10,7 @@ use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{adapt, memberships};
-use crate::toc::{TableData, Toc};
+use crate::toc::{Side, TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
     uncompared,
@@ -58,6 +58,7 @@ async fn verify_one(
                 .hint("run `pgconvoy migrate` first"));
         }
     };
+    survey::refuse_open_choice(&source)?;
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let (join, leave) = memberships(&adapted.toc, &facts);
@@ -98,7 +99,7 @@ async fn compare(
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
     let facts = catalog::target_facts(target).await?;
-    let found = survey::target(target, expected, &facts, &pair.scope).await?;
+    let found = survey::target(target, expected, &facts, &source.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
 
@@ -195,7 +196,7 @@ async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
 }
 
 async fn locate_in(pair: &Pair, table: &TableData) -> Result<Located> {
-    let source = ReadFrom { snapshot: None, side: "the source", conninfo: pair.source.clone() };
+    let source = ReadFrom { snapshot: None, side: Side::Source, conninfo: pair.source.clone() };
     let mut source = source.connect().await?;
     let mut target = ReadFrom::target(&pair.target).connect().await?;
     verify::locate(table, &mut source, &mut target).await

@@ -8,7 +8,7 @@ use crate::copy::{self, CopyEnd, Fingerprint, Freeze, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, TableData};
+use crate::toc::{ChunkRange, Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
@@ -164,7 +164,7 @@ impl Worker {
             let truncate = format!("TRUNCATE ONLY {}", table.relation.sql());
             self.target.execute(&doing, &truncate).await?;
         }
-        let out = copy_out(table, range);
+        let out = copy_out(table, range, Side::Source);
         let copy_in = copy_table(table).copy_in(freeze);
         let source = CopyEnd { connection: source, statement: &out };
         let target = CopyEnd { connection: &mut self.target, statement: &copy_in };
@@ -183,7 +183,7 @@ impl Worker {
             let started = Instant::now();
             let table = shared.plan.table(chunk.table);
             let doing = format!("reading {} back", table.relation);
-            let out = copy_out(table, &chunk.range);
+            let out = copy_out(table, &chunk.range, Side::Target);
             let target = CopyEnd { connection: &mut self.target, statement: &out };
             let stream = stream(table, &doing);
             let fingerprint = copy::fingerprint(target, &stream, &shared.verified).await?;

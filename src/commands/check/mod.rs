@@ -14,6 +14,7 @@ mod locks;
 mod objects;
 mod prepared;
 mod reading_rights;
+mod row_filters;
 mod servers;
 mod session_defaults;
 mod sides;
@@ -83,7 +84,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> 
     if let Some(source) = read_source(pair, &mut found).await? {
         check_against(&sides, &source, job.as_ref(), &mut found).await?;
         match job {
-            Some(job) => found.add([standing::judge(&job, &source)]),
+            Some(job) => found.add([standing::judge(&job, &source, &request.terms())]),
             // A job that goes on was let through once: its rows are partly there.
             None => found.topic("locales", locales::findings(&sides, &source).await)?,
         }
@@ -150,6 +151,8 @@ async fn check_against(
     let extensions = extensions::findings(sides, &source.extensions, &facts).await;
     found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
+    found.add(sides.pair.roles.unfounded(&source.toc, &facts));
+    found.topic("row filters", row_filters::findings(sides, source).await)?;
     found.topic("encodings", encodings::findings(sides, source).await)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {

@@ -8,6 +8,7 @@ mod roles;
 
 use std::collections::{BTreeSet, HashMap};
 
+pub(super) use owners::rename_in;
 pub use owners::{memberships, rejoin};
 
 use super::entry::{EntryId, Toc};
@@ -54,7 +55,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out
 /// depends on what that depended on.
-fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
+pub(super) fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
     let mut kept = Toc::default();
     let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
     for entry in &toc.entries {
