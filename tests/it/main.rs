@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod demo_data;
+mod filters;
 mod kit;
 mod migration;
 mod pg_dump;
