@@ -95,7 +95,13 @@ async fn planned(request: &Request) -> BTreeSet<String> {
 }
 
 fn is_of(title: &str, kind: &str) -> bool {
-    let other = ["TABLE ATTACH", "TABLE DATA", "SEQUENCE OWNED BY", "SEQUENCE SET"];
+    let other = [
+        "TABLE ATTACH",
+        "TABLE DATA",
+        "MATERIALIZED VIEW DATA",
+        "SEQUENCE OWNED BY",
+        "SEQUENCE SET",
+    ];
     title.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' '))
         && !other.iter().any(|other| title.starts_with(other))
 }
@@ -127,7 +133,7 @@ async fn the_same_is_chosen_as_by_pg_dump_and_what_that_needs_comes_along() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--schema=app"], &[mood, twice, shared, other, citext, "TABLE other.log_b"]),
         (&["--schema=sh*"], &[]),
-        (&["--schema=Odd*"], &[]),
+        (&["--schema=\"Odd\"*"], &[]),
         (&["--schema=\"Odd.One\""], &[]),
         (&["--schema=sh*", "--schema=other", "--exclude-table=other.log_b"], &[]),
         (&["--exclude-schema=other"], &[]),
@@ -148,6 +154,7 @@ async fn the_same_is_chosen_as_by_pg_dump_and_what_that_needs_comes_along() {
         (&["--extension=hst*", "--exclude-table=app.recent"], &[citext]),
         (&["--exclude-extension=hstore"], &[]),
     ];
+    let mut wrong = String::new();
     for (flags, along) in cases {
         let (ours, theirs) = (planned(&choosing(&whole, flags)).await, dumped(&source, flags));
         let along: BTreeSet<String> = along.iter().map(ToString::to_string).collect();
@@ -155,9 +162,11 @@ async fn the_same_is_chosen_as_by_pg_dump_and_what_that_needs_comes_along() {
         let more: BTreeSet<String> =
             ours.difference(&theirs).filter(|title| *title != "SCHEMA public").cloned().collect();
         let less: Vec<&String> = theirs.difference(&ours).collect();
-        assert!(less.is_empty(), "{flags:?} chooses too little: {less:?}");
-        assert_eq!(more, along, "{flags:?}");
+        if !less.is_empty() || more != along {
+            wrong.push_str(&format!("{flags:?}: too little: {less:?}; along: {more:?}\n"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 async fn findings(request: &Request) -> Vec<Finding> {
@@ -301,7 +310,7 @@ async fn only_the_rows_that_meet_a_condition_move_and_verify_and_go_on_with_no_o
     }
     assert!(verified(&part).await.unwrap());
     assert!(!verified(&whole).await.unwrap());
-    trial::change(&target, "shop", "INSERT INTO app.orders VALUES (99999, 3, '2024-12-12')").await;
+    trial::change(&target, "shop", "INSERT INTO app.log VALUES ('2024-01-02', 'x')").await;
     assert!(!verified(&part).await.unwrap(), "a row that no filter lets through is none of ours");
 }
 
@@ -320,7 +329,7 @@ const ROLES: &str = "
     GRANT UPDATE (whose) ON things TO clara;
     ALTER TABLE things ENABLE ROW LEVEL SECURITY;
     CREATE POLICY own ON things TO berta, clara USING (whose = current_user);
-    CREATE VIEW anna AS SELECT 'anna' AS anna;
+    CREATE VIEW anna AS SELECT 'anna' AS me;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO berta;
     CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
     REVOKE ALL ON FUNCTION f() FROM PUBLIC;
@@ -347,7 +356,9 @@ async fn roles_that_become_others_own_grant_and_hold_the_same() {
     let ours = pg_dump::schema(&source, "named");
     // The view of the role's name, and its text, stay.
     let renamed = ours
-        .replace(" anna;", " zoe;")
+        .replace("TO anna;", "TO zoe;")
+        .replace("FROM anna;", "FROM zoe;")
+        .replace("AUTHORIZATION anna;", "AUTHORIZATION zoe;")
         .replace("ROLE anna ", "ROLE zoe ")
         .replace("Owner: anna", "Owner: zoe")
         .replace("berta", "yvonne")
