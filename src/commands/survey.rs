@@ -9,7 +9,7 @@ use crate::engine::{SourceIdentity, SourceSnapshot};
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
 use crate::toc::adapt::memberships;
-use crate::toc::{Finding, Kind, RoleMap, Severity, TargetFacts, Toc};
+use crate::toc::{Entry, Finding, Kind, RoleMap, Severity, TargetFacts, Toc};
 use crate::wire::Session;
 
 use super::databases::Pair;
@@ -31,6 +31,39 @@ pub(super) struct Source {
     pub(super) extensions: Vec<ExtensionFacts>,
     /// The superuser that initdb made.
     pub(super) bootstrap: String,
+}
+
+impl Source {
+    /// Whether a table is among those that move.
+    pub(super) fn moves_table(&self, name: &QualifiedName) -> bool {
+        let is_it = |entry: &Entry| {
+            let is_table = matches!(entry.kind, Kind::Table | Kind::TableData);
+            is_table && entry.schema.as_ref() == Some(&name.schema) && entry.name == name.name
+        };
+        self.scope.choice.is_everything() || self.toc.entries.iter().any(is_it)
+    }
+
+    /// The names of what was chosen: schemas, and relations. None where everything was.
+    pub(super) fn chosen_names(&self) -> Option<ChosenNames> {
+        let mut names = ChosenNames::default();
+        for entry in &self.toc.entries {
+            match (entry.kind, &entry.schema) {
+                (Kind::Schema, _) => names.schemas.insert(entry.name.clone()),
+                (_, Some(schema)) => {
+                    names.relations.insert(QualifiedName::new(schema, &entry.name))
+                }
+                _ => false,
+            };
+        }
+        (!self.scope.choice.is_everything()).then_some(names)
+    }
+}
+
+/// What a choice comes to, by name.
+#[derive(Debug, Default)]
+pub(super) struct ChosenNames {
+    pub(super) schemas: BTreeSet<String>,
+    pub(super) relations: BTreeSet<QualifiedName>,
 }
 
 /// Reads the source. Its tables are locked against changes of their definitions first, as the

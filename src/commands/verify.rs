@@ -61,6 +61,7 @@ async fn verify_one(
     survey::refuse_open_choice(&source)?;
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    let chosen = source.findings.clone();
     let (join, leave) = memberships(&adapted.toc, &facts);
     if !join.is_empty() {
         let note = format!("joining {} owners on the target while it is read", join.len());
@@ -80,7 +81,7 @@ async fn verify_one(
         tables: plan.tables.len(),
         rows: verification.equal_rows(),
         seconds: started.elapsed().as_secs_f64(),
-        changes: adapted.findings,
+        changes: chosen.into_iter().chain(adapted.findings).collect(),
         verification,
         ..DatabaseReport::default()
     })

@@ -30,7 +30,7 @@ use crate::toc::{Finding, Severity};
 
 use super::databases::{self, Pair};
 use super::request::Request;
-use super::survey::{self, Source};
+use super::survey::{self, ChosenNames, Source};
 
 use gathered::{Gathered, is_refusal_of_a_statement};
 use sides::Sides;
@@ -101,7 +101,22 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("disk", disk::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
-    found.topic("the source user's privileges", reading_rights::findings(sides).await)
+    let chosen = chosen_names(sides.pair).await?;
+    let rights = reading_rights::findings(sides, chosen.as_ref()).await;
+    found.topic("the source user's privileges", rights)
+}
+
+/// What a choice comes to, as far as it can be read.
+async fn chosen_names(pair: &Pair) -> Result<Option<ChosenNames>> {
+    if pair.scope.choice.is_everything() {
+        return Ok(None);
+    }
+    match survey::source_unlocked(pair).await {
+        Ok(source) => Ok(source.chosen_names()),
+        // Reading it for good tells of it.
+        Err(error) if is_refusal_of_a_statement(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What the target database holds: the job that goes on there, or nothing at best.

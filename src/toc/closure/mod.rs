@@ -199,6 +199,9 @@ impl<'a> Closing<'a> {
                     continue;
                 }
                 for need in self.ties.needs(by) {
+                    if self.is_there_anyway(need) {
+                        continue;
+                    }
                     if !self.may_come(need) {
                         unmet.push(Unmet { by, what: need });
                     } else if !std::mem::replace(&mut seen[need.0 as usize], true) {
@@ -209,6 +212,13 @@ impl<'a> Closing<'a> {
             }
         }
         (brought, unmet)
+    }
+
+    /// Every database has a schema public.
+    fn is_there_anyway(&self, id: EntryId) -> bool {
+        let entry = self.ties.entry(id);
+        let excluded = matches!(self.choosing.standing[id.0 as usize], Standing::Excluded(_));
+        entry.kind == Kind::Schema && entry.name == "public" && excluded
     }
 
     fn may_come(&self, id: EntryId) -> bool {

@@ -187,3 +187,27 @@ fn what_belongs_to_the_whole_is_told_when_a_part_is_chosen() {
     assert_eq!(closed.findings[0].severity, Severity::Note);
     assert!(closed.findings[0].what.contains("1 PUBLICATION"), "{}", closed.findings[0].what);
 }
+
+#[test]
+fn an_index_belongs_to_its_table_whatever_domains_it_reads_and_public_is_always_there() {
+    let schema = Entry { schema: None, ..entry(Kind::Schema, "public", &[]) };
+    let entries = [
+        schema,
+        entry(Kind::Domain, "a_domain_of_a_long_name", &[]),
+        entry(Kind::Table, "t", &[0]),
+        entry(Kind::Index, "i", &[1, 2]),
+        entry(Kind::CheckConstraint, "a_domain_of_a_long_name c", &[1]),
+    ];
+    let public = Standing::Excluded("--exclude-schema public".to_owned());
+    let closed = closed(&entries, &[public, OPEN, CHOSEN, OPEN, OPEN], true);
+    assert!(closed.findings.is_empty(), "{:?}", closed.findings);
+    assert_eq!(
+        titles(&closed),
+        [
+            "DOMAIN s.a_domain_of_a_long_name",
+            "TABLE s.t",
+            "INDEX s.i",
+            "CHECK CONSTRAINT s.a_domain_of_a_long_name c"
+        ]
+    );
+}

@@ -157,7 +157,11 @@ impl<'a> Ties<'a> {
 
     /// pg_dump's tag of a part begins with its table's name; an index or statistics have their own.
     fn owner(&self, entry: &Entry) -> Option<EntryId> {
-        let mut fits: Vec<EntryId> = self.relations_of(entry).collect();
+        let may_be_domain = entry.kind == Kind::CheckConstraint;
+        let mut fits: Vec<EntryId> = self
+            .relations_of(entry)
+            .filter(|id| may_be_domain || self.entry(*id).kind != Kind::Domain)
+            .collect();
         fits.sort_by_key(|id| {
             let relation = self.entry(*id);
             let rest = entry.name.strip_prefix(relation.name.as_str());
