@@ -8,7 +8,7 @@ use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Scope, Unsupp
 use crate::engine::{SourceIdentity, SourceSnapshot};
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
-use crate::toc::adapt::memberships;
+use crate::toc::adapt::rejoin;
 use crate::toc::{Entry, Finding, Kind, RoleMap, Severity, TargetFacts, Toc};
 use crate::wire::Session;
 
@@ -189,7 +189,7 @@ pub(super) async fn target(
 ) -> Result<Toc> {
     session.execute("reading the target's catalog", "BEGIN").await?;
     let read = async {
-        let joins = memberships(toc, facts).0.concat();
+        let joins = rejoin(toc, facts).0.concat();
         session.execute("joining the owners on the target", &joins).await?;
         catalog::read(session, scope).await
     };

@@ -9,7 +9,7 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
-use crate::toc::adapt::{adapt, memberships};
+use crate::toc::adapt::{adapt, rejoin};
 use crate::toc::{Side, TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
@@ -62,7 +62,8 @@ async fn verify_one(
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let chosen = source.findings.clone();
-    let (join, leave) = memberships(&adapted.toc, &facts);
+    // A role that isn't there owns nothing there, which comparing tells.
+    let (join, leave) = rejoin(&adapted.toc, &facts);
     if !join.is_empty() {
         let note = format!("joining {} owners on the target while it is read", join.len());
         events.say(Event::Note(note)).await;
@@ -166,7 +167,7 @@ pub(super) async fn locate_as_owners(
     if verification.tables.iter().all(TableVerdict::is_equal) {
         return Ok(());
     }
-    let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
+    let (join, leave) = rejoin(toc, &catalog::target_facts(target).await?);
     target.execute("joining the owners on the target", &join.concat()).await?;
     // Whoever stops it doesn't stop the leaving.
     let located = stop

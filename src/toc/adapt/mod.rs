@@ -8,8 +8,8 @@ mod roles;
 
 use std::collections::{BTreeSet, HashMap};
 
+pub use owners::rejoin;
 pub(super) use owners::rename_in;
-pub use owners::{memberships, rejoin};
 
 use super::entry::{EntryId, Toc};
 use super::finding::Finding;

@@ -68,7 +68,7 @@ pub(in crate::toc) fn rename_in(
 }
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
-pub fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
+pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
     needed(toc, target).into_iter().map(|role| target.joining(&role)).unzip()
 }
 
