@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::pg::{Oid, QualifiedName};
+use crate::pg::Oid;
 use crate::toc::{Entry, EntryId};
 
 use super::stand_ins::StandIns;
@@ -37,8 +37,6 @@ pub(super) struct Builder {
     pub(super) left_out: Vec<LeftOut>,
     /// Objects that an extension brings: never entries of their own.
     pub(super) extension_members: HashSet<ObjectId>,
-    /// Relations that were asked to be left behind.
-    pub(super) excluded: HashMap<ObjectId, QualifiedName>,
     /// Views without their queries and functions without their bodies, for circles.
     pub(super) stand_ins: StandIns,
 }

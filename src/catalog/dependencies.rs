@@ -1,7 +1,7 @@
 //! pg_depend: which object needs which (documentation: "pg_depend"), and what that means between
 //! entries.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::pg::{Oid, class, quote_ident};
@@ -122,33 +122,20 @@ impl Dependencies {
     /// Turns needs of objects into dependencies of entries. An object without an entry (an array
     /// type, a rule, what is out of scope) passes on what it needs itself, as in pg_dump
     /// (source: pg_dump.c, findDumpableDependencies).
-    ///
-    /// Returns the entries that need an excluded relation, with that relation's name. A partition
-    /// doesn't need its parent: it is a table of its own until it is attached.
-    pub(super) fn resolve(&self, out: &mut Builder) -> BTreeMap<EntryId, String> {
+    pub(super) fn resolve(&self, out: &mut Builder) {
         self.credit_extensions(out);
         let mut found = Vec::new();
-        let mut lacking = BTreeMap::new();
         for (object, id) in out.created() {
             for edge in self.of(object) {
                 if self.shapes_order(out, id, edge) {
-                    let reached = self.reach(edge.to, out);
-                    found.extend(reached.entries.into_iter().map(|first| (id, first)));
-                    if let (Nature::Normal, Some(excluded)) = (edge.nature, reached.excluded) {
-                        lacking.insert(id, excluded);
-                    }
+                    found.extend(self.reach(edge.to, out).into_iter().map(|first| (id, first)));
                 }
             }
         }
         for &(id, object) in out.extra_needs() {
-            let reached = self.reach(object, out);
-            found.extend(reached.entries.into_iter().map(|first| (id, first)));
-            if let Some(excluded) = reached.excluded {
-                lacking.insert(id, excluded);
-            }
+            found.extend(self.reach(object, out).into_iter().map(|first| (id, first)));
         }
         out.settle(found);
-        lacking
     }
 
     /// What an extension brings is created by the extension's entry.
@@ -175,29 +162,19 @@ impl Dependencies {
         !owned_by_column && !member_of && edge.nature != Nature::Extension
     }
 
-    fn reach(&self, object: ObjectId, out: &Builder) -> Reached {
-        let mut reached = Reached::default();
+    fn reach(&self, object: ObjectId, out: &Builder) -> Vec<EntryId> {
+        let mut reached = Vec::new();
         let mut seen = HashSet::new();
         let mut open = vec![object];
         while let Some(object) = open.pop() {
             if let Some(id) = out.creator(object) {
-                reached.entries.push(id);
-            } else if let Some(name) = out.excluded.get(&object) {
-                reached.excluded = Some(name.to_string());
+                reached.push(id);
             } else if seen.insert(object) {
                 open.extend(self.of(object).iter().map(|edge| edge.to));
             }
         }
         reached
     }
-}
-
-/// What an object stands for.
-#[derive(Debug, Default)]
-struct Reached {
-    entries: Vec<EntryId>,
-    /// A relation that was asked to be left behind.
-    excluded: Option<String>,
 }
 
 /// A composite type's pg_class row needs the pg_type row in the catalog, but it is the class that
@@ -215,7 +192,6 @@ fn forwards(edge: Edge) -> Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pg::QualifiedName;
     use crate::toc::Entry;
 
     const TABLE: u32 = 20_000;
@@ -290,23 +266,6 @@ mod tests {
         ])
         .resolve(&mut out);
         assert_eq!(out.entries[composite.0 as usize].depends_on, [column]);
-    }
-
-    #[test]
-    fn what_needs_an_excluded_table_lacks_it_but_a_partition_doesnt_need_its_parent() {
-        let mut out = Builder::default();
-        let view = add(&mut out, Kind::View, class::PG_CLASS, 30_000);
-        let partition = add(&mut out, Kind::Table, class::PG_CLASS, 30_001);
-        let gone = ObjectId::new(class::PG_CLASS, TABLE);
-        out.excluded.insert(gone, QualifiedName::new("s", "gone"));
-        let lacking = Dependencies::new([
-            edge((class::PG_CLASS, 30_000), (class::PG_TYPE, 30_009), "n"),
-            edge((class::PG_TYPE, 30_009), (class::PG_CLASS, TABLE), "i"),
-            edge((class::PG_CLASS, 30_001), (class::PG_CLASS, TABLE), "a"),
-        ])
-        .resolve(&mut out);
-        assert_eq!(lacking.get(&view).map(String::as_str), Some("s.gone"));
-        assert!(!lacking.contains_key(&partition));
     }
 
     #[test]

@@ -28,24 +28,30 @@ fn held_up(error: Error) -> Error {
 /// Locks every table in scope in ACCESS SHARE mode until the session's transaction ends. Nobody
 /// who reads or writes notices; what changes a definition, or moves rows to other pages (VACUUM
 /// FULL, CLUSTER), waits.
-pub async fn lock_tables(session: &Session, scope: &Scope) -> Result<()> {
+pub async fn lock_all_tables(session: &Session) -> Result<()> {
     let doing = "listing the source's tables";
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND {} AND {} ORDER BY 1, 2",
-        scope.schemas("n.nspname"),
-        scope.relations("n.nspname", "c.relname")
+         WHERE c.relkind IN ('r', 'p') AND {} ORDER BY 1, 2",
+        Scope::default().schemas("n.nspname")
     );
     let rows = session.query(doing, &sql, &[]).await?;
-    let names: Vec<String> = rows
+    let names: Vec<QualifiedName> = rows
         .iter()
-        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).sql())
+        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
         .collect();
+    lock_tables(session, &names).await
+}
+
+/// The same for these tables.
+pub async fn lock_tables(session: &Session, tables: &[QualifiedName]) -> Result<()> {
+    let doing = "locking the source's tables";
     session.execute(doing, &format!("SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
-    for some in names.chunks(BATCH) {
+    for some in tables.chunks(BATCH) {
+        let some: Vec<String> = some.iter().map(QualifiedName::sql).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", some.join(", "));
-        session.execute("locking the source's tables", &sql).await.map_err(held_up)?;
+        session.execute(doing, &sql).await.map_err(held_up)?;
     }
     session.execute(doing, "SET LOCAL lock_timeout = 0").await
 }

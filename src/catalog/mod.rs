@@ -11,6 +11,8 @@ mod base_types;
 mod builder;
 mod casts;
 mod checks;
+mod choice;
+mod chosen;
 mod collations;
 mod columns;
 mod comments;
@@ -34,7 +36,6 @@ mod grants;
 mod indexes;
 mod inheritance;
 mod key_bounds;
-mod lacking;
 mod languages;
 mod locks;
 mod operator_classes;
@@ -75,7 +76,7 @@ mod user_mappings;
 mod views;
 
 use crate::error::Result;
-use crate::toc::{EntryId, Toc};
+use crate::toc::{EntryId, Finding, Toc};
 use crate::wire::Session;
 
 use builder::Builder;
@@ -89,10 +90,10 @@ use operator_members::Members;
 use relations::Relations;
 use sequences::Sequences;
 
+pub use choice::{Choice, Flag, Rule};
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use extensions::ExtensionFacts;
-pub use locks::lock_tables;
-pub use pattern::Pattern;
+pub use locks::{lock_all_tables, lock_tables};
 pub use roles::passwords;
 pub use scope::Scope;
 pub(crate) use settings::assignment as setting_assignment;
@@ -111,6 +112,10 @@ pub struct Reading {
     pub unsupported: Vec<Unsupported>,
     /// What isn't moved on purpose, by name: the target does well without it.
     pub left_out: Vec<LeftOut>,
+    /// What choosing a part of the database comes to.
+    pub findings: Vec<Finding>,
+    /// The search_path under which names without a schema were matched; none where nothing was.
+    pub search_path: Option<String>,
 }
 
 /// An object of a kind, or with a property, that isn't handled.
@@ -155,16 +160,16 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     default_acls::read(session, scope, &mut out).await?;
 
     rendered::report_lost_owners(&mut out);
-    let lacking = dependencies.resolve(&mut out);
+    dependencies.resolve(&mut out);
     shell_types::untie(&mut out);
     unrecorded::add(&mut out);
-    let (entries, lacking) = lacking::without(out.entries, lacking);
-    out.left_out.extend(lacking);
-    let sorted = stand_ins::sort(entries, &mut out.stand_ins);
+    let (findings, search_path) = chosen::choose(session, scope, &mut out).await?;
+    let sorted = stand_ins::sort(out.entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;
     let circles = sorted.loops.iter();
     unsupported.extend(circles.map(|ids| circle(ids, &sorted.toc)));
-    Ok(Reading { toc: sorted.toc, database, extensions, unsupported, left_out: out.left_out })
+    let (toc, left_out) = (sorted.toc, out.left_out);
+    Ok(Reading { toc, database, extensions, unsupported, left_out, findings, search_path })
 }
 
 /// Entries that need each other in a circle that no family knows how to break.
@@ -217,7 +222,7 @@ async fn read_relations(
     dependencies: &Dependencies,
     out: &mut Builder,
 ) -> Result<()> {
-    let relations = Relations::read(session, scope, dependencies, out).await?;
+    let relations = Relations::read(session, scope, out).await?;
     let columns = Columns::read(session, scope).await?;
     let checks = Checks::read(session, scope, dependencies, &relations, out).await?;
     let sequences = Sequences::read(session).await?;

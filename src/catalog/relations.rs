@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::{Oid, QualifiedName, class};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::dependencies::{Dependencies, Nature};
 use super::rendered::rendered_if;
 use super::scope::Scope;
 
@@ -71,8 +70,6 @@ pub(super) struct Relation {
     pub(super) row_type: u32,
     /// An extension brings it: it has no entry of its own.
     pub(super) member: bool,
-    /// It was asked for, or not asked to be left behind.
-    pub(super) selected: bool,
 }
 
 impl Relation {
@@ -87,7 +84,7 @@ impl Relation {
 
     /// Whether it has an entry of its own.
     fn is_own(&self) -> bool {
-        self.selected && !self.member
+        !self.member
     }
 
     /// Whether it holds rows under a table's name: a plain or partitioned table.
@@ -119,12 +116,7 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    pub(super) async fn read(
-        session: &Session,
-        scope: &Scope,
-        dependencies: &Dependencies,
-        out: &mut Builder,
-    ) -> Result<Self> {
+    pub(super) async fn read(session: &Session, scope: &Scope, out: &Builder) -> Result<Self> {
         let sql = relations_sql(scope);
         let rows = session.query("reading relations", &sql, &[]).await?;
         let mut relations =
@@ -136,39 +128,7 @@ impl Relations {
                         ORDER BY inhrelid, inhseqno";
         let rows = session.query("reading inheritance", inherits, &[]).await?;
         let links = rows.iter().map(|row| (row.get(0), row.get(1)));
-        let mut all = Relations::new(relations, links);
-        all.select_with_owners(dependencies);
-        if !scope.include.is_empty() && all.iter().next().is_none() {
-            return Err(Error::usage("choosing what to read")
-                .because("no table, view or sequence matches what was asked to be included")
-                .hint("correct the pattern, or quote it so that the shell doesn't expand it"));
-        }
-        let excluded = all.by_oid.values().filter(|r| !r.selected);
-        out.excluded.extend(excluded.map(|r| (r.object(), r.name.clone())));
-        Ok(all)
-    }
-
-    /// A sequence that a column owns goes where the column's table goes.
-    fn select_with_owners(&mut self, dependencies: &Dependencies) {
-        let owned: Vec<(u32, bool)> = self
-            .by_oid
-            .values()
-            .filter(|relation| relation.kind == RelationKind::Sequence)
-            .filter_map(|sequence| {
-                let owner = dependencies.of(sequence.object()).iter().find(|edge| {
-                    edge.to.class == class::PG_CLASS
-                        && edge.to_column > 0
-                        && matches!(edge.nature, Nature::Auto | Nature::Internal)
-                })?;
-                let table = self.by_oid.get(&owner.to.oid.0)?;
-                Some((sequence.oid, table.selected))
-            })
-            .collect();
-        for (oid, selected) in owned {
-            if let Some(sequence) = self.by_oid.get_mut(&oid) {
-                sequence.selected = selected;
-            }
-        }
+        Ok(Relations::new(relations, links))
     }
 
     /// From relations and (child, parent) pairs, a child's parents in order.
@@ -189,7 +149,7 @@ impl Relations {
         all
     }
 
-    /// Every relation, what extensions bring and what is excluded included.
+    /// Every relation, what extensions bring included.
     pub(super) fn any(&self, oid: u32) -> Option<&Relation> {
         self.by_oid.get(&oid)
     }
@@ -224,14 +184,13 @@ fn relations_sql(scope: &Scope) -> String {
                      THEN pg_catalog.pg_get_partkeydef(c.oid) END AS partition_key, \
                 CASE WHEN c.reloftype <> 0 \
                      THEN pg_catalog.format_type(c.reloftype, NULL) END AS of_type, \
-                ts.spcname, c.reltype, {} AS selected \
+                ts.spcname, c.reltype \
          FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid \
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam \
          LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace \
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid >= {} AND {}",
-        scope.relations("n.nspname", "c.relname"),
         Oid::FIRST_NORMAL,
         scope.schemas("n.nspname"),
     )
@@ -268,29 +227,7 @@ fn from_row(row: &Row) -> Result<Option<Relation>> {
         parents: Vec::new(),
         row_type: row.get("reltype"),
         member: false,
-        selected: row.get("selected"),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::dependencies::Edge;
-    use super::*;
-
-    #[test]
-    fn a_sequence_goes_where_the_table_that_owns_it_goes() {
-        let table = Relation { selected: false, ..sample::table(1, "t") };
-        let sequence = Relation { kind: RelationKind::Sequence, ..sample::table(2, "t_id_seq") };
-        let edge = Edge {
-            from: sequence.object(),
-            to: table.object(),
-            to_column: 1,
-            nature: Nature::Auto,
-        };
-        let mut relations = Relations::new([table, sequence], []);
-        relations.select_with_owners(&Dependencies::new([edge]));
-        assert!(relations.own(2).is_none());
-    }
 }
 
 #[cfg(test)]
@@ -320,7 +257,6 @@ pub(super) mod sample {
             parents: Vec::new(),
             row_type: oid + 1,
             member: false,
-            selected: true,
         }
     }
 }

@@ -1,18 +1,16 @@
 //! Which part of a database is read.
 
-use super::pattern::Pattern;
+use super::choice::Choice;
 
 /// Which schemas and objects belong to a reading: the users' own, never the system's, a session's
 /// temporary ones, or pgconvoy's ledger. What an extension brings is the extension's entry.
-///
-/// Patterns choose among tables, views and sequences; schemas, types and routines are read all the
-/// same, so that what is chosen has what it needs.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// Only relations that match one of these; any at all where there is none.
-    pub include: Vec<Pattern>,
-    /// No relation that matches one of these.
-    pub exclude: Vec<Pattern>,
+    /// Which of all these are kept once they are read: families needn't know it.
+    pub choice: Choice,
+    /// The search_path under which names without a schema are matched; none for the default of
+    /// the reading session's own user.
+    pub search_path: Option<String>,
 }
 
 impl Scope {
@@ -25,42 +23,6 @@ impl Scope {
         )
     }
 
-    /// The condition, in SQL, on the columns of a relation's schema and name.
-    pub(super) fn relations(&self, schema: &str, name: &str) -> String {
-        let any = |patterns: &[Pattern]| {
-            let conditions: Vec<String> = patterns
-                .iter()
-                .map(|pattern| format!("({})", pattern.condition(schema, name)))
-                .collect();
-            conditions.join(" OR ")
-        };
-        let included = match self.include.as_slice() {
-            [] => "true".to_owned(),
-            patterns => format!("({})", any(patterns)),
-        };
-        match self.exclude.as_slice() {
-            [] => included,
-            patterns => format!("({included} AND NOT ({}))", any(patterns)),
-        }
-    }
-
     /// The schema that pgconvoy keeps its ledger in, in each target database.
     pub const LEDGER_SCHEMA: &str = "pgconvoy";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_excluded_is_out_even_where_it_is_included() {
-        let pattern = |text: &str| Pattern::parse(text).unwrap();
-        let scope =
-            Scope { include: vec![pattern("a"), pattern("b")], exclude: vec![pattern("c")] };
-        assert_eq!(
-            scope.relations("s", "r"),
-            "(((r ~ '^(a)$') OR (r ~ '^(b)$')) AND NOT ((r ~ '^(c)$')))"
-        );
-        assert_eq!(Scope::default().relations("s", "r"), "true");
-    }
 }

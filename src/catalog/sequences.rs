@@ -156,7 +156,7 @@ pub(super) async fn read(
     }
     let valued: Vec<&Relation> = own_sequences(relations)
         .chain(config.iter().filter_map(|&oid| relations.any(oid)))
-        .filter(|relation| relation.selected && relation.kind == RelationKind::Sequence)
+        .filter(|relation| relation.kind == RelationKind::Sequence)
         .collect();
     let hidden = hidden(session, &valued).await?;
     let borrows = !hidden.is_empty() && may_write(session).await?;

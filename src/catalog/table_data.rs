@@ -45,7 +45,7 @@ pub(super) async fn read(
     });
     let own = relations.iter().map(|table| (table, None));
     for (table, condition) in own.chain(conditioned) {
-        if table.kind != RelationKind::Table || !table.selected {
+        if table.kind != RelationKind::Table {
             continue;
         }
         let travelling: Vec<&Column> =
@@ -63,6 +63,7 @@ pub(super) async fn read(
             unlogged: table.unlogged,
             heap: table.access_method.as_deref() == Some("heap"),
             condition,
+            filter: None,
         };
         let id = out.add_part(entry(table, data));
         out.needs(id, table.object());

@@ -49,16 +49,6 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
                 out.unsupported(format!("table {}", child.name), why);
                 continue;
             };
-            if !parent.selected {
-                out.left_out(
-                    format!("attachment of partition {}", child.name),
-                    format!(
-                        "{} is excluded: a table of its own, without its triggers and keys",
-                        parent.name
-                    ),
-                );
-                continue;
-            }
             let id = out.add_part(attach_entry(parent, child, bound));
             out.needs(id, parent.object());
             out.needs(id, child.object());

@@ -99,13 +99,45 @@ pub(super) struct Chosen {
     /// Every database of the source that isn't a template, `postgres` only where it holds something
     #[arg(long)]
     pub(super) all_databases: bool,
-    /// Only tables, views and sequences that match, in pg_dump's pattern language; may be given
-    /// several times
+    #[command(flatten)]
+    pub(super) part: Part,
+    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
+    #[arg(long = "map-role", value_name = "OLD=NEW")]
+    pub(super) map_roles: Vec<String>,
+}
+
+/// Which part of them: the same on each run of one job.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "A part of each database (patterns as pg_dump's; repeatable)")]
+pub(super) struct Part {
+    /// Only schemas that match, with all in them and what that needs
+    #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
+    pub(super) schemas: Vec<String>,
+    /// No schema that matches
+    #[arg(short = 'N', long = "exclude-schema", value_name = "PATTERN")]
+    pub(super) exclude_schemas: Vec<String>,
+    /// Only tables (with their partitions), views, sequences that match, and what they need;
+    /// -n and -N then choose nothing
+    #[arg(short = 't', long = "table", value_name = "PATTERN")]
+    pub(super) tables: Vec<String>,
+    /// Tables, views and sequences that match, beside what -n or -t choose
     #[arg(long, value_name = "PATTERN")]
     pub(super) include: Vec<String>,
-    /// No table, view or sequence that matches; may be given several times
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) exclude: Vec<String>,
+    /// No table, view or sequence that matches
+    #[arg(short = 'T', long = "exclude-table", visible_alias = "exclude", value_name = "PATTERN")]
+    pub(super) exclude_tables: Vec<String>,
+    /// No rows of tables, sequences and materialized views that match
+    #[arg(long = "exclude-table-data", value_name = "PATTERN")]
+    pub(super) exclude_table_data: Vec<String>,
+    /// Only extensions that match
+    #[arg(short = 'e', long = "extension", value_name = "PATTERN")]
+    pub(super) extensions: Vec<String>,
+    /// No extension that matches
+    #[arg(long = "exclude-extension", value_name = "PATTERN")]
+    pub(super) exclude_extensions: Vec<String>,
+    /// Of tables that match only rows that meet an SQL condition, as the source judges it
+    #[arg(long = "where", value_name = "PATTERN=CONDITION")]
+    pub(super) rows: Vec<String>,
 }
 
 /// How many at once.
@@ -267,10 +299,10 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases include exclude jobs verify strict carry-passwords json
-        check: source target database all-databases include exclude strict json
-        plan: source target database all-databases include exclude jobs json
-        verify: source target database all-databases include exclude jobs json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify strict carry-passwords json
+        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
+        plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
+        verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
         demo: size jobs keep json
         bench: data scale jobs rounds out json
@@ -304,6 +336,8 @@ mod tests {
         assert!(args.strict && args.carry_passwords && args.output.json);
         for line in [
             "pgconvoy check --source a --target b --all-databases --strict --json",
+            "pgconvoy check --source a --target b -n a -N b -t c -T d -e e --map-role f=g",
+            "pgconvoy plan --source a --include a --exclude b --exclude-table-data c --where d=e",
             "pgconvoy plan --source a --database x -j 2 --json",
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",

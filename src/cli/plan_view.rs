@@ -118,7 +118,8 @@ mod tests {
                 step(1, Phase::Data, "public.t", Action::Copy { chunks }, 4_000_000),
             ],
         };
-        let planned = Planned { database: "shop".into(), findings: Vec::new(), plan };
+        let planned =
+            Planned { database: "shop".into(), terms: Vec::new(), findings: Vec::new(), plan };
         let mut page = Page::new(false);
         show(&mut page, &planned);
         insta::assert_snapshot!(page.into_text(), @r#"

@@ -1,13 +1,13 @@
 //! Arguments as typed become validated requests.
 
 use crate::commands::{
-    BenchData, BenchRequest, Conninfo, Databases, DemoRequest, Environment, Pattern, Request,
-    Scope, Tool, VerifyMode,
+    BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, Request,
+    RoleMap, Rule, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Demo, Jobs, Migrate, Plan, ReadBack, Sides, Status, Verify,
+    Bench, Check, Chosen, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status, Verify,
 };
 
 /// A migration.
@@ -80,11 +80,22 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
     })
 }
 
-fn scope(chosen: &Chosen) -> Result<Scope> {
-    let patterns = |texts: &[String]| {
-        texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>>>()
-    };
-    Ok(Scope { include: patterns(&chosen.include)?, exclude: patterns(&chosen.exclude)? })
+fn choice(part: &Part) -> Result<Choice> {
+    let by_flag = [
+        (Flag::Schema, &part.schemas),
+        (Flag::ExcludeSchema, &part.exclude_schemas),
+        (Flag::Table, &part.tables),
+        (Flag::Include, &part.include),
+        (Flag::ExcludeTable, &part.exclude_tables),
+        (Flag::ExcludeTableData, &part.exclude_table_data),
+        (Flag::Extension, &part.extensions),
+        (Flag::ExcludeExtension, &part.exclude_extensions),
+    ];
+    let rules = by_flag
+        .into_iter()
+        .flat_map(|(flag, patterns)| patterns.iter().map(move |text| Rule::new(flag, text)));
+    let rules = rules.chain(part.rows.iter().map(|text| Rule::rows(text)));
+    Ok(Choice::new(rules.collect::<Result<Vec<_>>>()?))
 }
 
 fn between(args: &Sides, environment: &Environment) -> Result<Request> {
@@ -101,7 +112,8 @@ fn sides(
         source: parse("--source", source, environment)?,
         target: parse("--target", target, environment)?,
         databases: databases(chosen),
-        scope: scope(chosen)?,
+        choice: choice(&chosen.part)?,
+        roles: RoleMap::parse(&chosen.map_roles)?,
         jobs: None,
         verify: VerifyMode::Full,
         strict: false,

@@ -3,7 +3,7 @@
 use crate::catalog::{DatabaseFacts, Scope, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
-use crate::toc::TargetFacts;
+use crate::toc::{RoleMap, TargetFacts};
 use crate::wire::{Conninfo, Session};
 
 use super::request::{Databases, Request};
@@ -14,8 +14,10 @@ use super::survey::Source;
 pub(super) struct Pair {
     pub(super) source: Conninfo,
     pub(super) target: Conninfo,
-    /// Which relations are read, on both sides.
+    /// What is read, on both sides.
     pub(super) scope: Scope,
+    /// Whom the source's roles stand for.
+    pub(super) roles: RoleMap,
 }
 
 /// How text travels between servers that say what it is in. Sessions speak it in any case.
@@ -35,18 +37,21 @@ impl Pair {
         Pair {
             source: source.session.same_server().with_client_encoding(encoding),
             target: target.same_server().with_client_encoding(encoding),
-            scope: self.scope.clone(),
+            scope: source.scope.clone(),
+            roles: self.roles.clone(),
         }
     }
 }
 
 /// The databases of a request, in the order they are worked on.
 pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
+    let scope = Scope { choice: request.choice.clone(), ..Scope::default() };
     let named = |names: &[String]| {
         let pair = |name: &String| Pair {
             source: request.source.with_database(name).with_client_encoding(UTF8),
             target: request.target.with_database(name).with_client_encoding(UTF8),
-            scope: request.scope.clone(),
+            scope: scope.clone(),
+            roles: request.roles.clone(),
         };
         names.iter().map(pair).collect()
     };
@@ -60,7 +65,7 @@ pub(super) async fn pairs(request: &Request) -> Result<Vec<Pair>> {
             };
             let (source, target) =
                 (source.with_client_encoding(UTF8), target.with_client_encoding(UTF8));
-            Ok(vec![Pair { source, target, scope: request.scope.clone() }])
+            Ok(vec![Pair { source, target, scope, roles: request.roles.clone() }])
         }
         Databases::Named(names) => Ok(named(names)),
         Databases::All => Ok(named(&all(&request.source).await?)),

@@ -1,10 +1,11 @@
 //! `pgconvoy demo`: two throw-away servers, WebStream's three databases, the whole job.
 
-use crate::catalog::Scope;
+use crate::catalog::Choice;
 use crate::engine::{Event, Events, Stop};
 use crate::error::Result;
 use crate::plan::VerifyMode;
 use crate::servers::{Cluster, DEMO_DATABASES, DemoSize, Sources, Spec, make_demo_databases};
+use crate::toc::RoleMap;
 use crate::wire::{Conninfo, Environment};
 
 use super::migrate::migrate;
@@ -62,7 +63,8 @@ pub async fn demo(
         source: Conninfo::parse(&source.conninfo("postgres"), &nothing)?,
         target: Conninfo::parse(&target.conninfo("postgres"), &nothing)?,
         databases: Databases::Named(DEMO_DATABASES.map(str::to_owned).to_vec()),
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
         jobs: request.jobs,
         verify: VerifyMode::Full,
         strict: false,

@@ -99,6 +99,7 @@ async fn migrate_one(
         None => (begin(request, &source, &adapted, changes, &target).await?, false),
     };
     let StoredJob { job, plan, receipts, state } = stored;
+    refuse_other_terms(&job, &request.terms())?;
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
     }
@@ -130,7 +131,7 @@ async fn migrate_one(
     };
     let outcome = engine::run(run, events, stop).await?;
     let passwords_to_set = match request.carry_passwords {
-        true => passwords::carry(&pair.source, &target, job.login_roles).await?,
+        true => passwords::carry(pair, &target, job.login_roles).await?,
         false => job.login_roles,
     };
 
@@ -183,6 +184,7 @@ async fn begin(
         changes,
         login_roles: passwords::login_roles(&adapted.toc),
         tables: plan.tables.clone(),
+        terms: request.terms(),
     };
     Ledger::of(target).begin(&job, &plan).await?;
     Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
@@ -205,6 +207,23 @@ pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
         return Err(another_job(format!("it copies another database, {}", job.source.database)));
     }
     Ok(())
+}
+
+/// Whether the ledger's job moves the same part, under the same owners.
+pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
+    if job.terms == terms {
+        return Ok(());
+    }
+    let words = |terms: &[String]| match terms {
+        [] => "no filters".to_owned(),
+        some => some.join(" "),
+    };
+    Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!("it was begun with {}, not with {}", words(&job.terms), words(terms)))
+        .hint(
+            "run it with the same filters as before, or drop and recreate the target database to \
+             begin anew with these",
+        ))
 }
 
 /// Whether the source is still as the ledger's job was planned for.

@@ -13,14 +13,14 @@ mod status;
 mod survey;
 mod verify;
 
-pub use crate::catalog::{Pattern, Scope};
+pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
 pub use crate::servers::{BenchData, DemoSize, Sources};
 #[cfg(test)]
 pub(crate) use crate::toc::test_table;
-pub use crate::toc::{ChunkRange, Finding, Severity};
+pub use crate::toc::{ChunkRange, Finding, RoleMap, Severity};
 pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
 pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};

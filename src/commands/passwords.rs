@@ -4,7 +4,9 @@ use crate::catalog;
 use crate::error::Result;
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::{Kind, Toc};
-use crate::wire::{Conninfo, Session};
+use crate::wire::Session;
+
+use super::databases::Pair;
 
 /// The login roles that these entries create.
 pub(super) fn login_roles(toc: &Toc) -> Vec<String> {
@@ -16,18 +18,22 @@ pub(super) fn login_roles(toc: &Toc) -> Vec<String> {
 /// Gives roles the verifiers that the source keeps of their passwords. Returns the roles that have
 /// none to give: an MD5 hash isn't carried.
 pub(super) async fn carry(
-    source: &Conninfo,
+    pair: &Pair,
     target: &Session,
     mut roles: Vec<String>,
 ) -> Result<Vec<String>> {
     if roles.is_empty() {
         return Ok(roles);
     }
-    let session = Session::connect(source).await?;
-    for (role, verifier) in catalog::passwords(&session, &roles).await? {
+    let session = Session::connect(&pair.source).await?;
+    let behind = roles.iter().flat_map(|role| pair.roles.behind(role)).map(str::to_owned);
+    let verifiers = catalog::passwords(&session, &behind.collect::<Vec<_>>()).await?;
+    for role in roles.clone() {
+        let mut behind = pair.roles.behind(&role).into_iter();
+        let verifier = behind.find_map(|old| verifiers.iter().find(|(name, _)| name == old));
+        let Some((_, verifier)) = verifier else { continue };
         let doing = format!("setting the password of role {role}");
-        let sql =
-            format!("ALTER ROLE {} PASSWORD {}", quote_ident(&role), quote_literal(&verifier));
+        let sql = format!("ALTER ROLE {} PASSWORD {}", quote_ident(&role), quote_literal(verifier));
         target.execute(&doing, &sql).await?;
         roles.retain(|left| *left != role);
     }

@@ -17,7 +17,9 @@ use super::survey::{self, Source};
 pub struct Planned {
     /// The database.
     pub database: String,
-    /// What would be changed or left out; empty without a target.
+    /// Which part moves, under which owners, in the words of the command line.
+    pub terms: Vec<String>,
+    /// What would be refused, changed or left out; without a target, by the choice alone.
     pub findings: Vec<Finding>,
     /// The plan.
     pub plan: Plan,
@@ -38,7 +40,8 @@ pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Pl
         };
         let plan = plan_for(request, &source, &adapted, user.as_deref());
         let database = pair.source.database().to_owned();
-        all.push(Planned { database, findings: adapted.findings, plan });
+        let findings = source.findings.into_iter().chain(adapted.findings).collect();
+        all.push(Planned { database, terms: request.terms(), findings, plan });
     }
     Ok(all)
 }

@@ -1,7 +1,8 @@
 //! What is asked of a command, validated.
 
-use crate::catalog::Scope;
+use crate::catalog::Choice;
 pub use crate::plan::VerifyMode;
+use crate::toc::RoleMap;
 use crate::wire::Conninfo;
 
 /// Which databases.
@@ -25,8 +26,10 @@ pub struct Request {
     pub target: Conninfo,
     /// Which of them.
     pub databases: Databases,
-    /// Which relations in them.
-    pub scope: Scope,
+    /// Which part of each.
+    pub choice: Choice,
+    /// Whom the source's roles stand for.
+    pub roles: RoleMap,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.
@@ -38,6 +41,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// What of the sources moves under which owners, in words: equal for equal jobs.
+    pub fn terms(&self) -> Vec<String> {
+        self.choice.words().into_iter().chain(self.roles.words()).collect()
+    }
+
     /// How many workers.
     pub fn jobs(&self) -> usize {
         self.jobs.unwrap_or_else(default_jobs)

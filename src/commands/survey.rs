@@ -1,14 +1,15 @@
 //! Both sides read: what the source holds at one snapshot, and what the target allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Scope, Unsupported};
 use crate::engine::{SourceIdentity, SourceSnapshot};
-use crate::error::Result;
-use crate::toc::adapt::memberships;
-use crate::toc::{Kind, TargetFacts, Toc};
+use crate::error::{Error, Result};
+use crate::pg::QualifiedName;
+use crate::toc::adapt::rejoin;
+use crate::toc::{Entry, Finding, Kind, RoleMap, Severity, TargetFacts, Toc};
 use crate::wire::Session;
 
 use super::databases::Pair;
@@ -23,9 +24,46 @@ pub(super) struct Source {
     pub(super) unsupported: Vec<Unsupported>,
     /// What stays behind on purpose.
     pub(super) left_out: Vec<LeftOut>,
+    /// What choosing a part of it comes to.
+    pub(super) findings: Vec<Finding>,
+    /// The part that was read, for reading the same on the target.
+    pub(super) scope: Scope,
     pub(super) extensions: Vec<ExtensionFacts>,
     /// The superuser that initdb made.
     pub(super) bootstrap: String,
+}
+
+impl Source {
+    /// Whether a table is among those that move.
+    pub(super) fn moves_table(&self, name: &QualifiedName) -> bool {
+        let is_it = |entry: &Entry| {
+            let is_table = matches!(entry.kind, Kind::Table | Kind::TableData);
+            is_table && entry.schema.as_ref() == Some(&name.schema) && entry.name == name.name
+        };
+        self.scope.choice.is_everything() || self.toc.entries.iter().any(is_it)
+    }
+
+    /// The names of what was chosen: schemas, and relations. None where everything was.
+    pub(super) fn chosen_names(&self) -> Option<ChosenNames> {
+        let mut names = ChosenNames::default();
+        for entry in &self.toc.entries {
+            match (entry.kind, &entry.schema) {
+                (Kind::Schema, _) => names.schemas.insert(entry.name.clone()),
+                (_, Some(schema)) => {
+                    names.relations.insert(QualifiedName::new(schema, &entry.name))
+                }
+                _ => false,
+            };
+        }
+        (!self.scope.choice.is_everything()).then_some(names)
+    }
+}
+
+/// What a choice comes to, by name.
+#[derive(Debug, Default)]
+pub(super) struct ChosenNames {
+    pub(super) schemas: BTreeSet<String>,
+    pub(super) relations: BTreeSet<QualifiedName>,
 }
 
 /// Reads the source. Its tables are locked against changes of their definitions first, as the
@@ -33,8 +71,25 @@ pub(super) struct Source {
 pub(super) async fn source(pair: &Pair) -> Result<Source> {
     let session = Session::connect(&pair.source).await?;
     SourceSnapshot::begin(&session).await?;
-    catalog::lock_tables(&session, &pair.scope).await?;
-    read(session, pair).await
+    if pair.scope.choice.is_everything() {
+        catalog::lock_all_tables(&session).await?;
+        return read(session, pair).await;
+    }
+    // Which tables a choice comes to is known only once they are read: read again under the locks.
+    let mut locked = BTreeSet::new();
+    let mut source = read(session, pair).await?;
+    loop {
+        let tables = source.toc.entries.iter().filter(|entry| entry.kind == Kind::Table);
+        let names = tables
+            .filter_map(|table| Some(QualifiedName::new(table.schema.as_deref()?, &table.name)));
+        let open: Vec<QualifiedName> = names.filter(|name| !locked.contains(name)).collect();
+        if open.is_empty() {
+            return Ok(source);
+        }
+        catalog::lock_tables(&source.session, &open).await?;
+        locked.extend(open);
+        source = read(source.session, pair).await?;
+    }
 }
 
 /// Reads the source as one may who lacks the privileges that locks take.
@@ -62,16 +117,47 @@ async fn read(session: Session, pair: &Pair) -> Result<Source> {
     }
     let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
     let bootstrap = session.query_one("reading the source's superuser", sql, &[]).await?.get(0);
+    refuse_unknown_roles(&session, &pair.roles).await?;
+    let mut findings = reading.findings;
     Ok(Source {
         identity: SourceIdentity::read(&session, pair.source.database()).await?,
         database: reading.database,
-        toc: reading.toc,
+        toc: pair.roles.rename(reading.toc, &mut findings),
         unsupported: reading.unsupported,
         left_out: reading.left_out,
+        findings,
+        scope: Scope { search_path: reading.search_path, ..pair.scope.clone() },
         extensions: reading.extensions,
         bootstrap,
         session,
     })
+}
+
+/// A role that isn't there is a typing error: nothing would be mapped.
+async fn refuse_unknown_roles(session: &Session, roles: &RoleMap) -> Result<()> {
+    let names: Vec<&str> = roles.old().collect();
+    let sql = "SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name \
+               WHERE name NOT IN (SELECT rolname::text FROM pg_catalog.pg_roles)";
+    let rows = session.query("looking for the roles to map", sql, &[&names]).await?;
+    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::usage("looking for the roles to map")
+            .because(format!("the source has no role {}", missing.join(", ")))
+            .hint("name a role of the source on the left of --map-role OLD=NEW, as it is written")),
+    }
+}
+
+/// A choice that isn't closed stops those commands, too, that check nothing else.
+pub(super) fn refuse_open_choice(source: &Source) -> Result<()> {
+    let refused = source.findings.iter().filter(|finding| finding.severity == Severity::Refusal);
+    let all: Vec<String> = refused.map(|finding| format!("\n  {finding}")).collect();
+    match all.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(crate::error::Kind::Refused, "choosing what to read")
+            .because(format!("what is chosen needs what is not:{}", all.concat()))
+            .hint("choose more, or less, as said there")),
+    }
 }
 
 /// What the source's schema of the ledger's name holds but a ledger; none where there is no such
@@ -103,7 +189,7 @@ pub(super) async fn target(
 ) -> Result<Toc> {
     session.execute("reading the target's catalog", "BEGIN").await?;
     let read = async {
-        let joins = memberships(toc, facts).0.concat();
+        let joins = rejoin(toc, facts).0.concat();
         session.execute("joining the owners on the target", &joins).await?;
         catalog::read(session, scope).await
     };

@@ -9,8 +9,8 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
-use crate::toc::adapt::{adapt, memberships};
-use crate::toc::{TableData, Toc};
+use crate::toc::adapt::{adapt, rejoin};
+use crate::toc::{Side, TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
     uncompared,
@@ -58,9 +58,12 @@ async fn verify_one(
                 .hint("run `pgconvoy migrate` first"));
         }
     };
+    survey::refuse_open_choice(&source)?;
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
-    let (join, leave) = memberships(&adapted.toc, &facts);
+    let chosen = source.findings.clone();
+    // A role that isn't there owns nothing there, which comparing tells.
+    let (join, leave) = rejoin(&adapted.toc, &facts);
     if !join.is_empty() {
         let note = format!("joining {} owners on the target while it is read", join.len());
         events.say(Event::Note(note)).await;
@@ -79,7 +82,7 @@ async fn verify_one(
         tables: plan.tables.len(),
         rows: verification.equal_rows(),
         seconds: started.elapsed().as_secs_f64(),
-        changes: adapted.findings,
+        changes: chosen.into_iter().chain(adapted.findings).collect(),
         verification,
         ..DatabaseReport::default()
     })
@@ -98,7 +101,7 @@ async fn compare(
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
     let facts = catalog::target_facts(target).await?;
-    let found = survey::target(target, expected, &facts, &pair.scope).await?;
+    let found = survey::target(target, expected, &facts, &source.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
 
@@ -164,7 +167,7 @@ pub(super) async fn locate_as_owners(
     if verification.tables.iter().all(TableVerdict::is_equal) {
         return Ok(());
     }
-    let (join, leave) = memberships(toc, &catalog::target_facts(target).await?);
+    let (join, leave) = rejoin(toc, &catalog::target_facts(target).await?);
     target.execute("joining the owners on the target", &join.concat()).await?;
     // Whoever stops it doesn't stop the leaving.
     let located = stop
@@ -195,7 +198,7 @@ async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
 }
 
 async fn locate_in(pair: &Pair, table: &TableData) -> Result<Located> {
-    let source = ReadFrom { snapshot: None, side: "the source", conninfo: pair.source.clone() };
+    let source = ReadFrom { snapshot: None, side: Side::Source, conninfo: pair.source.clone() };
     let mut source = source.connect().await?;
     let mut target = ReadFrom::target(&pair.target).connect().await?;
     verify::locate(table, &mut source, &mut target).await

@@ -96,6 +96,9 @@ pub struct Job {
     pub login_roles: Vec<String>,
     /// The plan's tables.
     pub tables: Vec<TableData>,
+    /// Which part of the source moves, under which owners, in the words of the command line.
+    #[serde(default)]
+    pub terms: Vec<String>,
 }
 
 /// A job found in a ledger.

@@ -9,6 +9,7 @@ use crate::copy::{self, Fingerprint, Progress, ReadPart};
 use crate::error::{Error, Result};
 use crate::pg::quote_literal;
 use crate::plan::{Chunk, Plan};
+use crate::toc::Side;
 use crate::wire::{Conninfo, RawConnection};
 
 use super::rows::{copy_out, stream};
@@ -17,8 +18,8 @@ use super::snapshot::SourceSnapshot;
 /// Where chunks are read.
 #[derive(Debug, Clone)]
 pub struct ReadFrom {
-    /// Which of the two it is, as errors name it.
-    pub side: &'static str,
+    /// Which of the two it is.
+    pub side: Side,
     /// The server and database.
     pub conninfo: Conninfo,
     /// The exported snapshot to read under; none for what is there now.
@@ -29,12 +30,12 @@ impl ReadFrom {
     /// The source, under a snapshot of it.
     pub fn source(conninfo: &Conninfo, snapshot: &SourceSnapshot) -> ReadFrom {
         let snapshot = Some(snapshot.id.clone());
-        ReadFrom { side: "the source", conninfo: conninfo.clone(), snapshot }
+        ReadFrom { side: Side::Source, conninfo: conninfo.clone(), snapshot }
     }
 
     /// The target, as it is now.
     pub fn target(conninfo: &Conninfo) -> ReadFrom {
-        ReadFrom { side: "the target", conninfo: conninfo.clone(), snapshot: None }
+        ReadFrom { side: Side::Target, conninfo: conninfo.clone(), snapshot: None }
     }
 
     /// A connection in a transaction that sees what is to be read.
@@ -75,7 +76,7 @@ pub async fn read_chunks(
                 let Some((index, chunk)) = next else { return Ok(read) };
                 let table = plan.table(chunk.table);
                 let doing = format!("reading {} on {side}", table.relation);
-                let statement = copy_out(table, &chunk.range);
+                let statement = copy_out(table, &chunk.range, side);
                 let part = ReadPart { copy_out: &statement, stream: stream(table, &doing) };
                 let found = copy::fingerprints(&mut connection, &[part], &progress).await?;
                 read.extend(found.into_iter().map(|fingerprint| (index, fingerprint)));

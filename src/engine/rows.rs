@@ -1,17 +1,17 @@
 //! A table's rows in SQL: the statements that read, count and empty them, on either side.
 
 use crate::copy::{CopyStream, CopyTable, Freeze};
-use crate::toc::{ChunkRange, TableData};
+use crate::toc::{ChunkRange, Side, TableData};
 
 fn copy_table(table: &TableData) -> CopyTable<'_> {
     CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
 }
 
-/// The statement that reads a part of a table, on either side.
-pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
+/// The statement that reads a part of a table on one side.
+pub(super) fn copy_out(table: &TableData, range: &ChunkRange, side: Side) -> String {
     let range = range.condition();
     let conditions: Vec<&str> =
-        range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
+        range.as_deref().into_iter().chain(table.conditions(side)).collect();
     copy_table(table).copy_out(&conditions)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
     CopyStream { format: table.format, columns: table.columns.len(), doing }
 }
 
-/// Counts the rows that travel.
+/// Counts, on the target, the rows that travelled.
 pub(super) fn count(table: &TableData) -> String {
     format!("SELECT pg_catalog.count(*) FROM ONLY {}{}", table.relation.sql(), condition(table))
 }

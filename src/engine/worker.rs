@@ -8,7 +8,7 @@ use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
-use crate::toc::TableData;
+use crate::toc::{Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
@@ -132,7 +132,9 @@ impl Worker {
             owed.iter().map(|(_, _, table)| format!("copying {}", table.relation)).collect();
         let statements: Vec<(String, String)> = owed
             .iter()
-            .map(|(_, chunk, table)| (copy_out(table, &chunk.range), copy_in(table, &chunk.range)))
+            .map(|(_, chunk, table)| {
+                (copy_out(table, &chunk.range, Side::Source), copy_in(table, &chunk.range))
+            })
             .collect();
         let parts: Vec<CopyPart<'_>> = owed
             .iter()
@@ -169,8 +171,10 @@ impl Worker {
         let owed = owed(&shared, step, chunks);
         let doing: Vec<String> =
             owed.iter().map(|(_, _, table)| format!("reading {} back", table.relation)).collect();
-        let statements: Vec<String> =
-            owed.iter().map(|(_, chunk, table)| copy_out(table, &chunk.range)).collect();
+        let statements: Vec<String> = owed
+            .iter()
+            .map(|(_, chunk, table)| copy_out(table, &chunk.range, Side::Target))
+            .collect();
         let parts: Vec<ReadPart<'_>> = owed
             .iter()
             .zip(&statements)

@@ -6,9 +6,11 @@
 
 pub mod adapt;
 mod chunk;
+pub mod closure;
 mod entry;
 mod finding;
 mod kind;
+mod role_map;
 mod sort;
 mod sql;
 mod table;
@@ -18,9 +20,10 @@ pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
+pub use role_map::RoleMap;
 pub use sort::{Sorted, in_restoring_order};
 pub(crate) use sql::{Token, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
-pub use table::{KeyColumn, TableData, TableSize};
+pub use table::{KeyColumn, Side, TableData, TableSize};
 pub use target::{TargetExtension, TargetFacts, TargetRole};

@@ -1,5 +1,7 @@
 //! What a live source knows of a table's rows.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::pg::{QualifiedName, RowFormat};
@@ -29,6 +31,36 @@ pub struct TableData {
     pub key_bounds: Vec<String>,
     /// Only the rows that meet this condition travel (an extension's configuration table).
     pub condition: Option<String>,
+    /// Only the source's rows that meet this condition travel: the target holds nothing else, so
+    /// the condition, which may read other tables, is never asked there.
+    #[serde(default)]
+    pub filter: Option<String>,
+}
+
+/// An end of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where rows come from.
+    Source,
+    /// Where they go.
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Source => "the source",
+            Side::Target => "the target",
+        })
+    }
+}
+
+impl TableData {
+    /// The conditions that a row must meet to be one of those that travel, on either side.
+    pub fn conditions(&self, side: Side) -> impl Iterator<Item = &str> {
+        let filter = self.filter.as_deref().filter(|_| side == Side::Source);
+        self.condition.as_deref().into_iter().chain(filter)
+    }
 }
 
 /// A table's size, as its catalog knows it.
@@ -63,5 +95,6 @@ pub(crate) fn test_table(name: &str) -> TableData {
         heap: true,
         key_bounds: Vec::new(),
         condition: None,
+        filter: None,
     }
 }

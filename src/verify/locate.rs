@@ -10,7 +10,7 @@ use std::fmt;
 use crate::copy::{CopyStream, KeyedRow, KeyedRows, Progress, ReadPart};
 use crate::error::Result;
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
-use crate::toc::TableData;
+use crate::toc::{Side, TableData};
 use crate::wire::RawConnection;
 
 /// So many keys of each sort are kept to be shown.
@@ -55,19 +55,19 @@ pub async fn locate(
     source: &mut RawConnection,
     target: &mut RawConnection,
 ) -> Result<Located> {
-    let statement = statement(table);
+    let (reading, rereading) = (statement(table, Side::Source), statement(table, Side::Target));
     let keys = table.key.len().max(1);
     let columns = keys + table.columns.len();
     let doing =
         |side: &str| format!("looking on {side} for rows of {} that differ", table.relation);
     let (here, there) = (doing("the source"), doing("the target"));
-    let part = |doing| ReadPart {
-        copy_out: &statement,
+    let part = |doing, copy_out| ReadPart {
+        copy_out,
         stream: CopyStream { doing, format: RowFormat::Text, columns },
     };
     let (seen, read) = (Progress::default(), Progress::default());
-    let mut ours = KeyedRows::start(source, &part(&here), keys, &seen).await?;
-    let mut theirs = KeyedRows::start(target, &part(&there), keys, &read).await?;
+    let mut ours = KeyedRows::start(source, &part(&here, &reading), keys, &seen).await?;
+    let mut theirs = KeyedRows::start(target, &part(&there, &rereading), keys, &read).await?;
     let mut located = Located {
         table: Some(table.relation.clone()),
         key: table.key.iter().map(|column| column.name.clone()).collect(),
@@ -103,7 +103,7 @@ pub async fn locate(
 
 /// The rows with their keys in front, in the order of the keys' bytes. A table without a key is
 /// told apart by a digest of the whole row.
-fn statement(table: &TableData) -> String {
+fn statement(table: &TableData, side: Side) -> String {
     let columns: Vec<String> = table.columns.iter().map(|name| quote_ident(name)).collect();
     let columns = columns.join(", ");
     let keys: Vec<String> = if table.key.is_empty() {
@@ -114,7 +114,11 @@ fn statement(table: &TableData) -> String {
     let order: Vec<String> =
         keys.iter().map(|key| format!("({key}) COLLATE pg_catalog.\"C\"")).collect();
     let list = if columns.is_empty() { String::new() } else { format!(", {columns}") };
-    let condition = table.condition.as_ref().map(|c| format!(" WHERE ({c})")).unwrap_or_default();
+    let conditions: Vec<&str> = table.conditions(side).collect();
+    let condition = match conditions.as_slice() {
+        [] => String::new(),
+        all => format!(" WHERE ({})", all.join(") AND (")),
+    };
     format!(
         "COPY (SELECT {}{list} FROM ONLY {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
         keys.join(", "),
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn rows_come_in_the_order_of_their_keys_bytes() {
         assert_eq!(
-            statement(&test_table("t")),
+            statement(&test_table("t"), Side::Source),
             "COPY (SELECT \"id\"::text, \"id\", \"note\" FROM ONLY \"public\".\"t\" ORDER BY \
              (\"id\"::text) COLLATE pg_catalog.\"C\") TO STDOUT (FORMAT text)"
         );

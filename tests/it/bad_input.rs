@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use pgconvoy::catalog::Scope;
-use pgconvoy::commands::{Conninfo, Databases, Environment, Event, Phase, Request};
+use pgconvoy::commands::{
+    Choice, Conninfo, Databases, Environment, Event, Phase, Request, RoleMap,
+};
 use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use tokio::time::timeout;
@@ -44,7 +45,8 @@ fn between(source: &str, target: &str) -> Request {
         verify: pgconvoy::commands::VerifyMode::Full,
         strict: false,
         carry_passwords: false,
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
     }
 }
 

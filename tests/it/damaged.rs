@@ -1,7 +1,7 @@
 //! Catalogs that hold what PostgreSQL itself would never write: told by name, and no panic.
 
 use pgconvoy::commands::{
-    Conninfo, Databases, Environment, Request, Scope, Severity, VerifyMode, check,
+    Choice, Conninfo, Databases, Environment, Request, RoleMap, Severity, VerifyMode, check,
 };
 
 use crate::kit;
@@ -20,7 +20,8 @@ async fn refusals(sql: &str) -> Vec<(String, String)> {
         source: conninfo("source"),
         target: conninfo("new"),
         databases: Databases::AsGiven,
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
         jobs: Some(1),
         verify: VerifyMode::Full,
         strict: false,

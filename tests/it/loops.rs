@@ -5,7 +5,7 @@
 //! The circles are those that pg_dump breaks (source: pg_dump_sort.c, repairDependencyLoop), and some
 //! that it doesn't.
 
-use pgconvoy::commands::{Databases, Request, Scope, VerifyMode};
+use pgconvoy::commands::{Choice, Databases, Request, RoleMap, VerifyMode};
 use pgconvoy::servers::Cluster;
 use pgconvoy::wire::{Conninfo, Environment};
 
@@ -35,7 +35,8 @@ async fn migrated(sql: &str) -> Cluster {
         source: conninfo("source"),
         target: conninfo("target"),
         databases: Databases::AsGiven,
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
         jobs: Some(2),
         verify: VerifyMode::Full,
         strict: false,

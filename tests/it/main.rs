@@ -7,6 +7,7 @@
 mod bad_input;
 mod damaged;
 mod demo_data;
+mod filters;
 mod kit;
 mod loops;
 mod migration;

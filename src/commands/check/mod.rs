@@ -14,6 +14,7 @@ mod locks;
 mod objects;
 mod prepared;
 mod reading_rights;
+mod row_filters;
 mod servers;
 mod session_defaults;
 mod sides;
@@ -29,7 +30,7 @@ use crate::toc::{Finding, Severity};
 
 use super::databases::{self, Pair};
 use super::request::Request;
-use super::survey::{self, Source};
+use super::survey::{self, ChosenNames, Source};
 
 use gathered::{Gathered, is_refusal_of_a_statement};
 use sides::Sides;
@@ -83,7 +84,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> 
     if let Some(source) = read_source(pair, &mut found).await? {
         check_against(&sides, &source, job.as_ref(), &mut found).await?;
         match job {
-            Some(job) => found.add([standing::judge(&job, &source)]),
+            Some(job) => found.add([standing::judge(&job, &source, &request.terms())]),
             // A job that goes on was let through once: its rows are partly there.
             None => found.topic("locales", locales::findings(&sides, &source).await)?,
         }
@@ -100,7 +101,22 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("disk", disk::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
-    found.topic("the source user's privileges", reading_rights::findings(sides).await)
+    let chosen = chosen_names(sides.pair).await?;
+    let rights = reading_rights::findings(sides, chosen.as_ref()).await;
+    found.topic("the source user's privileges", rights)
+}
+
+/// What a choice comes to, as far as it can be read.
+async fn chosen_names(pair: &Pair) -> Result<Option<ChosenNames>> {
+    if pair.scope.choice.is_everything() {
+        return Ok(None);
+    }
+    match survey::source_unlocked(pair).await {
+        Ok(source) => Ok(source.chosen_names()),
+        // Reading it for good tells of it.
+        Err(error) if is_refusal_of_a_statement(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What the target database holds: the job that goes on there, or nothing at best.
@@ -150,6 +166,8 @@ async fn check_against(
     let extensions = extensions::findings(sides, &source.extensions, &facts).await;
     found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
+    found.add(sides.pair.roles.unfounded(&source.toc, &facts));
+    found.topic("row filters", row_filters::findings(sides, source).await)?;
     found.topic("encodings", encodings::findings(sides, source).await)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {

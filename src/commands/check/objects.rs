@@ -16,7 +16,8 @@ pub(super) fn findings(source: &Source) -> Vec<Finding> {
         .left_out
         .iter()
         .map(|object| Finding::change(&object.object, format!("stays behind: {}", object.why)));
-    unsupported.chain(left_out).chain(text_tables(source)).collect()
+    let chosen = source.findings.iter().cloned();
+    unsupported.chain(left_out).chain(chosen).chain(text_tables(source)).collect()
 }
 
 /// Text is slower than binary, and as exact.

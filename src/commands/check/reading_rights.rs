@@ -1,6 +1,7 @@
 //! What the source's user lacks for reading everything, with the grants that mend it.
 
 use crate::catalog::Scope;
+use crate::commands::survey::ChosenNames;
 use crate::error::Result;
 use crate::pg::{QualifiedName, quote_ident};
 use crate::toc::Finding;
@@ -25,8 +26,19 @@ struct Missing {
 }
 
 /// Names what the source's user may not read.
-pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
-    Ok(judge(&read(&sides.source).await?, sides.pair.source.user()))
+/// Where a part is `chosen`, nothing else needs to be read.
+pub(super) async fn findings(
+    sides: &Sides<'_>,
+    chosen: Option<&ChosenNames>,
+) -> Result<Vec<Finding>> {
+    let mut missing = read(&sides.source).await?;
+    if let Some(chosen) = chosen {
+        missing.schemas.retain(|schema| chosen.schemas.contains(schema));
+        for relations in [&mut missing.tables, &mut missing.sequences, &mut missing.hidden] {
+            relations.retain(|name| chosen.relations.contains(name));
+        }
+    }
+    Ok(judge(&missing, sides.pair.source.user()))
 }
 
 async fn read(source: &Session) -> Result<Missing> {

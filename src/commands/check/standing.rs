@@ -1,6 +1,8 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
-use crate::commands::migrate::{refuse_another_source, refuse_changed_definitions};
+use crate::commands::migrate::{
+    refuse_another_source, refuse_changed_definitions, refuse_other_terms,
+};
 use crate::commands::survey::Source;
 use crate::engine::{JobState, Ledger, StoredJob};
 use crate::error::{Error, Kind, Result};
@@ -23,9 +25,10 @@ pub(super) async fn read(sides: &Sides<'_>) -> Result<Option<StoredJob>> {
 }
 
 /// What the stored job means for moving this source.
-pub(super) fn judge(stored: &StoredJob, source: &Source) -> Finding {
-    let is_the_same =
-        refuse_another_source(&stored.job, source).and_then(|()| match stored.state {
+pub(super) fn judge(stored: &StoredJob, source: &Source, terms: &[String]) -> Finding {
+    let is_the_same = refuse_other_terms(&stored.job, terms)
+        .and_then(|()| refuse_another_source(&stored.job, source))
+        .and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
                 refuse_changed_definitions(&stored.job, source)
             }

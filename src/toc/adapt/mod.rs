@@ -9,7 +9,8 @@ mod subscriptions;
 
 use std::collections::{BTreeSet, HashMap};
 
-pub use owners::{memberships, rejoin};
+pub use owners::rejoin;
+pub(super) use owners::rename_in;
 
 use super::entry::{EntryId, Toc};
 use super::finding::Finding;
@@ -56,7 +57,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out
 /// depends on what that depended on.
-fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
+pub(super) fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
     let mut kept = Toc::default();
     let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
     for entry in &toc.entries {

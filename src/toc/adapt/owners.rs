@@ -32,16 +32,24 @@ fn names_roles(kind: Kind) -> bool {
     )
 }
 
-/// Replaces roles where a statement names them: after TO, FROM, ROLE, BY, and in the list that
-/// goes on from there. Object names are no keywords, as they are quoted.
+/// Replaces roles where a statement of a grant or a policy names them.
 fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
+    rename_in(sql, &["TO", "FROM", "ROLE", "BY"], map)
+}
+
+/// Replaces roles after the `introducing` words, and in the list that goes on from there. Object
+/// names are no keywords, as they are quoted.
+pub(in crate::toc) fn rename_in(
+    sql: &str,
+    introducing: &[&str],
+    map: &BTreeMap<String, String>,
+) -> String {
     let mut out = String::with_capacity(sql.len());
     let (mut copied, mut names_roles) = (0, false);
     for (at, token) in tokens(sql) {
         match token {
             Token::Word(word) => {
-                let introduces = ["TO", "FROM", "ROLE", "BY"];
-                names_roles = introduces.iter().any(|w| word.eq_ignore_ascii_case(w));
+                names_roles = introducing.iter().any(|w| word.eq_ignore_ascii_case(w));
             }
             Token::Quoted(quoted) if names_roles => {
                 let name = quoted[1..quoted.len() - 1].replace("\"\"", "\"");
@@ -60,7 +68,7 @@ fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
 }
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
-pub fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
+pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
     needed(toc, target).into_iter().map(|role| target.joining(&role)).unzip()
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn findings(sides: &Sides<'_>, source: &Source) -> Result<Vec<F
     let mut found = judge(effect, &source.database, &target, sides.target_name());
     if effect.differs() {
         let keep = names::keeping(&source.database, sides.target_name());
-        let judged = judged::read(&sides.source, effect).await?;
+        let mut judged = judged::read(&sides.source, effect).await?;
+        judged.trials.retain(|trial| source.moves_table(&trial.table));
         found.extend(judged.untried.into_iter().map(untried));
         let place = place_of_trials(sides).await?;
         for trial in judged.trials {
