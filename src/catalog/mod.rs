@@ -23,6 +23,7 @@ mod foreign_keys;
 mod fragments;
 mod functions;
 mod grants;
+mod holdings;
 mod indexes;
 mod inheritance;
 mod key_bounds;

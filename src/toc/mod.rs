@@ -22,4 +22,6 @@ pub use sort::{Sorted, in_restoring_order};
 #[cfg(test)]
 pub(crate) use table::test_table;
 pub use table::{KeyColumn, TableData, TableSize};
-pub use target::{TargetExtension, TargetFacts, TargetRole};
+pub use target::{
+    MembershipOptions, PublicSchema, TargetExtension, TargetFacts, TargetHoldings, TargetRole,
+};

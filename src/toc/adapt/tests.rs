@@ -25,6 +25,7 @@ fn target() -> TargetFacts {
         )]),
         superuser_settings: BTreeSet::from(["log_statement".to_owned()]),
         known_settings: BTreeSet::new(),
+        holds: Default::default(),
     }
 }
 
