@@ -15,6 +15,17 @@ pub(crate) enum Token<'a> {
 }
 
 impl Token<'_> {
+    /// The name that it is: unquoted, or folded to lower case.
+    pub(crate) fn name(self) -> Option<String> {
+        match self {
+            Token::Word(word) => Some(word.to_lowercase()),
+            Token::Quoted(quoted) if quoted.len() > 1 => {
+                Some(quoted[1..quoted.len() - 1].replace("\"\"", "\""))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_word(self, word: &str) -> bool {
         matches!(self, Token::Word(text) if text.eq_ignore_ascii_case(word))
     }
