@@ -15,6 +15,14 @@ pub(crate) enum Token<'a> {
 }
 
 impl Token<'_> {
+    /// How long its text is.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Token::Word(text) | Token::Quoted(text) | Token::String(text) => text.len(),
+            Token::Mark(mark) => mark.len_utf8(),
+        }
+    }
+
     /// The name that it is: unquoted, or folded to lower case.
     pub(crate) fn name(self) -> Option<String> {
         match self {

@@ -12,6 +12,7 @@ mod pg_dump;
 mod preflight;
 mod promises;
 mod random_tables;
+mod refusals;
 mod resuming;
 mod servers;
 mod trial;

@@ -45,77 +45,90 @@ pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Fi
     if target.superuser {
         return;
     }
-    let mut taken: Vec<Range<usize>> = Vec::new();
     let found = clauses(&entry.create);
-    let end_of = |at: usize| {
-        let next = found.iter().map(|(start, _)| *start).find(|start| *start > at);
-        next.unwrap_or_else(|| {
-            let rest = tokens(&entry.create).map(|(start, _)| start).find(|start| *start > at);
-            rest.unwrap_or(entry.create.len())
-        })
-    };
     let administrator = |clause: &str| {
         let object = entry.drop.trim_end().trim_end_matches(';');
         let object = object.strip_prefix("DROP ").unwrap_or(object);
-        format!("as an administrator of the target: ALTER {object} {};", clause.trim())
+        format!("as an administrator of the target: ALTER {object} {clause};")
     };
+    let mut taken: Vec<Range<usize>> = Vec::new();
     for (i, (at, token)) in found.iter().enumerate() {
         let negated = i > 0 && found[i - 1].1.is_word("NOT");
-        if token.is_word("LEAKPROOF") && !negated {
-            taken.push(*at..end_of(*at));
-            let what = "is created without LEAKPROOF, which takes a superuser: what it returns is \
-                        the same, but conditions that call it are no longer used before row \
-                        security's and security barriers' own, so plans may be slower";
-            findings.push(Finding::change(entry.title(), what).mend(administrator("LEAKPROOF")));
-        } else if token.is_word("SUPPORT") {
-            let name = found[i + 1..].iter().take_while(|(_, token)| is_of_name(*token)).count();
-            // A qualified name alternates with dots: what follows it is another clause.
-            let parts = (0..name).take_while(|n| n % 2 == 0 || is_dot(found[i + 1 + n].1)).count();
-            let end = end_of(found[i + parts].0);
-            taken.push(*at..end);
-            let clause = &entry.create[*at..end];
-            let what = format!(
-                "is created without {}, which takes a superuser: what it returns is the same, but \
-                 the planner knows less of it",
-                clause.trim()
-            );
-            findings.push(Finding::change(entry.title(), what).mend(administrator(clause)));
-        } else if token.is_word("SET") {
-            let end = end_of_setting(&found, i).map_or(entry.create.len(), end_of);
-            let clause = &entry.create[*at..end];
-            if let Some(why) = refused_setting(clause, target) {
-                taken.push(*at..end);
-                let what = format!("is created without {}, as {why}", clause.trim());
-                findings.push(Finding::change(entry.title(), what).mend(administrator(clause)));
+        let last = match token {
+            word if word.is_word("LEAKPROOF") && !negated => i,
+            word if word.is_word("SUPPORT") => last_of_name(&found, i),
+            word if word.is_word("SET") => last_of_setting(&found, i),
+            _ => continue,
+        };
+        let end = found[last].0 + found[last].1.len();
+        let clause = &entry.create[*at..end];
+        let what = match token {
+            word if word.is_word("LEAKPROOF") => {
+                "is created without LEAKPROOF, which takes a superuser: what it returns is the \
+                 same, but conditions that call it no longer come before row security's and \
+                 security barriers' own, so plans may be slower"
+                    .to_owned()
             }
-        }
+            word if word.is_word("SUPPORT") => format!(
+                "is created without {clause}, which takes a superuser: what it returns is the \
+                 same, but the planner knows less of it"
+            ),
+            _ => match refused_setting(clause, target) {
+                Some(why) => format!("is created without {clause}, as {why}"),
+                None => continue,
+            },
+        };
+        findings.push(Finding::change(entry.title(), what).mend(administrator(clause)));
+        // With the space before it: what is left reads as the server renders it.
+        let before = found[..i].last().map_or(*at, |(at, token)| at + token.len());
+        taken.push(before..end);
     }
-    let mut kept = entry.create.clone();
     for range in taken.into_iter().rev() {
-        kept.replace_range(range, "");
+        entry.create.replace_range(range, "");
     }
-    entry.create = kept;
 }
 
-fn is_of_name(token: Token<'_>) -> bool {
-    matches!(token, Token::Word(_) | Token::Quoted(_)) || is_dot(token)
+/// The index of the last part of the name that follows `from`: parts have dots between them.
+fn last_of_name(found: &[(usize, Token<'_>)], from: usize) -> usize {
+    let mut last = from + 1;
+    while found.get(last + 1).is_some_and(|(_, token)| *token == Token::Mark('.')) {
+        last += 2;
+    }
+    last.min(found.len() - 1)
 }
 
-fn is_dot(token: Token<'_>) -> bool {
-    token == Token::Mark('.')
-}
-
-/// Where the last value of the setting that begins at `from` begins: values are strings with commas
-/// between them.
-fn end_of_setting(found: &[(usize, Token<'_>)], from: usize) -> Option<usize> {
-    let mut last = None;
-    for (at, token) in &found[from + 1..] {
+/// The index of the last value of the setting that begins at `from`: values have commas between
+/// them.
+fn last_of_setting(found: &[(usize, Token<'_>)], from: usize) -> usize {
+    let mut last = from;
+    for (i, (_, token)) in found.iter().enumerate().skip(from + 1) {
         match token {
-            Token::String(_) => last = Some(*at),
+            Token::String(_) => last = i,
             Token::Mark(',') => {}
-            _ if last.is_some() => break,
+            _ if last > from => break,
             _ => {}
         }
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_clauses_and_no_arguments() {
+        let create = "CREATE OR REPLACE FUNCTION s.f(language text, leakproof integer)\n RETURNS \
+                      integer\n LANGUAGE \"my language\"\nAS $f$ LANGUAGE c $f$;\n";
+        assert_eq!(language(create).as_deref(), Some("my language"));
+    }
+
+    #[test]
+    fn clauses_end_where_the_body_begins() {
+        let atomic = "CREATE OR REPLACE FUNCTION s.f()\n RETURNS integer\n LANGUAGE sql\n STABLE\n\
+                      BEGIN ATOMIC\n SELECT leakproof FROM s.t;\nEND;\n";
+        let words: Vec<String> =
+            clauses(atomic).iter().filter_map(|(_, token)| token.name()).collect();
+        assert_eq!(words, ["language", "sql", "stable"]);
+    }
 }
