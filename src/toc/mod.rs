@@ -5,6 +5,7 @@
 //! live source knows. Nothing here does I/O.
 
 pub mod adapt;
+mod bare_names;
 mod chunk;
 mod entry;
 mod finding;
@@ -14,6 +15,7 @@ mod sql;
 mod table;
 mod target;
 
+pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};

@@ -33,6 +33,19 @@ pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
     text.lines().filter_map(comparable).collect()
 }
 
+/// The definitions, each under a heading that also says what it depends on, with every name
+/// quoted; without owners and grants.
+pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
+    let output = Command::new(newest())
+        .args(["--schema-only", "--verbose", "--quote-all-identifiers", "--no-owner", "--no-acl"])
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Fails with the first lines that differ.
 pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
     let count = |text: &'_ str| {

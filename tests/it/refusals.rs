@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pgconvoy::catalog::target_facts;
 use pgconvoy::commands::{Request, check};
 use pgconvoy::servers::Cluster;
-use pgconvoy::toc::{Finding, Severity};
+use pgconvoy::toc::adapt::adapt;
+use pgconvoy::toc::{Entry, EntryId, Finding, Kind, Severity, Toc};
 
 use crate::migration::{moved, request};
-use crate::trial::{ask, change, run};
+use crate::trial::{ask, change, make_database, run};
 use crate::{kit, pg_dump};
 
 /// The files of fixtures/objects that hold what is refused.
@@ -29,15 +31,21 @@ const ROLES_OF_THE_TARGET: &str = "
     CREATE ROLE of_the_target; GRANT of_the_target TO fixture_reader;";
 
 async fn source(major: u32) -> Cluster {
+    let source = source_of(major, &FIXTURES).await;
+    change(&source, "refused", ROLES).await;
+    source
+}
+
+/// A cluster whose database `refused` these files of fixtures/objects made.
+async fn source_of(major: u32, files: &[&str]) -> Cluster {
     let source = kit::bundled(major).await;
     let session = source.superuser_session("postgres").await.unwrap();
     session.execute("making a database", "CREATE DATABASE refused").await.unwrap();
-    for file in FIXTURES {
+    for file in files {
         let path = format!("{}/fixtures/objects/{file}", env!("CARGO_MANIFEST_DIR"));
         let sql = std::fs::read_to_string(path).unwrap();
         kit::run(&source.superuser_conninfo("refused"), &for_major(&sql, major)).await;
     }
-    change(&source, "refused", ROLES).await;
     source
 }
 
@@ -199,4 +207,180 @@ async fn what_check_predicts_for_an_rds_like_15_is_what_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_check_predicts_for_an_rds_like_18_is_what_happens() {
     what_is_predicted_happens(15, 18).await;
+}
+
+/// The kinds of fixtures/objects/72_refused_kinds.sql.
+const KINDS: [Kind; 30] = [
+    Kind::Schema,
+    Kind::ShellType,
+    Kind::Type,
+    Kind::Cast,
+    Kind::Function,
+    Kind::Operator,
+    Kind::OperatorFamily,
+    Kind::OperatorClass,
+    Kind::Table,
+    Kind::Index,
+    Kind::AccessMethod,
+    Kind::Conversion,
+    Kind::Language,
+    Kind::Transform,
+    Kind::TsParser,
+    Kind::TsTemplate,
+    Kind::TsDictionary,
+    Kind::TsConfiguration,
+    Kind::ForeignDataWrapper,
+    Kind::ForeignServer,
+    Kind::UserMapping,
+    Kind::ForeignTable,
+    Kind::EventTrigger,
+    Kind::Publication,
+    Kind::PublicationTable,
+    Kind::PublicationSchema,
+    Kind::Subscription,
+    Kind::Comment,
+    Kind::View,
+    Kind::Extension,
+];
+
+/// The entries of a dump made with [`pg_dump::with_dependencies`].
+fn entries(dump: &str) -> Toc {
+    let mut toc = Toc::default();
+    let mut ids: BTreeMap<u32, EntryId> = BTreeMap::new();
+    let (mut id, mut needs) = (0, Vec::new());
+    let mut in_entry = false;
+    for line in dump.lines() {
+        if let Some(rest) = line.strip_prefix("-- TOC entry ") {
+            id = rest.split(' ').next().unwrap().parse().unwrap();
+            (needs, in_entry) = (Vec::new(), false);
+        } else if let Some(rest) = line.strip_prefix("-- Dependencies: ") {
+            needs = rest.split(' ').map(|id| id.parse::<u32>().unwrap()).collect();
+        } else if let Some(rest) = line.strip_prefix("-- Name: ") {
+            let (name, rest) = rest.split_once("; Type: ").unwrap();
+            let (tag, rest) = rest.split_once("; Schema: ").unwrap();
+            let schema = rest.split_once("; Owner: ").unwrap().0;
+            let kind = KINDS.into_iter().find(|kind| kind.tag() == tag);
+            let kind = kind.unwrap_or_else(|| panic!("kind {tag}"));
+            ids.insert(id, EntryId(toc.entries.len() as u32));
+            let mut entry = Entry::new(kind, Some(schema).filter(|s| *s != "-"), name);
+            entry.depends_on = needs.iter().filter_map(|id| ids.get(id)).copied().collect();
+            toc.entries.push(entry);
+            in_entry = true;
+        } else if in_entry && !line.is_empty() && !line.starts_with("--") && !line.starts_with("SET ")
+        {
+            let entry = toc.entries.last_mut().unwrap();
+            entry.create.push_str(line);
+            entry.create.push('\n');
+        }
+    }
+    toc
+}
+
+/// What becomes of each kind, by pg_dump's own SQL: what is kept can be created, all of it.
+async fn what_is_kept_can_be_created(source_major: u32, target_major: u32) {
+    let source = source_of(source_major, &["00_roles.sql", "72_refused_kinds.sql"]).await;
+    let target = kit::rds_like(target_major).await;
+    change(&target, "postgres", "CREATE ROLE fixture_owner").await;
+    let session = kit::session(&target.conninfo("postgres")).await;
+    let facts = target_facts(&session).await.unwrap();
+    let toc = entries(&pg_dump::with_dependencies(&source, "refused"));
+    let adapted = adapt(&toc, "postgres", &facts);
+
+    for entry in &adapted.toc.entries {
+        let created = session.execute(&entry.title(), &entry.create).await;
+        assert!(created.is_ok(), "{}\n{}", created.unwrap_err(), entry.create);
+    }
+    let mut told: Vec<String> = Vec::new();
+    for finding in &adapted.findings {
+        assert_eq!(finding.severity, Severity::Change, "{finding}");
+        assert!(!finding.to_string().contains("never told"), "{finding}");
+        told.push(finding.object.clone());
+    }
+    let mut expected = vec![
+        "ACCESS METHOD refused_heap",
+        "CAST CAST (box AS macaddr)",
+        "CAST CAST (refused_kinds.base AS integer)",
+        "EVENT TRIGGER refused_watch",
+        "FOREIGN DATA WRAPPER refused_wrapper",
+        "FOREIGN TABLE refused_kinds.far",
+        "FUNCTION refused_kinds.base_in(cstring)",
+        "FUNCTION refused_kinds.base_out(refused_kinds.base)",
+        "FUNCTION refused_kinds.in_language()",
+        "FUNCTION refused_kinds.on_base(refused_kinds.base)",
+        "INDEX refused_kinds.indexed_n",
+        "OPERATOR CLASS refused_kinds.int_class",
+        "OPERATOR FAMILY refused_kinds.moods",
+        "PROCEDURAL LANGUAGE refused_language",
+        "PUBLICATION refused_all",
+        "SERVER refused_server",
+        "SHELL TYPE refused_kinds.base",
+        "SUBSCRIPTION refused_subscription",
+        "TABLE refused_kinds.stored",
+        "TEXT SEARCH DICTIONARY refused_kinds.lost_dictionary",
+        "TEXT SEARCH PARSER refused_kinds.parser",
+        "TEXT SEARCH TEMPLATE refused_kinds.template",
+        "TRANSFORM TRANSFORM FOR integer LANGUAGE sql",
+        "TYPE refused_kinds.base",
+        "USER MAPPING USER MAPPING fixture_owner SERVER refused_server",
+    ];
+    if source_major >= 15 {
+        expected.push("PUBLICATION TABLES IN SCHEMA refused_kinds.refused_schema refused_kinds");
+        expected.sort_unstable();
+    }
+    told.sort_unstable();
+    assert_eq!(told, expected);
+    let published = "SELECT string_agg(p.pubname || ':' || p.tablename, ' ' ORDER BY 1) \
+                     FROM (SELECT pubname, tablename FROM pg_publication_tables ORDER BY 1, 2) p";
+    let published = ask(&target, "postgres", published).await;
+    let schema = match source_major {
+        15.. => " refused_schema:indexed refused_schema:stored",
+        _ => "",
+    };
+    let all = "refused_all:indexed refused_all:stored refused_one:indexed";
+    assert_eq!(published, format!("{all}{schema}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_every_kind_can_be_created_on_an_rds_like_15() {
+    what_is_kept_can_be_created(13, 15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_every_kind_can_be_created_on_an_rds_like_17() {
+    what_is_kept_can_be_created(15, 17).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_needs_a_search_path_is_named_before_the_job_fails_on_it() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(17).await);
+    make_database(
+        &source,
+        "paths",
+        "CREATE TABLE public.words (word text); INSERT INTO words VALUES ('a');
+         CREATE FUNCTION public.inner_one(text) RETURNS text LANGUAGE sql IMMUTABLE
+             AS 'SELECT upper($1)';
+         CREATE FUNCTION public.outer_one(text) RETURNS text LANGUAGE plpgsql IMMUTABLE
+             AS 'BEGIN RETURN inner_one($1); END';
+         CREATE FUNCTION public.harmless(text) RETURNS text LANGUAGE sql IMMUTABLE
+             AS 'SELECT lower($1)';
+         CREATE INDEX words_outer ON words (outer_one(word));
+         CREATE INDEX words_harmless ON words (harmless(word));",
+    )
+    .await;
+    let request = request(&source, &target, &["paths"]);
+    let checked = check(&request).await.unwrap();
+    let about = |finding: &&Finding| finding.object.starts_with("FUNCTION ");
+    let found: Vec<&Finding> = checked[0].findings.iter().filter(about).collect();
+    let [finding] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(finding.object, "FUNCTION public.outer_one(text)");
+    assert!(finding.what.contains("inner_one (in public)"), "{finding}");
+    assert!(finding.what.contains("words_outer"), "{finding}");
+
+    let failed = run(&request).await;
+    assert!(failed.error().to_string().contains("inner_one"), "{}", failed.error());
+    let mend = finding.remedy.as_deref().unwrap();
+    let mend = mend.strip_prefix("on the source: ").unwrap().split_once("; or").unwrap().0;
+    change(&source, "paths", mend).await;
+    kit::run(&target.superuser_conninfo("postgres"), "DROP DATABASE paths").await;
+    moved(&request).await;
 }

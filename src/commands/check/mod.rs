@@ -14,6 +14,7 @@ mod locks;
 mod objects;
 mod prepared;
 mod reading_rights;
+mod search_paths;
 mod servers;
 mod session_defaults;
 mod sides;
@@ -100,6 +101,7 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("disk", disk::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
+    found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
     found.topic("the source user's privileges", reading_rights::findings(sides).await)
 }
 
