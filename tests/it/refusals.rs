@@ -294,7 +294,8 @@ async fn what_is_kept_can_be_created(source_major: u32, target_major: u32) {
     for finding in &adapted.findings {
         assert_eq!(finding.severity, Severity::Change, "{finding}");
         assert!(!finding.to_string().contains("never told"), "{finding}");
-        told.push(finding.object.clone());
+        // This dump quotes whatever it can.
+        told.push(finding.object.replace('"', ""));
     }
     let mut expected = vec![
         "ACCESS METHOD refused_heap",

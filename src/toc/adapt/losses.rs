@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::toc::finding::Finding;
+use crate::toc::sql::tokens;
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
@@ -46,10 +47,26 @@ impl Losses {
         let needed = entry.depends_on.iter().find(|needed| {
             self.left.contains_key(needed) && !does_without(entry.kind, toc.entry(**needed).kind)
         });
-        let Some(&needed) = needed else { return false };
+        let Some(needed) = needed.copied().or_else(|| self.server_of(entry, toc)) else {
+            return false;
+        };
         self.left.insert(id, Reason::Needs(needed));
         findings.extend(self.told_with_chain(entry, needed, toc));
         true
+    }
+
+    /// A user mapping's server that is left out: pg_dump's archives tell no dependency on it
+    /// (source: pg_dump.c, dumpUserMappings).
+    fn server_of(&self, entry: &Entry, toc: &Toc) -> Option<EntryId> {
+        if entry.kind != Kind::UserMapping {
+            return None;
+        }
+        let mut after = tokens(&entry.create).skip_while(|(_, t)| !t.is_word("SERVER")).skip(1);
+        let server = after.next()?.1.name()?;
+        self.left.keys().copied().find(|id| {
+            let lost = toc.entry(*id);
+            lost.kind == Kind::ForeignServer && lost.name == server
+        })
     }
 
     /// Whether the entry is left out.
