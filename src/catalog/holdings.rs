@@ -44,9 +44,7 @@ async fn wrappers(session: &Session) -> Result<BTreeMap<String, BTreeSet<String>
 }
 
 /// One membership may have been granted by several roles since 16: the member has what any gives.
-async fn memberships(
-    session: &Session,
-) -> Result<BTreeMap<(String, String), MembershipOptions>> {
+async fn memberships(session: &Session) -> Result<BTreeMap<(String, String), MembershipOptions>> {
     let options = match session.version().major() {
         16.. => "pg_catalog.bool_or(m.inherit_option), pg_catalog.bool_or(m.set_option)",
         _ => "NULL::boolean, NULL::boolean",

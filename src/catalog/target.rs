@@ -110,9 +110,7 @@ async fn settings(session: &Session) -> Result<(BTreeSet<String>, BTreeSet<Strin
              UNION ALL SELECT parname, false FROM pg_catalog.pg_parameter_acl \
              WHERE pg_catalog.has_parameter_privilege(parname, 'SET')"
         }
-        _ => {
-            "SELECT pg_catalog.lower(name), context = 'superuser' FROM pg_catalog.pg_settings"
-        }
+        _ => "SELECT pg_catalog.lower(name), context = 'superuser' FROM pg_catalog.pg_settings",
     };
     let rows = session.query("reading the target's settings", sql, &[]).await?;
     let superusers = rows.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();

@@ -24,9 +24,8 @@ pub fn bare_names(body: &str) -> BTreeSet<String> {
         let calls = mark(Some(i + 1), '(');
         let casts = mark(before, ':');
         let typed = mark(Some(i + 1), '%');
-        let reads = before.is_some_and(|before| {
-            BEFORE_TABLES.iter().any(|word| found[before].is_word(word))
-        });
+        let reads = before
+            .is_some_and(|before| BEFORE_TABLES.iter().any(|word| found[before].is_word(word)));
         if calls || casts || typed || reads {
             names.insert(name);
         }
@@ -46,9 +45,10 @@ mod tests {
     fn functions_tables_and_types_without_a_schema_are_found() {
         let body = "SELECT \"Unaccent\"(t.word)::mood FROM words t JOIN s.others USING (id)";
         assert_eq!(names(body), ["Unaccent", "mood", "using", "words"]);
-        assert_eq!(names("DECLARE r words%ROWTYPE; BEGIN INSERT INTO log VALUES (1); END"), [
-            "log", "values", "words"
-        ]);
+        assert_eq!(
+            names("DECLARE r words%ROWTYPE; BEGIN INSERT INTO log VALUES (1); END"),
+            ["log", "values", "words"]
+        );
     }
 
     #[test]

@@ -266,7 +266,10 @@ fn entries(dump: &str) -> Toc {
             entry.depends_on = needs.iter().filter_map(|id| ids.get(id)).copied().collect();
             toc.entries.push(entry);
             in_entry = true;
-        } else if in_entry && !line.is_empty() && !line.starts_with("--") && !line.starts_with("SET ")
+        } else if in_entry
+            && !line.is_empty()
+            && !line.starts_with("--")
+            && !line.starts_with("SET ")
         {
             let entry = toc.entries.last_mut().unwrap();
             entry.create.push_str(line);

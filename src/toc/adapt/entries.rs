@@ -74,7 +74,8 @@ impl Context<'_> {
     /// A table whose access method can't be had keeps its rows in a heap.
     fn into_a_heap(&self, entry: &mut Entry, findings: &mut Vec<Finding>) {
         let needed = entry.depends_on.iter().filter(|id| self.losses.has(**id));
-        let mut methods = needed.map(|id| self.toc.entry(*id)).filter(|e| e.kind == Kind::AccessMethod);
+        let mut methods =
+            needed.map(|id| self.toc.entry(*id)).filter(|e| e.kind == Kind::AccessMethod);
         let Some(method) = methods.next() else { return };
         let using = format!("\nUSING {}", quote_ident(&method.name));
         entry.create = entry.create.replacen(&using, "", 1);
@@ -149,9 +150,11 @@ fn role(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
         let without = entry.create.replacen(" CREATEDB", " NOCREATEDB", 1);
         if without != entry.create {
             let what = format!("is created without CREATEDB, which {} hasn't", target.user);
-            findings.push(Finding::change(entry.title(), what).mend(format!(
-                "as an administrator of the target: ALTER ROLE {name} CREATEDB;"
-            )));
+            findings.push(
+                Finding::change(entry.title(), what).mend(format!(
+                    "as an administrator of the target: ALTER ROLE {name} CREATEDB;"
+                )),
+            );
             entry.create = without;
         }
     }

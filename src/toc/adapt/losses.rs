@@ -88,9 +88,10 @@ impl Losses {
             kind if goes_silently(kind) => None,
             _ => {
                 let what = format!("left out, as it needs {chain}");
-                Some(Finding::change(entry.title(), what).mend(
-                    "create it on the target once what it needs is there, in this order",
-                ))
+                Some(
+                    Finding::change(entry.title(), what)
+                        .mend("create it on the target once what it needs is there, in this order"),
+                )
             }
         }
     }

@@ -52,10 +52,10 @@ pub(super) fn fit(
              revokes does not end it",
             target.user
         );
-        findings.push(Finding::change(entry.title(), what).mend(format!(
-            "as an administrator of the target: {}",
-            entry.create.trim_end()
-        )));
+        findings.push(
+            Finding::change(entry.title(), what)
+                .mend(format!("as an administrator of the target: {}", entry.create.trim_end())),
+        );
         entry.create.truncate(at);
         entry.create = format!("{};\n", entry.create.trim_end());
     }
@@ -105,11 +105,7 @@ pub(super) fn of_the_targets_own(toc: &Toc, target: &TargetFacts) -> Vec<Finding
 
 /// An owner that is a member of the target user, whom it can't become therefore: membership would
 /// go in a circle (documentation: GRANT, "membership loops").
-pub(super) fn circles(
-    owners: &BTreeSet<&str>,
-    toc: &Toc,
-    target: &TargetFacts,
-) -> Vec<Finding> {
+pub(super) fn circles(owners: &BTreeSet<&str>, toc: &Toc, target: &TargetFacts) -> Vec<Finding> {
     if target.superuser {
         return Vec::new();
     }
@@ -130,8 +126,7 @@ pub(super) fn circles(
     {
         below.insert(member.clone());
     }
-    let circular =
-        owners.iter().filter(|owner| **owner != target.user && below.contains(**owner));
+    let circular = owners.iter().filter(|owner| **owner != target.user && below.contains(**owner));
     let told = circular.filter(|owner| !target.acts_as(owner)).map(|owner| {
         let user = quote_ident(&target.user);
         let what = format!(

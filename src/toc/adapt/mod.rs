@@ -77,10 +77,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out
 /// depends on what that depended on.
-fn keep(
-    toc: &Toc,
-    mut fit: impl FnMut(EntryId, &super::Entry) -> Option<super::Entry>,
-) -> Toc {
+fn keep(toc: &Toc, mut fit: impl FnMut(EntryId, &super::Entry) -> Option<super::Entry>) -> Toc {
     let mut kept = Toc::default();
     let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
     for (id, entry) in toc.iter() {

@@ -30,9 +30,10 @@ pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Fi
     );
     let object = entry.drop.trim_end().trim_end_matches(';');
     let object = object.strip_prefix("DROP ").unwrap_or(object);
-    findings.push(Finding::change(entry.title(), what).mend(format!(
-        "as an administrator of the target: ALTER {object} SET ({clauses});"
-    )));
+    findings.push(
+        Finding::change(entry.title(), what)
+            .mend(format!("as an administrator of the target: ALTER {object} SET ({clauses});")),
+    );
     entry.create = kept;
 }
 

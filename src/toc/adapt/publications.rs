@@ -117,9 +117,9 @@ fn already_listed(toc: &Toc) -> BTreeSet<(String, QualifiedName)> {
 fn without_all_tables(create: &str) -> Option<String> {
     let found: Vec<(usize, Token<'_>)> = tokens(create).collect();
     let words = ["FOR", "ALL", "TABLES"];
-    let at = found.windows(3).position(|three| {
-        three.iter().zip(words).all(|((_, token), word)| token.is_word(word))
-    })?;
+    let at = found
+        .windows(3)
+        .position(|three| three.iter().zip(words).all(|((_, token), word)| token.is_word(word)))?;
     let from = found[at].0;
     let to = found.get(at + 3).map_or(create.len(), |(next, _)| *next);
     let before = create[..from].trim_end();
@@ -135,12 +135,7 @@ fn published_schema(create: &str) -> Option<(String, String)> {
     Some((publication, found.get(at + 1)?.name()?))
 }
 
-fn addition(
-    publication: &str,
-    table: &QualifiedName,
-    created: EntryId,
-    on: &[EntryId],
-) -> Entry {
+fn addition(publication: &str, table: &QualifiedName, created: EntryId, on: &[EntryId]) -> Entry {
     let ident = crate::pg::quote_ident(publication);
     Entry {
         create: format!("ALTER PUBLICATION {ident} ADD TABLE ONLY {};\n", table.sql()),
