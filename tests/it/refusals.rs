@@ -200,6 +200,11 @@ async fn nothing_of_ours_is_left(target: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_check_predicts_for_an_rds_like_14_is_what_happens() {
+    what_is_predicted_happens(13, 14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_check_predicts_for_an_rds_like_15_is_what_happens() {
     what_is_predicted_happens(15, 15).await;
 }

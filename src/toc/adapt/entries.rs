@@ -49,7 +49,7 @@ impl Context<'_> {
             }
             Kind::Function | Kind::Procedure => routines::fit(&mut entry, target, findings),
             Kind::Operator => operators::fit(&mut entry, target, findings),
-            Kind::Table | Kind::MaterializedView => self.into_a_heap(&mut entry, findings),
+            Kind::Table | Kind::MaterializedView => self.keep_in_a_heap(&mut entry, findings),
             Kind::Comment if self.is_about_a_missing_role(&entry) => {
                 let what = "left out, as the role is not made on the target";
                 findings.push(Finding::change(entry.title(), what));
@@ -72,7 +72,7 @@ impl Context<'_> {
     }
 
     /// A table whose access method can't be had keeps its rows in a heap.
-    fn into_a_heap(&self, entry: &mut Entry, findings: &mut Vec<Finding>) {
+    fn keep_in_a_heap(&self, entry: &mut Entry, findings: &mut Vec<Finding>) {
         let needed = entry.depends_on.iter().filter(|id| self.losses.has(**id));
         let mut methods =
             needed.map(|id| self.toc.entry(*id)).filter(|e| e.kind == Kind::AccessMethod);

@@ -29,8 +29,10 @@ pub(super) fn fit(
         };
         // Our own are made and taken back by every job.
         let ours = member == target.user;
-        let inherits = same(wanted.inherit, there.inherit) && same(wanted.set, there.set);
-        if !ours && !(wanted.admin == there.admin && inherits) {
+        let differs = wanted.admin != there.admin
+            || !same(wanted.inherit, there.inherit)
+            || !same(wanted.set, there.set);
+        if !ours && differs {
             let what = "is on the target already, with other options, and stays as it is there";
             findings.push(Finding::change(entry.title(), what).mend(format!(
                 "as an administrator of the target: REVOKE {} FROM {}; {}",

@@ -59,7 +59,8 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         if losses.take(id, &mapped, toc, target, &mut findings) {
             return None;
         }
-        let mapped = public::fit(mapped, target, &mut findings);
+        let was_the_superusers = entry.owner.as_deref() == Some(bootstrap);
+        let mapped = public::fit(mapped, was_the_superusers, target, &mut findings);
         let mapped = owners::fit(mapped, target, &mut findings);
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
         context.fit(mapped, &mut findings)

@@ -11,8 +11,14 @@ use crate::toc::{Entry, Kind};
 const BEFORE_15: &str = "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
                          GRANT ALL ON SCHEMA \"public\" TO PUBLIC;\n";
 
-/// The entry about `public` as the target may have it.
-pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Finding>) -> Entry {
+/// The entry about `public` as the target may have it. Where it was the superuser's who made the
+/// source, and is on the target the one's who made that, nothing differs.
+pub(super) fn fit(
+    mut entry: Entry,
+    was_the_superusers: bool,
+    target: &TargetFacts,
+    findings: &mut Vec<Finding>,
+) -> Entry {
     let Some(public) = &target.holds.public_schema else { return entry };
     let ours = target.acts_as(&public.owner);
     match entry.kind {
@@ -51,8 +57,9 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
     }
     let wanted = entry.owner.clone();
     if !ours && public.owner != "pg_database_owner" && wanted.as_ref() != Some(&public.owner) {
-        if let Some(wanted) = &wanted {
-            let alter = format!("ALTER SCHEMA \"public\" OWNER TO {};", quote_ident(wanted));
+        let is_a_superusers = target.roles.get(&public.owner).is_some_and(|owner| owner.superuser);
+        if let Some(wanted) = wanted.filter(|_| !(was_the_superusers && is_a_superusers)) {
+            let alter = format!("ALTER SCHEMA \"public\" OWNER TO {};", quote_ident(&wanted));
             findings.push(belongs(&entry, &public.owner, &alter));
         }
         entry.owner = Some(public.owner.clone());
