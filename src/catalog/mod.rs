@@ -33,6 +33,7 @@ mod fragments;
 mod functions;
 mod generic_options;
 mod grants;
+mod holdings;
 mod indexes;
 mod inheritance;
 mod key_bounds;

@@ -1,7 +1,7 @@
 //! The roles that the database's objects name, and their memberships. Roles are the cluster's: the
 //! target gets those that it lacks, without passwords.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
 use crate::pg::{Oid, class, quote_ident, quote_literal};
@@ -16,8 +16,10 @@ use super::settings::assignment;
 const BOOTSTRAP_SUPERUSER: u32 = 10;
 
 /// The members of the common table expression `wanted`: the roles that pg_shdepend, where owners,
-/// grantees, grantors and policies' roles are kept, or a setting names; and, recursively, the roles
-/// those are members of, with who granted that. Predefined roles are everywhere, so none is wanted.
+/// grantees, grantors and policies' roles are kept, or a setting names; recursively, the members of
+/// those, as an application often logs in as a member of who owns; and, recursively again, the
+/// roles all these are members of, with who granted that. Predefined roles are everywhere, so none
+/// is wanted, nor followed to its members.
 fn wanted(major: u32) -> String {
     let upwards = if major >= 16 {
         "cross join lateral (values (m.roleid), (m.grantor)) up(role)"
@@ -35,11 +37,14 @@ fn wanted(major: u32) -> String {
          union select s.subowner from here join pg_catalog.pg_subscription s on s.subdbid = here.oid \
          union select s.setrole from here, pg_catalog.pg_db_role_setting s \
          where s.setdatabase = here.oid), \
-         closed(role) as (select named.role from named \
+         joined(role) as (select named.role from named union select m.member from joined \
+         join pg_catalog.pg_auth_members m on m.roleid = joined.role where joined.role >= {}), \
+         closed(role) as (select joined.role from joined \
          union select up.role from closed \
          join pg_catalog.pg_auth_members m on m.member = closed.role {upwards}), \
          wanted as (select r.* from closed join pg_catalog.pg_roles r on r.oid = closed.role \
          where r.oid >= {} and r.rolname !~ '^pg_') ",
+        Oid::FIRST_NORMAL,
         Oid::FIRST_NORMAL
     )
 }
@@ -48,33 +53,31 @@ fn wanted(major: u32) -> String {
 /// the roles' names.
 pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<Vec<String>> {
     let major = session.version().major();
-    let sql = format!(
-        "{} select w.oid, w.rolname::text, w.rolsuper, w.rolinherit, w.rolcreaterole, \
-         w.rolcreatedb, w.rolcanlogin, w.rolreplication, w.rolbypassrls, w.rolconnlimit, \
-         w.rolvaliduntil::text, coalesce(w.rolconfig, '{{}}') as rolconfig \
-         from wanted w order by w.rolname",
-        wanted(major)
-    );
+    let sql = format!("{} select {ROLE_COLUMNS} from wanted w order by w.rolname", wanted(major));
     let mut names = Vec::new();
     for row in session.query("reading roles", &sql, &[]).await? {
-        let role = Role {
-            name: row.get("rolname"),
-            superuser: row.get("rolsuper"),
-            inherit: row.get("rolinherit"),
-            create_role: row.get("rolcreaterole"),
-            create_db: row.get("rolcreatedb"),
-            login: row.get("rolcanlogin"),
-            replication: row.get("rolreplication"),
-            bypass_rls: row.get("rolbypassrls"),
-            connection_limit: row.get("rolconnlimit"),
-            valid_until: row.get("rolvaliduntil"),
-            settings: row.get("rolconfig"),
-        };
+        let role = Role::of(&row);
         out.add(ObjectId::new(class::PG_AUTHID, row.get("oid")), role.entry());
         names.push(role.name);
     }
     read_memberships(session, major, out).await?;
     Ok(names)
+}
+
+/// What a role is made of, as columns of pg_roles under the alias `w`.
+const ROLE_COLUMNS: &str = "w.oid, w.rolname::text, w.rolsuper, w.rolinherit, w.rolcreaterole, \
+     w.rolcreatedb, w.rolcanlogin, w.rolreplication, w.rolbypassrls, w.rolconnlimit, \
+     w.rolvaliduntil::text, coalesce(w.rolconfig, '{}') as rolconfig";
+
+/// The statements that would create each role of the server as it is, by role.
+pub(super) async fn definitions(session: &Session) -> Result<BTreeMap<String, String>> {
+    let sql = format!(
+        "select {ROLE_COLUMNS} from pg_catalog.pg_roles w where w.oid >= {}",
+        Oid::FIRST_NORMAL
+    );
+    let rows = session.query("reading the target's roles", &sql, &[]).await?;
+    let definition = |role: Role| (role.name.clone(), role.entry().create);
+    Ok(rows.iter().map(|row| definition(Role::of(row))).collect())
 }
 
 async fn read_memberships(session: &Session, major: u32, out: &mut Builder) -> Result<()> {
@@ -174,6 +177,22 @@ struct Role {
 }
 
 impl Role {
+    fn of(row: &tokio_postgres::Row) -> Role {
+        Role {
+            name: row.get("rolname"),
+            superuser: row.get("rolsuper"),
+            inherit: row.get("rolinherit"),
+            create_role: row.get("rolcreaterole"),
+            create_db: row.get("rolcreatedb"),
+            login: row.get("rolcanlogin"),
+            replication: row.get("rolreplication"),
+            bypass_rls: row.get("rolbypassrls"),
+            connection_limit: row.get("rolconnlimit"),
+            valid_until: row.get("rolvaliduntil"),
+            settings: row.get("rolconfig"),
+        }
+    }
+
     /// What only a superuser may give stands in statements of its own, so that it can be left out
     /// where the target's user is none.
     fn entry(&self) -> Entry {

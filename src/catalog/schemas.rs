@@ -26,7 +26,19 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         let owner: String = row.get("owner");
         out.add(ObjectId::new(class::PG_NAMESPACE, row.get("oid")), entry(&name, owner));
     }
+    let sql = "select not exists (select from pg_catalog.pg_namespace where nspname = 'public')";
+    if session.query_one("looking for schema public", sql, &[]).await?.get(0) {
+        out.add_part(absence());
+    }
     Ok(())
+}
+
+/// A new database has `public`, which this one hasn't.
+fn absence() -> Entry {
+    Entry {
+        create: "DROP SCHEMA IF EXISTS \"public\";\n".to_owned(),
+        ..Entry::new(Kind::Schema, None, "public")
+    }
 }
 
 /// `public` is there in every fresh database, so creating it must do no harm where it stands; and

@@ -6,6 +6,8 @@ use crate::error::Result;
 use crate::toc::{TargetExtension, TargetFacts, TargetRole};
 use crate::wire::Session;
 
+use super::holdings;
+
 /// Reads what adapting a table of contents to this target works from.
 pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
     let doing = "reading what the target user may do";
@@ -31,6 +33,7 @@ pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
         extensions: extensions(session).await?,
         superuser_settings,
         known_settings,
+        holds: holdings::read(session).await?,
     })
 }
 
@@ -75,22 +78,40 @@ async fn extensions(session: &Session) -> Result<BTreeMap<String, TargetExtensio
     };
     let sql = format!(
         "SELECT e.name::text, e.default_version, e.installed_version, \
-         coalesce((SELECT pg_catalog.bool_or({trusted} OR NOT v.superuser) \
+         coalesce(v.trusted, false) AS trusted, \
+         coalesce(pg_catalog.pg_has_role(CURRENT_USER, x.extowner, 'USAGE'), true) AS ours, \
+         coalesce(NOT v.superuser, false) AS plain, \
+         coalesce(pg_catalog.obj_description(x.oid, 'pg_extension'), e.comment) AS comment \
+         FROM pg_catalog.pg_available_extensions e \
+         LEFT JOIN pg_catalog.pg_extension x ON x.extname = e.name \
+         CROSS JOIN LATERAL (SELECT pg_catalog.bool_or({trusted} OR NOT v.superuser) AS trusted, \
+         pg_catalog.bool_or(v.superuser) AS superuser \
          FROM pg_catalog.pg_available_extension_versions v \
-         WHERE v.name = e.name AND v.version = e.default_version), false) \
-         FROM pg_catalog.pg_available_extensions e"
+         WHERE v.name = e.name AND v.version = e.default_version) v"
     );
     let rows = session.query("reading the target's extensions", &sql, &[]).await?;
     let extension = |row: &tokio_postgres::Row| TargetExtension {
         default_version: row.get::<_, Option<String>>(1).unwrap_or_default(),
         installed: row.get(2),
-        trusted: row.get(3),
+        trusted: row.get("trusted"),
+        is_ours: row.get("ours"),
+        members_are_ours: row.get::<_, bool>("ours") && row.get::<_, bool>("plain"),
+        comment: row.get("comment"),
     };
     Ok(rows.iter().map(|row| (row.get(0), extension(row))).collect())
 }
 
+/// From 15 on a privilege on a parameter may have been granted, also on one that isn't known.
 async fn settings(session: &Session) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-    let sql = "SELECT pg_catalog.lower(name), context = 'superuser' FROM pg_catalog.pg_settings";
+    let sql = match session.version().major() {
+        15.. => {
+            "SELECT pg_catalog.lower(name), context = 'superuser' \
+             AND NOT pg_catalog.has_parameter_privilege(name, 'SET') FROM pg_catalog.pg_settings \
+             UNION ALL SELECT parname, false FROM pg_catalog.pg_parameter_acl \
+             WHERE pg_catalog.has_parameter_privilege(parname, 'SET')"
+        }
+        _ => "SELECT pg_catalog.lower(name), context = 'superuser' FROM pg_catalog.pg_settings",
+    };
     let rows = session.query("reading the target's settings", sql, &[]).await?;
     let superusers = rows.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
     Ok((superusers, rows.iter().map(|row| row.get(0)).collect()))

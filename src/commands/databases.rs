@@ -3,7 +3,7 @@
 use crate::catalog::{DatabaseFacts, Scope, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
-use crate::toc::{RoleMap, TargetFacts};
+use crate::toc::{PublicSchema, RoleMap, TargetFacts};
 use crate::wire::{Conninfo, Session};
 
 use super::request::{Databases, Request};
@@ -137,15 +137,26 @@ impl TargetDatabase {
     }
 
     /// What the target allows in `database`. One that will be made belongs to us, and has no
-    /// extensions.
+    /// extensions, nothing of its own in `public`, and nobody else who may create in it.
     pub(super) async fn facts(&self, database: &str) -> Result<TargetFacts> {
         let mut facts = target_facts(self.session()).await?;
         if let TargetDatabase::Missing(_) = self {
             facts.database = database.to_owned();
             facts.database_owner.clone_from(&facts.user);
-            for extension in facts.extensions.values_mut() {
+            // Every new database has PL/pgSQL, which belongs to the superuser that initdb made.
+            for (_, extension) in facts.extensions.iter_mut().filter(|(name, _)| *name != "plpgsql")
+            {
                 extension.installed = None;
+                extension.is_ours = true;
             }
+            facts.holds.database_creators = [facts.user.clone()].into();
+            // From 15 on `public` belongs to the database's owner.
+            let of_this_one = facts.holds.public_schema.take().map(|schema| schema.owner);
+            let owner = match facts.version.major() {
+                15.. => "pg_database_owner".to_owned(),
+                _ => of_this_one.unwrap_or_else(|| "postgres".to_owned()),
+            };
+            facts.holds.public_schema = Some(PublicSchema { owner, is_empty: true });
         }
         Ok(facts)
     }

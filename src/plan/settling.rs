@@ -24,10 +24,12 @@ pub(super) fn settling(
         statement: statement.clone(),
         locks: Vec::new(),
     });
-    // Rights on schemas were lent to those who grant; what they keep of them comes after.
-    let on_schema = |entry: &Entry| entry.kind == Kind::Acl && entry.name.starts_with("SCHEMA ");
+    // Rights on schemas and the database were lent to those who grant, or own; what they keep of
+    // them comes after.
+    let lent = |name: &str| name.starts_with("SCHEMA ") || name.starts_with("DATABASE ");
+    let was_lent = |entry: &Entry| entry.kind == Kind::Acl && lent(&entry.name);
     let (schemas, others): (Vec<_>, Vec<_>) =
-        settling.into_iter().partition(|(_, entry)| on_schema(entry));
+        settling.into_iter().partition(|(_, entry)| was_lent(entry));
     let gathered = |(id, entry): (EntryId, &Entry)| Gathered {
         entry: Some(id),
         statement: statement(input, entry),

@@ -5,6 +5,7 @@
 //! live source knows. Nothing here does I/O.
 
 pub mod adapt;
+mod bare_names;
 mod chunk;
 pub mod closure;
 mod entry;
@@ -16,6 +17,7 @@ mod sql;
 mod table;
 mod target;
 
+pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
@@ -26,4 +28,6 @@ pub(crate) use sql::{Token, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
 pub use table::{KeyColumn, Side, TableData, TableSize};
-pub use target::{TargetExtension, TargetFacts, TargetRole};
+pub use target::{
+    MembershipOptions, PublicSchema, TargetExtension, TargetFacts, TargetHoldings, TargetRole,
+};

@@ -67,7 +67,7 @@ impl RoleMap {
             return toc;
         }
         let mut seen = BTreeSet::new();
-        keep(&toc, |entry| {
+        keep(&toc, |_, entry| {
             if entry.kind == Kind::Acl
                 && let Some(clash) = self.clash(entry)
             {

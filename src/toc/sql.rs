@@ -15,6 +15,25 @@ pub(crate) enum Token<'a> {
 }
 
 impl Token<'_> {
+    /// How long its text is.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Token::Word(text) | Token::Quoted(text) | Token::String(text) => text.len(),
+            Token::Mark(mark) => mark.len_utf8(),
+        }
+    }
+
+    /// The name that it is: unquoted, or folded to lower case.
+    pub(crate) fn name(self) -> Option<String> {
+        match self {
+            Token::Word(word) => Some(word.to_lowercase()),
+            Token::Quoted(quoted) if quoted.len() > 1 => {
+                Some(quoted[1..quoted.len() - 1].replace("\"\"", "\""))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_word(self, word: &str) -> bool {
         matches!(self, Token::Word(text) if text.eq_ignore_ascii_case(word))
     }

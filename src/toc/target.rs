@@ -29,6 +29,51 @@ pub struct TargetFacts {
     pub superuser_settings: BTreeSet<String>,
     /// The settings the server knows: an unknown `prefix.name` takes a superuser to store.
     pub known_settings: BTreeSet<String>,
+    /// What else is there already, and what its user may do with it.
+    pub holds: TargetHoldings,
+}
+
+/// What a target has before the job, as far as it stands in the way of what the job brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetHoldings {
+    /// Whether the target user has the attribute REPLICATION: from 16 on it may then give it.
+    pub replication: bool,
+    /// The same of BYPASSRLS.
+    pub bypass_rls: bool,
+    /// The languages, each with whether the target user may write functions in it.
+    pub languages: BTreeMap<String, bool>,
+    /// The foreign data wrappers, each with the roles that may make servers of it.
+    pub wrappers: BTreeMap<String, BTreeSet<String>>,
+    /// The roles, each with the statements that would create it as it is.
+    pub role_definitions: BTreeMap<String, String>,
+    /// The memberships: role, member, and the options.
+    pub memberships: BTreeMap<(String, String), MembershipOptions>,
+    /// The roles that are members of the target user: it can't become a member of theirs.
+    pub members_of_user: BTreeSet<String>,
+    /// The schema `public`, where it is there.
+    pub public_schema: Option<PublicSchema>,
+    /// The roles that may create in the database.
+    pub database_creators: BTreeSet<String>,
+}
+
+/// What a membership allows. Before 16 only ADMIN is an option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MembershipOptions {
+    /// Whether the member may grant it on.
+    pub admin: bool,
+    /// Whether the member has the role's privileges as it is.
+    pub inherit: Option<bool>,
+    /// Whether the member may SET ROLE to it.
+    pub set: Option<bool>,
+}
+
+/// The schema `public` of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicSchema {
+    /// Who owns it.
+    pub owner: String,
+    /// Whether nothing is in it.
+    pub is_empty: bool,
 }
 
 /// A role on the target, as the target user sees it.
@@ -53,13 +98,30 @@ pub struct TargetExtension {
     pub installed: Option<String>,
     /// Whether it takes no superuser to create it.
     pub trusted: bool,
+    /// Whether the target user owns it, or will.
+    pub is_ours: bool,
+    /// Whether what it brings belongs to the target user too. What a trusted extension brings
+    /// belongs to the superuser that initdb made (documentation: CREATE EXTENSION).
+    pub members_are_ours: bool,
+    /// The comment it has, or will have.
+    pub comment: Option<String>,
 }
 
 /// The role whose only member is, by itself, whoever owns the database (from PostgreSQL 14 on).
 /// Who owns that, or is joined to who will, acts as this role too.
 const DATABASE_OWNER: &str = "pg_database_owner";
 
+/// The role that stands for a superuser on Amazon RDS and Aurora.
+const MANAGED_SUPERUSER: &str = "rds_superuser";
+
 impl TargetFacts {
+    /// Whether the target user is the administrator of a managed server that is patched to let it
+    /// do some of what else takes a superuser.
+    pub(crate) fn is_managed_administrator(&self) -> bool {
+        self.known_settings.contains("rds.extensions")
+            && self.roles.get(MANAGED_SUPERUSER).is_some_and(|role| role.inherits)
+    }
+
     /// Whether the target user acts with this role's privileges as it is.
     pub(crate) fn acts_as(&self, role: &str) -> bool {
         self.superuser
@@ -72,7 +134,8 @@ impl TargetFacts {
     /// been created by it (documentation: CREATE ROLE, "CREATEROLE").
     pub(crate) fn can_join(&self, role: &str) -> bool {
         match self.roles.get(role) {
-            Some(role) if role.superuser => false,
+            Some(there) if there.superuser => false,
+            Some(_) if self.holds.members_of_user.contains(role) => false,
             // A membership that there is and isn't inherited can't be granted over before 16.
             Some(role) if self.version.major() < 16 && role.can_set && !role.inherits => false,
             Some(role) if self.version.major() >= 16 => role.can_grant,

@@ -15,6 +15,7 @@ mod pg_dump;
 mod preflight;
 mod promises;
 mod random_tables;
+mod refusals;
 mod resuming;
 mod servers;
 mod services;

@@ -39,6 +39,28 @@ pub(crate) fn part(cluster: &Cluster, database: &str, flags: &[&str]) -> String 
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The definitions, each under a heading that also says what it depends on, with every name
+/// quoted; without owners and grants.
+pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let (pg_dump, run) = (newest(), |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    // Only an archive knows all dependencies.
+    run(Command::new(&pg_dump)
+        .args(["--schema-only", "--quote-all-identifiers", "--format=custom", "--file"])
+        .arg(&archive)
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database)));
+    let text = run(Command::new(pg_dump.with_file_name("pg_restore"))
+        .args(["--verbose", "--no-owner", "--no-acl", "--file=-"])
+        .arg(&archive));
+    text.lines().filter_map(comparable).collect()
+}
+
 /// Fails with the first lines that differ.
 pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
     let count = |text: &'_ str| {

@@ -15,6 +15,7 @@ mod objects;
 mod prepared;
 mod reading_rights;
 mod row_filters;
+mod search_paths;
 mod servers;
 mod session_defaults;
 mod sides;
@@ -101,6 +102,7 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("disk", disk::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
+    found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
     let chosen = chosen_names(sides.pair).await?;
     let rights = reading_rights::findings(sides, chosen.as_ref()).await;
     found.topic("the source user's privileges", rights)

@@ -123,6 +123,7 @@ mod tests {
             extensions: Default::default(),
             superuser_settings: Default::default(),
             known_settings: Default::default(),
+            holds: Default::default(),
         }
     }
 

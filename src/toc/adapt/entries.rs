@@ -6,36 +6,85 @@ use crate::pg::quote_ident;
 use crate::toc::finding::Finding;
 use crate::toc::sql::{Token, statements, tokens};
 use crate::toc::target::TargetFacts;
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, Kind, Toc};
 
-/// The entry as the target takes it, or none where it is left out.
-pub(super) fn fit(
-    mut entry: Entry,
-    role_map: &BTreeMap<String, String>,
-    target: &TargetFacts,
-    findings: &mut Vec<Finding>,
-) -> Option<Entry> {
-    match entry.kind {
-        Kind::Extension => extension(&entry, target, findings),
-        Kind::Role => {
-            if role_map.contains_key(&entry.name) && !target.roles.contains_key(&entry.name) {
+use super::bystanders::{self, Standing};
+use super::losses::Losses;
+use super::{memberships, operators, roles, routines};
+
+/// What single entries are judged by.
+pub(super) struct Context<'a> {
+    /// What they are entries of.
+    pub(super) toc: &'a Toc,
+    pub(super) losses: &'a Losses,
+    pub(super) role_map: &'a BTreeMap<String, String>,
+    pub(super) target: &'a TargetFacts,
+}
+
+impl Context<'_> {
+    /// The entry as the target takes it, or none where it is left out.
+    pub(super) fn fit(&mut self, mut entry: Entry, findings: &mut Vec<Finding>) -> Option<Entry> {
+        let target = self.target;
+        match bystanders::judge(&entry, self.toc, target) {
+            Standing::Allowed => {}
+            Standing::Given => return None,
+            Standing::Refused(why) => {
+                findings.push(bystanders::left_out(&entry, &why));
                 return None;
             }
-            keep_statements(&mut entry, target, findings, role_statement);
         }
-        Kind::DatabaseProperties => {
-            keep_statements(&mut entry, target, findings, setting_statement);
+        match entry.kind {
+            Kind::Extension => extension(&entry, target, findings),
+            Kind::Role if target.roles.contains_key(&entry.name) => {
+                if entry.name != target.user {
+                    findings.extend(roles::differences(&entry, target));
+                }
+                return None;
+            }
+            Kind::Role if self.role_map.contains_key(&entry.name) => return None,
+            Kind::Role => role(&mut entry, target, findings),
+            Kind::RoleMembership => return memberships::fit(entry, target, findings),
+            Kind::DatabaseProperties => {
+                keep_statements(&mut entry, target, findings, refused_setting);
+            }
+            Kind::Function | Kind::Procedure => routines::fit(&mut entry, target, findings),
+            Kind::Operator => operators::fit(&mut entry, target, findings),
+            Kind::Table | Kind::MaterializedView => self.keep_in_a_heap(&mut entry, findings),
+            Kind::Comment if self.is_about_a_missing_role(&entry) => {
+                let what = "left out, as the role is not made on the target";
+                findings.push(Finding::change(entry.title(), what));
+                return None;
+            }
+            Kind::Acl => without_needless_roles(&mut entry, target),
+            _ => {}
         }
-        Kind::Function | Kind::Procedure => function(&entry, target, findings),
-        Kind::Acl => {
-            keep_statements(&mut entry, target, findings, |_, _| None);
-            without_needless_roles(&mut entry, target);
-        }
-        _ => {}
+        let emptied = entry.create.is_empty() && entry.table.is_none() && entry.drop.is_empty();
+        let carries_nothing =
+            matches!(entry.kind, Kind::DatabaseProperties | Kind::Acl | Kind::Comment);
+        (!(emptied && carries_nothing)).then_some(entry)
     }
-    let emptied = entry.create.is_empty() && entry.table.is_none() && entry.drop.is_empty();
-    let carries_nothing = matches!(entry.kind, Kind::DatabaseProperties | Kind::Acl);
-    (!(emptied && carries_nothing)).then_some(entry)
+
+    fn is_about_a_missing_role(&self, comment: &Entry) -> bool {
+        let role = comment.name.strip_prefix("ROLE ").filter(|_| comment.schema.is_none());
+        role.is_some_and(|role| {
+            self.role_map.contains_key(role) && !self.target.roles.contains_key(role)
+        })
+    }
+
+    /// A table whose access method can't be had keeps its rows in a heap.
+    fn keep_in_a_heap(&self, entry: &mut Entry, findings: &mut Vec<Finding>) {
+        let needed = entry.depends_on.iter().filter(|id| self.losses.has(**id));
+        let mut methods =
+            needed.map(|id| self.toc.entry(*id)).filter(|e| e.kind == Kind::AccessMethod);
+        let Some(method) = methods.next() else { return };
+        let using = format!("\nUSING {}", quote_ident(&method.name));
+        entry.create = entry.create.replacen(&using, "", 1);
+        let what = format!("is stored as a heap, as access method {} is left out", method.name);
+        findings.push(Finding::change(entry.title(), what).mend(format!(
+            "once that is there: ALTER TABLE … SET ACCESS METHOD {};",
+            quote_ident(&method.name)
+        )));
+    }
 }
 
 fn extension(entry: &Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
@@ -89,8 +138,48 @@ fn keep_statements(
     entry.create = kept;
 }
 
+/// The role that stands for the attribute REPLICATION on Amazon RDS.
+const REPLICATION_ROLE: &str = "rds_replication";
+
+/// A role with the attributes that the target user may give. From 16 on those are the ones it has
+/// itself, SUPERUSER aside; before, a superuser alone may give some (documentation: CREATE ROLE).
+fn role(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
+    let name = quote_ident(&entry.name);
+    let since_16 = target.version.major() >= 16;
+    if since_16 && !target.superuser && !target.create_database {
+        let without = entry.create.replacen(" CREATEDB", " NOCREATEDB", 1);
+        if without != entry.create {
+            let what = format!("is created without CREATEDB, which {} hasn't", target.user);
+            findings.push(
+                Finding::change(entry.title(), what).mend(format!(
+                    "as an administrator of the target: ALTER ROLE {name} CREATEDB;"
+                )),
+            );
+            entry.create = without;
+        }
+    }
+    let replicates = format!("ALTER ROLE {name} WITH REPLICATION;");
+    let stands_in = target.roles.get(REPLICATION_ROLE).is_some_and(|role| role.can_grant);
+    if stands_in && !target.superuser && !(since_16 && target.holds.replication) {
+        let instead = format!("GRANT {} TO {name};", quote_ident(REPLICATION_ROLE));
+        let granted = entry.create.replacen(&replicates, &instead, 1);
+        if granted != entry.create {
+            let what = "is made a member of rds_replication, as REPLICATION takes a superuser";
+            findings.push(Finding::change(entry.title(), what));
+            entry.create = granted;
+        }
+    }
+    keep_statements(entry, target, findings, role_statement);
+}
+
 /// Attributes that only a superuser may give (documentation: ALTER ROLE).
 fn role_statement(statement: &str, target: &TargetFacts) -> Option<String> {
+    let since_16 = target.version.major() >= 16;
+    let may = |word: &str| match word {
+        "REPLICATION" => since_16 && target.holds.replication,
+        "BYPASSRLS" => since_16 && target.holds.bypass_rls,
+        _ => false,
+    };
     let privileged = ["SUPERUSER", "REPLICATION", "BYPASSRLS"];
     let words = tokens(statement).filter_map(|(_, token)| match token {
         Token::Word(word) => Some(word),
@@ -101,55 +190,22 @@ fn role_statement(statement: &str, target: &TargetFacts) -> Option<String> {
         return None;
     }
     match words.find(|word| privileged.iter().any(|p| word.eq_ignore_ascii_case(p))) {
+        Some(word) if may(word) => None,
         Some(word) => Some(format!("{word} takes a superuser")),
-        None => setting_statement(statement, target),
+        None => refused_setting(statement, target),
     }
 }
 
 /// Settings that only a superuser may set, or that the server doesn't know.
-fn setting_statement(statement: &str, target: &TargetFacts) -> Option<String> {
+pub(super) fn refused_setting(statement: &str, target: &TargetFacts) -> Option<String> {
     let mut after_set = tokens(statement).skip_while(|(_, token)| !token.is_word("SET")).skip(1);
-    let name = match after_set.next()?.1 {
-        Token::Quoted(quoted) => quoted.trim_matches('"').to_ascii_lowercase(),
-        Token::Word(word) => word.to_ascii_lowercase(),
-        _ => return None,
-    };
+    let name = after_set.next()?.1.name()?.to_lowercase();
     if target.superuser_settings.contains(&name) {
         Some(format!("{name} takes a superuser"))
     } else if name.contains('.') && !target.known_settings.contains(&name) {
         Some(format!("the target doesn't know {name}, which then takes a superuser"))
     } else {
         None
-    }
-}
-
-fn function(entry: &Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
-    if target.superuser {
-        return;
-    }
-    let mut previous = None;
-    for (_, token) in tokens(&entry.create) {
-        let language = previous.is_some_and(|p: Token<'_>| p.is_word("LANGUAGE"));
-        let untrusted = ["c", "internal", "plperlu", "plpython3u", "pltclu"];
-        let why = match token {
-            Token::Word(word) if language && untrusted.contains(&word.trim_matches('"')) => {
-                format!("language {word} takes a superuser")
-            }
-            Token::Word(word) if word.eq_ignore_ascii_case("LEAKPROOF") => {
-                "LEAKPROOF takes a superuser".to_owned()
-            }
-            _ => {
-                previous = Some(token);
-                continue;
-            }
-        };
-        if previous.is_some_and(|p| p.is_word("NOT")) {
-            continue;
-        }
-        findings.push(Finding::refusal(entry.title(), why).mend(
-            "create it through an extension the target offers, or leave it out on the source",
-        ));
-        return;
     }
 }
 

@@ -1,16 +1,26 @@
 //! A table of contents made fit for its target: what the target user may not do is rewritten
 //! where an equal result can be had, or reported. `check` predicts with this what `migrate` does.
 
+mod bystanders;
 mod database;
+mod denied;
 mod entries;
+mod losses;
+mod memberships;
+mod operators;
 mod owners;
+mod public;
+mod publications;
 mod roles;
+mod routines;
 mod subscriptions;
 
 use std::collections::{BTreeSet, HashMap};
 
 pub use owners::rejoin;
 pub(super) use owners::rename_in;
+
+use losses::Losses;
 
 use super::entry::{EntryId, Toc};
 use super::finding::Finding;
@@ -37,19 +47,33 @@ pub struct Adapted {
 /// the target user unless the target user can become it.
 pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let mut findings = Vec::new();
+    let toc = &publications::spelled_out(toc, target, &mut findings);
     let grantors: Vec<String> = toc.entries.iter().flat_map(owners::grantors).collect();
     let owners = toc.entries.iter().filter_map(|entry| entry.owner.as_deref());
     let owners: BTreeSet<&str> = owners.chain(grantors.iter().map(String::as_str)).collect();
     let role_map = roles::mapped(toc, &owners, bootstrap, target, &mut findings);
-    let mut adapted_toc = keep(toc, |entry| {
+    findings.extend(memberships::circles(&owners, toc, target));
+    findings.extend(memberships::of_the_targets_own(toc, target));
+    let mut losses = Losses::default();
+    let adapted_toc = keep(toc, |id, entry| {
         let mapped = owners::remap(entry, &role_map);
         let mapped = database::fit(mapped, target, &mut findings);
+        if losses.take(id, &mapped, toc, target, &mut findings) {
+            return None;
+        }
+        let was_the_superusers = entry.owner.as_deref() == Some(bootstrap);
+        let mapped = public::fit(mapped, was_the_superusers, target, &mut findings);
+        let mapped = owners::fit(mapped, target, &mut findings);
         let mapped = subscriptions::fit(mapped, target);
-        entries::fit(mapped, &role_map, target, &mut findings)
+        let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
+        context.fit(mapped, &mut findings)
     });
-    roles::drop_existing(&mut adapted_toc, target, &mut findings);
-    let (join, leave) = owners::memberships(&adapted_toc, target);
-    let (lend, take_back) = owners::schema_rights(&adapted_toc, target);
+    let (mut join, leave) = owners::memberships(&adapted_toc, target);
+    let (lend, mut take_back) = owners::schema_rights(&adapted_toc, target);
+    for (lent, taken_back) in owners::database_rights(&adapted_toc, target) {
+        join.push(lent);
+        take_back.push(taken_back);
+    }
     findings.sort();
     findings.dedup();
     Adapted { toc: adapted_toc, findings, join, leave, lend, take_back }
@@ -57,10 +81,13 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out
 /// depends on what that depended on.
-pub(super) fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super::Entry>) -> Toc {
+pub(super) fn keep(
+    toc: &Toc,
+    mut fit: impl FnMut(EntryId, &super::Entry) -> Option<super::Entry>,
+) -> Toc {
     let mut kept = Toc::default();
     let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
-    for entry in &toc.entries {
+    for (id, entry) in toc.iter() {
         let mut needs: Vec<EntryId> = entry
             .depends_on
             .iter()
@@ -68,7 +95,7 @@ pub(super) fn keep(toc: &Toc, mut fit: impl FnMut(&super::Entry) -> Option<super
             .collect();
         needs.sort_unstable();
         needs.dedup();
-        match fit(entry) {
+        match fit(id, entry) {
             Some(mut entry) => {
                 entry.depends_on = needs;
                 stands_for.push(vec![EntryId(kept.entries.len() as u32)]);

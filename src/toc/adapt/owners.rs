@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pg::quote_ident;
+use crate::toc::finding::Finding;
 use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
+
+use super::denied;
 
 /// The entry with roles replaced, as owner and wherever its SQL names roles.
 pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
@@ -16,7 +19,54 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
         entry.owner = Some(new.clone());
     }
     if names_roles(entry.kind) {
-        entry.create = remap_roles(&entry.create, map);
+        entry.create = rename_in(&entry.create, &["TO", "FROM", "ROLE", "BY"], map);
+    }
+    if entry.kind == Kind::UserMapping {
+        entry.create = rename_in(&entry.create, &["FOR"], map);
+        entry.drop = rename_in(&entry.drop, &["FOR"], map);
+        for (old, new) in map {
+            let (old, new) = (format!("USER MAPPING {old} "), format!("USER MAPPING {new} "));
+            if let Some(rest) = entry.name.strip_prefix(&old) {
+                entry.name = new + rest;
+                break;
+            }
+        }
+    }
+    entry
+}
+
+/// The entry with an owner that it can have: some objects take more of their owner than of others
+/// (source: the …Owner_internal functions of commands/*.c).
+pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Finding>) -> Entry {
+    let Some(owner) = entry.owner.as_ref().filter(|owner| **owner != target.user) else {
+        return entry;
+    };
+    if target.superuser {
+        return entry;
+    }
+    let lacks = match entry.kind {
+        Kind::EventTrigger => Some("its owner has to be a superuser".to_owned()),
+        Kind::Subscription if target.version.major() < 16 => {
+            Some("its owner has to be a superuser".to_owned())
+        }
+        Kind::ForeignServer => denied::wrapper_of(&entry.create)
+            .filter(|wrapper| !denied::may_use(wrapper, owner, target))
+            .map(|wrapper| format!("{owner} may not use foreign data wrapper {wrapper}")),
+        Kind::Publication
+            if !target.holds.database_creators.contains(owner)
+                && !target.acts_as(&target.database_owner) =>
+        {
+            Some(format!("{owner} may not create in the database"))
+        }
+        _ => None,
+    };
+    if let Some(lacks) = lacks {
+        let what = format!("belongs to {} instead of {owner}, as {lacks}", target.user);
+        findings.push(Finding::change(entry.title(), what).mend(format!(
+            "as an administrator of the target: {}",
+            entry.owner_sql(owner).unwrap_or_default().trim_end()
+        )));
+        entry.owner = Some(target.user.clone());
     }
     entry
 }
@@ -30,11 +80,6 @@ fn names_roles(kind: Kind) -> bool {
             | Kind::RoleMembership
             | Kind::DatabaseProperties
     )
-}
-
-/// Replaces roles where a statement of a grant or a policy names them.
-fn remap_roles(sql: &str, map: &BTreeMap<String, String>) -> String {
-    rename_in(sql, &["TO", "FROM", "ROLE", "BY"], map)
 }
 
 /// Replaces roles after the `introducing` words, and in the list that goes on from there. Object
@@ -76,7 +121,9 @@ pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<
 fn needed(toc: &Toc, target: &TargetFacts) -> BTreeSet<String> {
     let owners = toc.entries.iter().filter_map(|entry| entry.owner.clone());
     let roles = owners.chain(toc.entries.iter().flat_map(grantors));
-    roles.filter(|role| !target.acts_as(role)).collect()
+    // What stays a superuser's, as `public` may, needs nothing of ours.
+    let superuser = |role: &String| target.roles.get(role).is_some_and(|there| there.superuser);
+    roles.filter(|role| !target.acts_as(role) && !superuser(role)).collect()
 }
 
 /// The roles, other than the owner, by whom an entry's grants are made.
@@ -131,6 +178,27 @@ pub(super) fn schema_rights(
     (lend, take_back)
 }
 
+/// The database's CREATE right lent to owners of publications who haven't got it, each with its
+/// undoing (documentation: ALTER PUBLICATION, "The new owner … must have CREATE privilege on the
+/// database").
+pub(super) fn database_rights(toc: &Toc, target: &TargetFacts) -> Vec<(String, String)> {
+    let publications = toc.entries.iter().filter(|entry| entry.kind == Kind::Publication);
+    let owners: BTreeSet<&String> = publications.filter_map(|entry| entry.owner.as_ref()).collect();
+    let has = |owner: &String| {
+        target.superuser || *owner == target.user || target.holds.database_creators.contains(owner)
+    };
+    let database = quote_ident(&target.database);
+    let borrowers = owners.into_iter().filter(|owner| !has(owner));
+    let lent = borrowers.map(|owner| {
+        let owner = quote_ident(owner);
+        (
+            format!("GRANT CREATE ON DATABASE {database} TO {owner};\n"),
+            format!("REVOKE CREATE ON DATABASE {database} FROM {owner};\n"),
+        )
+    });
+    lent.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +209,7 @@ mod tests {
         let sql = "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"postgres\" WITH GRANT \
                    OPTION;\nSET ROLE \"postgres\";\n";
         assert_eq!(
-            remap_roles(sql, &map),
+            rename_in(sql, &["TO", "FROM", "ROLE", "BY"], &map),
             "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"ma\"\"ster\" WITH GRANT \
              OPTION;\nSET ROLE \"ma\"\"ster\";\n"
         );

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::quote_ident;
 use crate::toc::finding::Finding;
+use crate::toc::sql::{Token, statements, tokens};
 use crate::toc::target::TargetFacts;
-use crate::toc::{Kind, Toc};
+use crate::toc::{Entry, Kind, Toc};
 
 /// The roles that the target user stands in for, each reported.
 pub(super) fn mapped(
@@ -71,18 +72,102 @@ fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding 
     Finding::change(format!("owner {role}"), what)
 }
 
-/// Takes out the roles that the target has: they stay as they are, which is told.
-pub(super) fn drop_existing(toc: &mut Toc, target: &TargetFacts, findings: &mut Vec<Finding>) {
-    *toc = super::keep(toc, |entry| {
-        let there = entry.kind == Kind::Role && target.roles.contains_key(&entry.name);
-        if there && entry.name != target.user {
-            let what = "is on the target already: its attributes and settings stay as they are \
-                        there, whatever the source's are";
-            findings.push(
-                Finding::note(entry.title(), what)
-                    .mend(format!("compare with the source's: {}", entry.create.trim_end())),
+/// What is told of a role that the target has already: each attribute and setting that differs from
+/// the source's, as it stays as it is there.
+pub(super) fn differences(entry: &Entry, target: &TargetFacts) -> Vec<Finding> {
+    let Some(definition) = target.holds.role_definitions.get(&entry.name) else {
+        return Vec::new();
+    };
+    let (ours, theirs) = (traits(&entry.create), traits(definition));
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let role = quote_ident(&entry.name);
+    let differing = names.into_iter().filter_map(|name| {
+        let (source, there) = (ours.get(name), theirs.get(name));
+        let (source, there) = (source.or(there)?.or_none(source), there.or(source)?.or_none(there));
+        (source != there).then(|| {
+            let what = format!(
+                "is on the target already and stays as it is there: {there}; the source's: {source}"
             );
-        }
-        (!there).then(|| entry.clone())
+            Finding::change(entry.title(), what)
+                .mend(format!("as an administrator of the target: ALTER ROLE {role} {source};"))
+        })
     });
+    differing.collect()
+}
+
+/// An attribute or a setting, and what stands for its absence.
+#[derive(Debug, PartialEq, Eq)]
+struct Trait {
+    is: String,
+    absent: String,
+}
+
+impl Trait {
+    fn or_none(&self, held: Option<&Trait>) -> String {
+        held.map_or_else(|| self.absent.clone(), |held| held.is.clone())
+    }
+}
+
+/// What the statements that create a role say of it, by name (documentation: CREATE ROLE).
+fn traits(create: &str) -> BTreeMap<String, Trait> {
+    let mut found = BTreeMap::new();
+    let flags =
+        ["LOGIN", "INHERIT", "CREATEDB", "CREATEROLE", "SUPERUSER", "REPLICATION", "BYPASSRLS"];
+    for statement in statements(create) {
+        let words: Vec<(usize, Token<'_>)> = tokens(statement).collect();
+        let body = statement.trim_end_matches(';');
+        let from = |i: usize| words.get(i).map_or(body.len(), |(at, _)| *at);
+        if let Some(set) = words.iter().position(|(_, token)| token.is_word("SET")) {
+            let name = words.get(set + 1).and_then(|(_, token)| token.name()).unwrap_or_default();
+            let absent = format!("RESET {}", quote_ident(&name));
+            found.insert(name, Trait { is: body[from(set)..].to_owned(), absent });
+            continue;
+        }
+        for (i, (_, token)) in words.iter().enumerate() {
+            let Token::Word(word) = token else { continue };
+            let plain = word.strip_prefix("NO").unwrap_or(word);
+            if flags.contains(&plain) {
+                let absent = format!("NO{plain}");
+                found.insert(plain.to_owned(), Trait { is: (*word).to_owned(), absent });
+            } else if *word == "CONNECTION" {
+                let end = words.get(i + 3).map_or(body.len(), |(at, _)| *at);
+                let is = body[from(i)..end].trim_end().to_owned();
+                let absent = "CONNECTION LIMIT -1".to_owned();
+                found.insert("CONNECTION LIMIT".to_owned(), Trait { is, absent });
+            } else if *word == "VALID" && !body.contains("'infinity'") {
+                let is = body[from(i)..].trim_end().to_owned();
+                let absent = "VALID UNTIL 'infinity'".to_owned();
+                found.insert("VALID UNTIL".to_owned(), Trait { is, absent });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roles_traits_are_its_attributes_and_settings() {
+        let found = traits(
+            "CREATE ROLE \"NOLOGIN\" WITH LOGIN NOINHERIT NOCREATEDB NOCREATEROLE CONNECTION LIMIT 5 \
+             VALID UNTIL '2030-01-01';\nALTER ROLE \"NOLOGIN\" WITH BYPASSRLS;\n\
+             ALTER ROLE \"NOLOGIN\" SET \"work_mem\" TO '64MB';\n",
+        );
+        let told: Vec<&str> = found.values().map(|t| t.is.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "BYPASSRLS",
+                "CONNECTION LIMIT 5",
+                "NOCREATEDB",
+                "NOCREATEROLE",
+                "NOINHERIT",
+                "LOGIN",
+                "VALID UNTIL '2030-01-01'",
+                "SET \"work_mem\" TO '64MB'",
+            ]
+        );
+    }
 }

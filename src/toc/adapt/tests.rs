@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::pg::ServerVersion;
 use crate::toc::Severity;
-use crate::toc::target::{TargetExtension, TargetRole};
+use crate::toc::target::{MembershipOptions, PublicSchema, TargetExtension, TargetRole};
 use crate::toc::{Entry, Kind};
 
 pub(super) fn target() -> TargetFacts {
@@ -25,6 +25,7 @@ pub(super) fn target() -> TargetFacts {
         )]),
         superuser_settings: BTreeSet::from(["log_statement".to_owned()]),
         known_settings: BTreeSet::new(),
+        holds: Default::default(),
     }
 }
 
@@ -101,4 +102,277 @@ fn a_role_that_is_there_is_left_alone_and_its_dependents_keep_their_needs() {
         adapt(&toc(vec![Entry::new(Kind::Role, None, "master"), table]), "postgres", &target());
     assert_eq!(adapted.toc.entries.len(), 1);
     assert!(adapted.toc.entries[0].depends_on.is_empty());
+}
+
+/// An entry that creates something by this SQL.
+fn made(kind: Kind, name: &str, create: &str, needs: &[u32]) -> Entry {
+    Entry {
+        create: create.into(),
+        depends_on: needs.iter().copied().map(EntryId).collect(),
+        ..Entry::new(kind, Some("s"), name)
+    }
+}
+
+/// What is told, as `severity object: what`.
+fn told(adapted: &Adapted) -> Vec<String> {
+    let line =
+        |finding: &Finding| format!("{:?} {}: {}", finding.severity, finding.object, finding.what);
+    adapted.findings.iter().map(line).collect()
+}
+
+fn titles(adapted: &Adapted) -> Vec<String> {
+    adapted.toc.entries.iter().map(Entry::title).collect()
+}
+
+#[test]
+fn rows_that_would_be_lost_are_a_refusal_with_the_whole_chain() {
+    let entries = vec![
+        made(Kind::Type, "b", "CREATE TYPE \"s\".\"b\" (\n    INPUT = \"s\".\"i\"\n);\n", &[]),
+        made(Kind::Domain, "d", "CREATE DOMAIN \"s\".\"d\" AS \"s\".\"b\";\n", &[0]),
+        made(Kind::Table, "t", "CREATE TABLE \"s\".\"t\" (\n    \"c\" \"s\".\"d\"\n);\n", &[1]),
+        made(Kind::TableData, "t", "", &[2]),
+        made(Kind::Comment, "TABLE t", "COMMENT ON TABLE \"s\".\"t\" IS 'x';\n", &[2]),
+        made(Kind::Table, "kept", "CREATE TABLE \"s\".\"kept\" (\n);\n", &[]),
+    ];
+    let adapted = adapt(&toc(entries.clone()), "postgres", &target());
+    assert_eq!(titles(&adapted), ["TABLE s.kept"]);
+    assert_eq!(
+        told(&adapted),
+        [
+            "Refusal rows of TABLE s.t: can't be copied: they need TABLE s.t, which needs DOMAIN \
+             s.d, which needs TYPE s.b, which is left out",
+            "Change DOMAIN s.d: left out, as it needs TYPE s.b, which is left out",
+            "Change TABLE s.t: left out, as it needs DOMAIN s.d, which needs TYPE s.b, which is \
+             left out",
+            "Change TYPE s.b: left out, as a base type takes a superuser",
+        ]
+    );
+    let super_target = TargetFacts { superuser: true, ..target() };
+    let all = adapt(&toc(entries), "postgres", &super_target);
+    assert_eq!((all.toc.entries.len(), all.findings.len()), (6, 0));
+}
+
+#[test]
+fn rows_whose_access_method_is_denied_are_kept_in_a_heap() {
+    let method = Entry::new(Kind::AccessMethod, None, "columnar");
+    let create = "CREATE TABLE \"s\".\"t\" (\n    \"c\" integer\n)\nUSING \"columnar\";\n";
+    let entries =
+        vec![method, made(Kind::Table, "t", create, &[0]), made(Kind::TableData, "t", "", &[1])];
+    let adapted = adapt(&toc(entries), "postgres", &target());
+    assert_eq!(titles(&adapted), ["TABLE s.t", "TABLE DATA s.t"]);
+    assert_eq!(
+        adapted.toc.entries[0].create,
+        "CREATE TABLE \"s\".\"t\" (\n    \"c\" integer\n);\n"
+    );
+    assert!(told(&adapted).iter().all(|line| line.starts_with("Change")), "{:?}", told(&adapted));
+}
+
+#[test]
+fn a_label_needs_its_provider_even_on_a_superusers_target() {
+    let label = |provider: &str| {
+        let sql = format!("SECURITY LABEL FOR \"{provider}\" ON TABLE \"s\".\"t\" IS 'x';\n");
+        made(Kind::SecurityLabel, "TABLE t", &sql, &[])
+    };
+    let loaded = ["anon.maskschema", "sepgsql.permissive"].map(str::to_owned);
+    let target = TargetFacts { superuser: true, known_settings: loaded.into(), ..target() };
+    let entries = vec![label("anon"), label("selinux"), label("dummy")];
+    let adapted = adapt(&toc(entries), "postgres", &target);
+    assert_eq!(adapted.toc.entries.len(), 2);
+    assert_eq!(
+        told(&adapted),
+        ["Change SECURITY LABEL s.TABLE t: left out, as the target has not loaded the label \
+          provider dummy"]
+    );
+}
+
+#[test]
+fn secrets_of_mappings_and_subscriptions_are_never_told() {
+    let mapping = made(
+        Kind::UserMapping,
+        "USER MAPPING postgres SERVER far",
+        "CREATE USER MAPPING FOR \"postgres\" SERVER \"far\" OPTIONS (\n    \"sslkey\" 'secret'\n);\n",
+        &[],
+    );
+    let subscription = made(
+        Kind::Subscription,
+        "sub",
+        "CREATE SUBSCRIPTION \"sub\" CONNECTION 'password=secret' PUBLICATION \"p\" WITH (connect = \
+         false);\n",
+        &[],
+    );
+    let adapted = adapt(&toc(vec![mapping, subscription]), "postgres", &target());
+    assert_eq!(adapted.findings.len(), 2, "{:?}", told(&adapted));
+    assert!(adapted.findings.iter().all(|finding| !finding.to_string().contains("secret")));
+}
+
+#[test]
+fn a_subscription_is_kept_for_who_may_and_has_a_password() {
+    let may = TargetRole { can_set: true, inherits: true, ..Default::default() };
+    let mut target = target();
+    target.roles.insert("pg_create_subscription".into(), may);
+    let subscription = |conninfo: &str| {
+        let sql = format!(
+            "CREATE SUBSCRIPTION \"sub\" CONNECTION '{conninfo}' PUBLICATION \"p\" WITH (connect = \
+             false, slot_name = 'sub');\n"
+        );
+        adapt(&toc(vec![made(Kind::Subscription, "sub", &sql, &[])]), "postgres", &target)
+    };
+    assert_eq!(subscription("host=a password=b").toc.entries.len(), 1);
+    assert_eq!(subscription("host=a").toc.entries.len(), 0);
+}
+
+#[test]
+fn a_mapping_follows_the_role_that_stands_for_its_own() {
+    let mapping = made(
+        Kind::UserMapping,
+        "USER MAPPING postgres SERVER FOR",
+        "CREATE USER MAPPING FOR \"postgres\" SERVER \"postgres\";\n",
+        &[],
+    );
+    let adapted = adapt(&toc(vec![mapping]), "postgres", &target());
+    let entry = &adapted.toc.entries[0];
+    assert_eq!(entry.create, "CREATE USER MAPPING FOR \"master\" SERVER \"postgres\";\n");
+    assert_eq!(entry.name, "USER MAPPING master SERVER FOR");
+}
+
+#[test]
+fn an_owner_below_the_target_user_is_refused_by_name() {
+    let membership =
+        made(Kind::RoleMembership, "master TO app", "GRANT \"master\" TO \"app\";\n", &[]);
+    let role = made(Kind::Role, "app", "CREATE ROLE \"app\" WITH LOGIN;\n", &[]);
+    let adapted =
+        adapt(&toc(vec![role, membership, owned(Kind::Table, "t", "app")]), "postgres", &target());
+    let refused: Vec<&Finding> =
+        adapted.findings.iter().filter(|f| f.severity == Severity::Refusal).collect();
+    assert_eq!(refused.len(), 1, "{:?}", told(&adapted));
+    assert_eq!(refused[0].object, "role app");
+}
+
+#[test]
+fn a_grantor_that_is_not_ours_to_be_is_told_and_the_membership_granted_all_the_same() {
+    let membership = made(
+        Kind::RoleMembership,
+        "a TO b GRANTED BY c",
+        "GRANT \"a\" TO \"b\" WITH ADMIN false, INHERIT true, SET true GRANTED BY \"c\";\n",
+        &[],
+    );
+    let adapted = adapt(&toc(vec![membership]), "postgres", &target());
+    assert_eq!(
+        adapted.toc.entries[0].create,
+        "GRANT \"a\" TO \"b\" WITH ADMIN false, INHERIT true, SET true;\n"
+    );
+    assert_eq!(adapted.findings.len(), 1);
+}
+
+#[test]
+fn a_membership_that_is_there_is_compared() {
+    let there = MembershipOptions { admin: false, inherit: Some(true), set: Some(false) };
+    let mut target = target();
+    target.holds.memberships.insert(("a".into(), "b".into()), there);
+    let membership = |options: &str| {
+        let sql = format!("GRANT \"a\" TO \"b\"{options};\n");
+        let adapted =
+            adapt(&toc(vec![made(Kind::RoleMembership, "a TO b", &sql, &[])]), "postgres", &target);
+        assert!(adapted.toc.entries.is_empty());
+        adapted.findings.len()
+    };
+    assert_eq!(membership(" WITH ADMIN false, INHERIT true, SET false"), 0);
+    assert_eq!(membership(""), 0);
+    assert_eq!(membership(" WITH ADMIN OPTION"), 1);
+    assert_eq!(membership(" WITH ADMIN false, INHERIT true, SET true"), 1);
+}
+
+#[test]
+fn public_goes_where_the_source_has_none_and_it_is_ours_and_empty() {
+    let absent = Entry {
+        create: "DROP SCHEMA IF EXISTS \"public\";\n".into(),
+        ..Entry::new(Kind::Schema, None, "public")
+    };
+    let with = |owner: &str, is_empty| {
+        let mut target = target();
+        target.holds.public_schema = Some(PublicSchema { owner: owner.into(), is_empty });
+        let adapted = adapt(&toc(vec![absent.clone()]), "postgres", &target);
+        (adapted.toc.entries[0].create.starts_with("DROP"), adapted.findings.len())
+    };
+    assert_eq!(with("pg_database_owner", true), (true, 0));
+    assert_eq!(with("pg_database_owner", false), (false, 1));
+    assert_eq!(with("rdsadmin", true), (false, 1));
+}
+
+#[test]
+fn a_public_that_is_somebody_elses_keeps_its_owner_grants_and_comment() {
+    let mut target = target();
+    target.version = ServerVersion(140_000);
+    target.holds.public_schema = Some(PublicSchema { owner: "rdsadmin".into(), is_empty: true });
+    let schema = Entry {
+        create: "CREATE SCHEMA IF NOT EXISTS \"public\";\n".into(),
+        drop: "DROP SCHEMA \"public\";".into(),
+        owner: Some("app".into()),
+        ..Entry::new(Kind::Schema, None, "public")
+    };
+    let grants = "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n";
+    let acl = Entry { create: grants.into(), ..Entry::new(Kind::Acl, None, "SCHEMA public") };
+    let comment = Entry {
+        create: "COMMENT ON SCHEMA \"public\" IS 'x';\n".into(),
+        ..Entry::new(Kind::Comment, None, "SCHEMA public")
+    };
+    let role = made(Kind::Role, "app", "CREATE ROLE \"app\" WITH LOGIN;\n", &[]);
+    let adapted = adapt(&toc(vec![role, schema, acl, comment]), "postgres", &target);
+    assert_eq!(adapted.findings.len(), 3, "{:?}", told(&adapted));
+    assert_eq!(adapted.toc.entries[1].owner_sql("rdsadmin"), None);
+    assert!(adapted.join.is_empty(), "{:?}", adapted.join);
+}
+
+#[test]
+fn a_comment_on_an_extension_is_its_owners_unless_it_is_the_same() {
+    let comment = |text: &str| Entry {
+        create: format!("COMMENT ON EXTENSION \"citext\" IS '{text}';\n"),
+        ..Entry::new(Kind::Comment, None, "EXTENSION citext")
+    };
+    let mut target = target();
+    let there = TargetExtension {
+        comment: Some("same".into()),
+        installed: Some("1".into()),
+        ..Default::default()
+    };
+    target.extensions.insert("citext".into(), there.clone());
+    let count = |target: &TargetFacts, text: &str| {
+        let adapted = adapt(&toc(vec![comment(text)]), "postgres", target);
+        (adapted.toc.entries.len(), adapted.findings.len())
+    };
+    assert_eq!(count(&target, "same"), (0, 0));
+    assert_eq!(count(&target, "other"), (0, 1));
+    target.extensions.insert("citext".into(), TargetExtension { is_ours: true, ..there });
+    assert_eq!(count(&target, "other"), (1, 0));
+}
+
+#[test]
+fn a_publications_owner_is_lent_the_right_to_make_publications() {
+    let mut publication = made(Kind::Publication, "p", "CREATE PUBLICATION \"p\";\n", &[]);
+    publication.schema = None;
+    publication.owner = Some("app".into());
+    let role = made(Kind::Role, "app", "CREATE ROLE \"app\" WITH LOGIN;\n", &[]);
+    let adapted = adapt(&toc(vec![role, publication]), "postgres", &target());
+    assert_eq!(adapted.join.last().unwrap(), "GRANT CREATE ON DATABASE \"shop\" TO \"app\";\n");
+    assert_eq!(adapted.take_back, ["REVOKE CREATE ON DATABASE \"shop\" FROM \"app\";\n"]);
+}
+
+#[test]
+fn an_administrator_of_a_managed_server_may_more() {
+    let entries = || {
+        let trigger =
+            "CREATE EVENT TRIGGER \"e\" ON ddl_command_end EXECUTE FUNCTION \"s\".\"f\"();\n";
+        let publication = "CREATE PUBLICATION \"p\" FOR ALL TABLES;\n";
+        toc(vec![
+            made(Kind::Publication, "p", publication, &[]),
+            made(Kind::EventTrigger, "e", trigger, &[]),
+        ])
+    };
+    let mut target = target();
+    assert_eq!(adapt(&entries(), "postgres", &target).findings.len(), 2);
+    let member = TargetRole { inherits: true, ..Default::default() };
+    target.roles.insert("rds_superuser".into(), member);
+    target.known_settings.insert("rds.extensions".into());
+    let adapted = adapt(&entries(), "postgres", &target);
+    assert_eq!((adapted.toc.entries.len(), adapted.findings.len()), (2, 0));
 }

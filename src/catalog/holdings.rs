@@ -1,0 +1,91 @@
+//! What a target has before a job: languages, foreign data wrappers, roles and their memberships,
+//! the schema `public`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::toc::{MembershipOptions, PublicSchema, TargetHoldings};
+use crate::wire::Session;
+
+use super::roles;
+
+/// Reads what the target holds.
+pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
+    let sql = "SELECT rolreplication, rolbypassrls FROM pg_catalog.pg_roles \
+               WHERE rolname = CURRENT_USER";
+    let me = session.query_one("reading the target user's attributes", sql, &[]).await?;
+    Ok(TargetHoldings {
+        replication: me.get(0),
+        bypass_rls: me.get(1),
+        languages: languages(session).await?,
+        wrappers: wrappers(session).await?,
+        role_definitions: roles::definitions(session).await?,
+        memberships: memberships(session).await?,
+        members_of_user: members_of_user(session).await?,
+        public_schema: public_schema(session).await?,
+        database_creators: database_creators(session).await?,
+    })
+}
+
+async fn languages(session: &Session) -> Result<BTreeMap<String, bool>> {
+    let sql = "SELECT l.lanname::text, l.lanpltrusted \
+               AND pg_catalog.has_language_privilege(l.oid, 'USAGE') FROM pg_catalog.pg_language l";
+    let rows = session.query("reading the target's languages", sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn wrappers(session: &Session) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let sql = "SELECT w.fdwname::text, ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r \
+               WHERE pg_catalog.has_foreign_data_wrapper_privilege(r.oid, w.oid, 'USAGE')) \
+               FROM pg_catalog.pg_foreign_data_wrapper w";
+    let rows = session.query("reading the target's foreign data wrappers", sql, &[]).await?;
+    let roles = |row: &tokio_postgres::Row| row.get::<_, Vec<String>>(1).into_iter().collect();
+    Ok(rows.iter().map(|row| (row.get(0), roles(row))).collect())
+}
+
+/// One membership may have been granted by several roles since 16: the member has what any gives.
+async fn memberships(session: &Session) -> Result<BTreeMap<(String, String), MembershipOptions>> {
+    let options = match session.version().major() {
+        16.. => "pg_catalog.bool_or(m.inherit_option), pg_catalog.bool_or(m.set_option)",
+        _ => "NULL::boolean, NULL::boolean",
+    };
+    let sql = format!(
+        "SELECT r.rolname::text, u.rolname::text, pg_catalog.bool_or(m.admin_option), {options} \
+         FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid \
+         JOIN pg_catalog.pg_roles u ON u.oid = m.member GROUP BY 1, 2"
+    );
+    let rows = session.query("reading the target's memberships", &sql, &[]).await?;
+    let options = |row: &tokio_postgres::Row| MembershipOptions {
+        admin: row.get(2),
+        inherit: row.get(3),
+        set: row.get(4),
+    };
+    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), options(row))).collect())
+}
+
+async fn members_of_user(session: &Session) -> Result<BTreeSet<String>> {
+    let sql = "WITH RECURSIVE below(role) AS (SELECT r.oid FROM pg_catalog.pg_roles r \
+               WHERE r.rolname = CURRENT_USER UNION SELECT m.member FROM below \
+               JOIN pg_catalog.pg_auth_members m ON m.roleid = below.role) \
+               SELECT r.rolname::text FROM below JOIN pg_catalog.pg_roles r ON r.oid = below.role \
+               WHERE r.rolname <> CURRENT_USER";
+    let rows = session.query("reading the target user's members", sql, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whatever lies in a schema depends on it (documentation: "pg_depend").
+async fn public_schema(session: &Session) -> Result<Option<PublicSchema>> {
+    let sql = "SELECT pg_catalog.pg_get_userbyid(n.nspowner)::text, \
+               NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+               WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+               AND d.refobjid = n.oid) FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'";
+    let rows = session.query("reading the target's schema public", sql, &[]).await?;
+    Ok(rows.first().map(|row| PublicSchema { owner: row.get(0), is_empty: row.get(1) }))
+}
+
+async fn database_creators(session: &Session) -> Result<BTreeSet<String>> {
+    let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE \
+               pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CREATE')";
+    let rows = session.query("asking who may create in the target database", sql, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,113 @@
+//! Operators: estimators of the user's own, which take a superuser since the minor releases of
+//! February 2026, are taken off and reported (source: operatorcmds.c, ValidateRestrictionEstimator).
+
+use crate::toc::Entry;
+use crate::toc::finding::Finding;
+use crate::toc::sql::{Token, tokens};
+use crate::toc::target::TargetFacts;
+
+/// The first minor release of each major that asks for a superuser.
+const SINCE: [u32; 5] = [140_021, 150_016, 160_012, 170_008, 180_002];
+
+/// The operator as the target user may create it.
+pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
+    let version = target.version.0;
+    let asks = match SINCE.iter().find(|since| **since / 10_000 == version / 10_000) {
+        Some(since) => version >= *since,
+        None => version > 190_000,
+    };
+    if target.superuser || !asks {
+        return;
+    }
+    let (kept, taken) = without_own_estimators(&entry.create);
+    if taken.is_empty() {
+        return;
+    }
+    let clauses = taken.join(", ");
+    let what = format!(
+        "is created without {clauses}, which takes a superuser: what it finds is the same, but how \
+         many rows the planner expects is not"
+    );
+    let object = entry.drop.trim_end().trim_end_matches(';');
+    let object = object.strip_prefix("DROP ").unwrap_or(object);
+    findings.push(
+        Finding::change(entry.title(), what)
+            .mend(format!("as an administrator of the target: ALTER {object} SET ({clauses});")),
+    );
+    entry.create = kept;
+}
+
+/// The statement without estimators outside pg_catalog, and those.
+fn without_own_estimators(create: &str) -> (String, Vec<String>) {
+    let mut depth = 0;
+    let mut open = 0;
+    // Where each option of the outermost parentheses begins, and where the last one ends.
+    let mut bounds: Vec<usize> = Vec::new();
+    for (at, token) in tokens(create) {
+        match token {
+            Token::Mark('(') => {
+                depth += 1;
+                if depth == 1 {
+                    open = at + 1;
+                    bounds.push(open);
+                }
+            }
+            Token::Mark(')') => {
+                depth -= 1;
+                if depth == 0 {
+                    bounds.push(at + 1);
+                    break;
+                }
+            }
+            Token::Mark(',') if depth == 1 => bounds.push(at + 1),
+            _ => {}
+        }
+    }
+    let mut kept = Vec::new();
+    let mut taken = Vec::new();
+    for two in bounds.windows(2) {
+        // Without the comma or the parenthesis.
+        let option = &create[two[0]..two[1] - 1];
+        match is_own_estimator(option) {
+            true => taken.push(option.trim().to_owned()),
+            false => kept.push(option),
+        }
+    }
+    let Some(close) = bounds.last().filter(|_| !taken.is_empty()) else {
+        return (create.to_owned(), Vec::new());
+    };
+    let inside = kept.join(",");
+    (format!("{}{}\n{}", &create[..open], inside.trim_end(), &create[close - 1..]), taken)
+}
+
+/// `RESTRICT = "s"."f"` or `JOIN = …`: what is in pg_catalog is named without a schema, or with that.
+fn is_own_estimator(option: &str) -> bool {
+    let words: Vec<Token<'_>> = tokens(option).map(|(_, token)| token).collect();
+    let estimator = words.first().is_some_and(|w| w.is_word("RESTRICT") || w.is_word("JOIN"));
+    let qualified = words.get(3) == Some(&Token::Mark('.'));
+    estimator && qualified && words[2].name().as_deref() != Some("pg_catalog")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_estimators_of_the_users_own_go() {
+        let create = "CREATE OPERATOR \"s\".<<< (\n    FUNCTION = \"s\".\"lt\",\n    LEFTARG = \"s\".\"e\",\n    \
+                      RESTRICT = \"s\".\"mine\",\n    JOIN = \"pg_catalog\".\"scalarltjoinsel\"\n);\n";
+        let (kept, taken) = without_own_estimators(create);
+        assert_eq!(taken, ["RESTRICT = \"s\".\"mine\""]);
+        assert_eq!(
+            kept,
+            "CREATE OPERATOR \"s\".<<< (\n    FUNCTION = \"s\".\"lt\",\n    LEFTARG = \"s\".\"e\",\n    \
+             JOIN = \"pg_catalog\".\"scalarltjoinsel\"\n);\n"
+        );
+    }
+
+    #[test]
+    fn built_in_estimators_leave_the_statement_as_it_is() {
+        let create = "CREATE OPERATOR s.= (\n FUNCTION = s.eq,\n RESTRICT = eqsel\n);\n";
+        assert_eq!(without_own_estimators(create), (create.to_owned(), Vec::new()));
+    }
+}

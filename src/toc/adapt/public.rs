@@ -1,0 +1,75 @@
+//! The schema `public`, which every new database has: before 15 it belongs to the superuser that
+//! initdb made, since then to whoever owns the database (source: CREATE SCHEMA in initdb's
+//! template, pg_namespace.dat; documentation: release notes of 15).
+
+use crate::pg::quote_ident;
+use crate::toc::finding::Finding;
+use crate::toc::target::TargetFacts;
+use crate::toc::{Entry, Kind};
+
+/// What every database gives PUBLIC before 15, as the catalog's reader tells it.
+const BEFORE_15: &str = "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
+                         GRANT ALL ON SCHEMA \"public\" TO PUBLIC;\n";
+
+/// The entry about `public` as the target may have it. Where it was the superuser's who made the
+/// source, and is on the target the one's who made that, nothing differs.
+pub(super) fn fit(
+    mut entry: Entry,
+    was_the_superusers: bool,
+    target: &TargetFacts,
+    findings: &mut Vec<Finding>,
+) -> Entry {
+    let Some(public) = &target.holds.public_schema else { return entry };
+    let ours = target.acts_as(&public.owner);
+    match entry.kind {
+        Kind::Schema if entry.name == "public" => {}
+        Kind::Acl if !ours && entry.name == "SCHEMA public" => {
+            if target.version.major() >= 15 || entry.create != BEFORE_15 {
+                findings.push(belongs(&entry, &public.owner, &entry.create));
+            }
+            // As it isn't changed, the target goes on having what a new database has.
+            entry.create = match target.version.major() {
+                15.. => String::new(),
+                _ => BEFORE_15.to_owned(),
+            };
+            entry.owner = Some(public.owner.clone());
+            return entry;
+        }
+        Kind::Comment if !ours && entry.schema.is_none() && entry.name == "SCHEMA public" => {
+            findings.push(belongs(&entry, &public.owner, &entry.create));
+            entry.create = String::new();
+            return entry;
+        }
+        _ => return entry,
+    }
+    let removal = entry.create.starts_with("DROP SCHEMA");
+    if removal && ours && public.is_empty {
+        return entry;
+    }
+    if removal {
+        let why = match ours {
+            true => "it holds something".to_owned(),
+            false => format!("it belongs to {}", public.owner),
+        };
+        let what = format!("is on the target only, and stays, as {why}");
+        findings.push(Finding::change(entry.title(), what).mend(entry.create.trim_end()));
+        entry.create = "CREATE SCHEMA IF NOT EXISTS \"public\";\n".to_owned();
+    }
+    let wanted = entry.owner.clone();
+    if !ours && public.owner != "pg_database_owner" && wanted.as_ref() != Some(&public.owner) {
+        let is_a_superusers = target.roles.get(&public.owner).is_some_and(|owner| owner.superuser);
+        if let Some(wanted) = wanted.filter(|_| !(was_the_superusers && is_a_superusers)) {
+            let alter = format!("ALTER SCHEMA \"public\" OWNER TO {};", quote_ident(&wanted));
+            findings.push(belongs(&entry, &public.owner, &alter));
+        }
+        entry.owner = Some(public.owner.clone());
+        entry.drop = String::new();
+    }
+    entry
+}
+
+fn belongs(entry: &Entry, owner: &str, sql: &str) -> Finding {
+    let what = format!("stays as it is on the target, as the schema is {owner}'s there");
+    Finding::change(entry.title(), what)
+        .mend(format!("as {owner}, in the target database: {}", sql.trim_end()))
+}
