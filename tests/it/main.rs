@@ -4,13 +4,20 @@
 // A test says what it expects; a failure to get so far needs no words of its own.
 #![allow(clippy::unwrap_used)]
 
+mod archive;
 mod bad_input;
+mod catalogs;
 mod demo_data;
+mod every_kind;
 mod kit;
+mod legitimate;
 mod migration;
+mod objects;
+mod oracle;
 mod pg_dump;
 mod preflight;
 mod promises;
+mod random;
 mod random_tables;
 mod resuming;
 mod servers;
