@@ -3,20 +3,29 @@
 //!
 //! `PGCONVOY_TEST_OBJECTS` (a comma list, such as `10,34_constraints`) runs only those files.
 
+use pgconvoy::servers::Cluster;
+
 use crate::migration::{moved, request};
 use crate::oracle::{self, Side};
 use crate::{kit, objects};
 
 const DATABASE: &str = "objects";
 
+fn side(cluster: &Cluster) -> Side<'_> {
+    Side { cluster, database: DATABASE }
+}
+
 async fn every_kind_moves(from: u32, to: u32) {
-    let (source, target, third) =
-        tokio::join!(kit::bundled(from), kit::bundled(to), kit::bundled(to));
+    let (source, target) = tokio::join!(kit::bundled(from), kit::bundled(to));
     objects::make(&source, DATABASE).await;
-    let side = |cluster| Side { cluster, database: DATABASE };
     moved(&request(&source, &target, &[DATABASE])).await;
     oracle::assert_same(side(&source), side(&target)).await;
+    if from != to {
+        return;
+    }
     // What a migration makes is what it takes: nothing is lost or added from copy to copy.
+    drop(source);
+    let third = kit::bundled(to).await;
     moved(&request(&target, &third, &[DATABASE])).await;
     oracle::assert_same(side(&target), side(&third)).await;
 }

@@ -22,10 +22,19 @@ impl Side<'_> {
     }
 }
 
-/// All that makes `copy` another database than `original`; empty where there is nothing.
-pub(crate) async fn differences(original: Side<'_>, copy: Side<'_>) -> Vec<String> {
+/// What the witnesses say.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// All that makes the copy another database than the original.
+    pub(crate) differences: Vec<String>,
+    /// What PostgreSQL's own restore couldn't do: then the control says little.
+    pub(crate) control_lacks: String,
+}
+
+/// Hears all witnesses.
+pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
     let archive = pg_dump::archive(original.cluster, original.database);
-    let control = control(&archive, copy).await;
+    let (control, control_lacks) = control(&archive, copy).await;
     let sides = Sides {
         from: original.major(),
         to: copy.major(),
@@ -37,15 +46,18 @@ pub(crate) async fn differences(original: Side<'_>, copy: Side<'_>) -> Vec<Strin
     if found.is_empty() {
         found.extend(sides.order());
     }
-    found.extend(catalogs::differences(control, copy).await);
+    if control_lacks.is_empty() {
+        found.extend(catalogs::differences(control, copy).await);
+    }
     found.extend(catalogs::differences_between_clusters(original, copy).await);
     drop_control(control).await;
-    found
+    Verdict { differences: found, control_lacks }
 }
 
 /// Fails if a copy differs from what it is of.
 pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
-    let found = differences(original, copy).await;
+    let Verdict { differences: found, control_lacks } = judge(original, copy).await;
+    assert!(control_lacks.is_empty(), "PostgreSQL's own restore fails: {control_lacks}");
     assert!(
         found.is_empty(),
         "{} differences from PostgreSQL {} to {}:\n{}",
@@ -58,17 +70,13 @@ pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
 
 const CONTROL: &str = "control";
 
-/// PostgreSQL's own copy, beside ours: the roles are there by now. What pg_restore itself can't do
-/// is told, and leaves the control without it.
-async fn control<'a>(archive: &[u8], copy: Side<'a>) -> Side<'a> {
+/// PostgreSQL's own copy, beside ours, as the roles are there by now; and what it couldn't do.
+async fn control<'a>(archive: &[u8], copy: Side<'a>) -> (Side<'a>, String) {
     let session = copy.cluster.superuser_session("postgres").await.unwrap();
     let sql = format!("CREATE DATABASE {CONTROL} TEMPLATE template0");
     session.execute("making a control", &sql).await.unwrap();
     let words = pg_dump::restore(archive, copy.cluster, CONTROL);
-    if !words.is_empty() {
-        eprintln!("pg_restore of the control: {words}");
-    }
-    Side { cluster: copy.cluster, database: CONTROL }
+    (Side { cluster: copy.cluster, database: CONTROL }, words)
 }
 
 async fn drop_control(control: Side<'_>) {

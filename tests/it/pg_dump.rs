@@ -161,7 +161,7 @@ fn comparable(line: &str) -> Option<String> {
             return Some(format!("{before}SET ({others}\n"));
         }
         // pg_dump puts it on the line of what comes before, at times.
-        let others = &before[..before.rfind("ALTER ").unwrap_or(0)];
+        let others = &before[..before.rfind("ALTER TABLE ").unwrap_or(0)];
         return (!others.is_empty()).then(|| format!("{others}\n"));
     }
     Some(format!("{line}\n"))
