@@ -34,7 +34,7 @@ pub(crate) struct Verdict {
 /// Hears all witnesses.
 pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
     let archive = pg_dump::archive(original.cluster, original.database);
-    let (control, control_lacks) = control(&archive, copy).await;
+    let (control, control_lacks) = control(&archive, copy.cluster).await;
     let sides = Sides {
         from: original.major(),
         to: copy.major(),
@@ -68,15 +68,23 @@ pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
     );
 }
 
+/// What PostgreSQL's own programs couldn't restore of a database on another server.
+pub(crate) async fn restored_by_postgresql(original: Side<'_>, cluster: &Cluster) -> String {
+    let archive = pg_dump::archive(original.cluster, original.database);
+    let (control, lacks) = control(&archive, cluster).await;
+    drop_control(control).await;
+    lacks
+}
+
 const CONTROL: &str = "control";
 
 /// PostgreSQL's own copy, beside ours, as the roles are there by now; and what it couldn't do.
-async fn control<'a>(archive: &[u8], copy: Side<'a>) -> (Side<'a>, String) {
-    let session = copy.cluster.superuser_session("postgres").await.unwrap();
+async fn control<'a>(archive: &[u8], cluster: &'a Cluster) -> (Side<'a>, String) {
+    let session = cluster.superuser_session("postgres").await.unwrap();
     let sql = format!("CREATE DATABASE {CONTROL} TEMPLATE template0");
     session.execute("making a control", &sql).await.unwrap();
-    let words = pg_dump::restore(archive, copy.cluster, CONTROL);
-    (Side { cluster: copy.cluster, database: CONTROL }, words)
+    let words = pg_dump::restore(archive, cluster, CONTROL);
+    (Side { cluster, database: CONTROL }, words)
 }
 
 async fn drop_control(control: Side<'_>) {

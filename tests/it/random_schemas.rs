@@ -75,8 +75,19 @@ async fn random_schema_moves(source: &Cluster, target: &Cluster, seed: u64) -> R
 }
 
 async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(), String> {
+    let (original, copy) = (Side { cluster: source, database }, Side { cluster: target, database });
     let (reports, ended) = migrate(&request(source, target, &[database])).await;
-    ended.map_err(|error| error.to_string())?;
+    if let Err(error) = ended {
+        let words = error.to_string();
+        // Nobody can restore some circles, such as tables that have columns of each other's type:
+        // they are refused before anything is done.
+        let lacks = oracle::restored_by_postgresql(original, target).await;
+        if words.contains("in a circle") && !lacks.is_empty() {
+            eprintln!("PostgreSQL can't restore it either: {}", first_line(&lacks));
+            return Ok(());
+        }
+        return Err(format!("{words}\nPostgreSQL's own restore: {}", first_line(&lacks)));
+    }
     for report in &reports {
         if !report.verification.is_clean() {
             return Err(format!("{:#?}", report.verification));
@@ -85,10 +96,14 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
     let (original, copy) = (Side { cluster: source, database }, Side { cluster: target, database });
     let verdict = oracle::judge(original, copy).await;
     if !verdict.control_lacks.is_empty() {
-        eprintln!("PostgreSQL's own restore fails where ours did not: {}", verdict.control_lacks);
+        eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
     }
     match verdict.differences.is_empty() {
         true => Ok(()),
         false => Err(verdict.differences.join("\n")),
     }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| line.contains("ERROR")).unwrap_or("nothing fails")
 }
