@@ -75,7 +75,8 @@ async fn random_schema_moves(source: &Cluster, target: &Cluster, seed: u64) -> R
 }
 
 async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(), String> {
-    let (original, copy) = (Side { cluster: source, database }, Side { cluster: target, database });
+    let original = Side { cluster: source, database };
+    let copy = Side { cluster: target, database };
     let (reports, ended) = migrate(&request(source, target, &[database])).await;
     if let Err(error) = ended {
         let words = error.to_string();
@@ -93,7 +94,8 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
             return Err(format!("{:#?}", report.verification));
         }
     }
-    let (original, copy) = (Side { cluster: source, database }, Side { cluster: target, database });
+    let original = Side { cluster: source, database };
+    let copy = Side { cluster: target, database };
     let verdict = oracle::judge(original, copy).await;
     if !verdict.control_lacks.is_empty() {
         eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
