@@ -84,7 +84,8 @@ fn item(input: &mut Input<'_>) -> Item {
     let _data_state_and_offset = input.bytes(9);
 
     let around = [("owner", owner), ("tablespace", tablespace), ("access method", access_method)];
-    let mut text = in_no_order_of_extensions(&without_stamps(&definition));
+    let by_chance = |line: &str| line.contains(" DEPENDS ON EXTENSION ") || desc == "DEFAULT ACL";
+    let mut text = in_any_order(&without_stamps(&definition), by_chance);
     for (name, value) in around {
         if !value.is_empty() {
             text.push_str(&format!("-- {name}: {value}\n"));
@@ -93,17 +94,13 @@ fn item(input: &mut Input<'_>) -> Item {
     Item { key: Key { desc, schema, tag }, text }
 }
 
-/// pg_dump asks in no order for the extensions that an object depends on.
-fn in_no_order_of_extensions(text: &str) -> String {
-    let (mut depends, mut others) = (Vec::new(), String::new());
-    for line in text.lines() {
-        match line.contains(" DEPENDS ON EXTENSION ") {
-            true => depends.push(format!("{line}\n")),
-            false => others.push_str(&format!("{line}\n")),
-        }
-    }
-    depends.sort();
-    others + &depends.concat()
+/// Sorts lines that stand in an order `by_chance`: pg_dump asks in none for the extensions that an
+/// object depends on, and default privileges stand in that of the roles' OIDs.
+fn in_any_order(text: &str, by_chance: impl Fn(&str) -> bool) -> String {
+    let lines = text.lines().map(|line| format!("{line}\n"));
+    let (mut moved, kept): (Vec<String>, Vec<String>) = lines.partition(|line| by_chance(line));
+    moved.sort();
+    kept.concat() + &moved.concat()
 }
 
 struct Input<'a> {

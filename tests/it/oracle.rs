@@ -49,6 +49,7 @@ pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
     }
     if control_lacks.is_empty() {
         found.extend(catalogs::differences(control, copy).await);
+        found.extend(catalogs::different_flags(original, control, copy).await);
     }
     found.extend(catalogs::differences_between_clusters(original, copy).await);
     drop_control(control).await;

@@ -11,7 +11,7 @@ use crate::kit;
 use crate::migration::{migrate, request};
 use crate::oracle::{self, Side};
 use crate::random::{Random, from_environment, seed};
-use crate::schema_generator::Generator;
+use crate::schema_generator::{self, Generator};
 
 /// Statements tried for a database; about two of three succeed.
 const STATEMENTS: u64 = 150;
@@ -76,12 +76,15 @@ async fn random_schema_moves(source: &Cluster, target: &Cluster, seed: u64) -> R
 
 async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(), String> {
     let original = Side { cluster: source, database };
-    let copy = Side { cluster: target, database };
     let (reports, ended) = migrate(&request(source, target, &[database])).await;
     if let Err(error) = ended {
         let words = error.to_string();
         // Nobody can restore some circles, such as tables that have columns of each other's type:
         // they are refused before anything is done.
+        let session = target.superuser_session("postgres").await.unwrap();
+        for sql in schema_generator::make_roles() {
+            let _made_or_there = session.execute("making roles for a control", &sql).await;
+        }
         let lacks = oracle::restored_by_postgresql(original, target).await;
         if words.contains("in a circle") && !lacks.is_empty() {
             eprintln!("PostgreSQL can't restore it either: {}", first_line(&lacks));
@@ -91,12 +94,14 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
     }
     for report in &reports {
         if !report.verification.is_clean() {
-            return Err(format!("{:#?}", report.verification));
+            let verification = &report.verification;
+            let tables = verification.tables.iter().filter(|table| !table.is_equal());
+            let tables: Vec<_> = tables.collect();
+            return Err(format!("{tables:#?} {:#?}", verification.catalog));
         }
     }
     let original = Side { cluster: source, database };
-    let copy = Side { cluster: target, database };
-    let verdict = oracle::judge(original, copy).await;
+    let verdict = oracle::judge(original, Side { cluster: target, database }).await;
     if !verdict.control_lacks.is_empty() {
         eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
     }

@@ -14,6 +14,11 @@ const ROLES: [&str; 3] = ["random_a", "random_b", "\"Random C\""];
 
 const PLAIN: [&str; 6] = ["integer", "text", "numeric", "date", "integer[]", "text"];
 
+/// What makes the roles.
+pub(crate) fn make_roles() -> Vec<String> {
+    ROLES.iter().map(|role| format!("CREATE ROLE {role}")).collect()
+}
+
 /// What stands in a relation.
 #[derive(Clone)]
 struct Relation {
@@ -84,7 +89,7 @@ impl Generator {
     /// Tries so many statements; those that the server took.
     pub(crate) async fn run(&mut self, session: &Session, tries: u64) -> Vec<String> {
         let mut taken = Vec::new();
-        let mut start: Vec<String> = ROLES.iter().map(|r| format!("CREATE ROLE {r}")).collect();
+        let mut start = make_roles();
         start.extend(SCHEMAS.iter().map(|schema| format!("CREATE SCHEMA {schema}")));
         for sql in start {
             // Roles, and public, may be there.
@@ -139,12 +144,12 @@ impl Generator {
             0 => Some(self.create_enum()),
             1 | 2 => Some(self.create_domain()),
             3 | 4 => Some(self.create_composite()),
-            5..=9 => Some(self.create_function()),
-            10..=14 => Some(self.create_table()),
+            5..=8 => Some(self.create_function()),
+            9..=14 => Some(self.create_table()),
             15..=18 => Some(self.create_view()),
             19 => Some(self.create_sequence()),
-            20..=22 => self.replace_function(),
-            23..=25 => self.replace_view(),
+            20 => self.replace_function(),
+            21..=25 => self.replace_view(),
             26 | 27 => self.add_column(),
             28 => self.alter_domain(),
             29 => self.alter_type(),
