@@ -86,9 +86,13 @@ impl Defaults {
             prefix,
             major,
         };
+        // A server keeps them in the order of the roles' OIDs (source: aclchk.c, SetDefaultACL),
+        // which is another on each.
+        let mut acl = self.acl.clone();
+        acl.sort();
         Some(Entry {
             owner: Some(self.role.clone()),
-            create: grants::statements(&target, &self.base, &self.acl)?,
+            create: grants::statements(&target, &self.base, &acl)?,
             ..Entry::new(
                 Kind::DefaultAcl,
                 self.schema.as_deref(),
@@ -118,6 +122,21 @@ mod tests {
             "ALTER DEFAULT PRIVILEGES FOR ROLE \"o\" IN SCHEMA \"s\" \
              GRANT SELECT ON TABLES TO \"a\";\n"
         );
+    }
+
+    #[test]
+    fn default_privileges_are_told_in_the_same_order_whatever_the_roles_oids() {
+        let told = |acl: [&str; 2]| {
+            let defaults = Defaults {
+                role: "o".to_owned(),
+                schema: Some("s".to_owned()),
+                kind: "r".to_owned(),
+                base: Vec::new(),
+                acl: acl.map(str::to_owned).to_vec(),
+            };
+            defaults.entry(15).unwrap().create
+        };
+        assert_eq!(told(["a=r/o", "b=r/o"]), told(["b=r/o", "a=r/o"]));
     }
 
     #[test]

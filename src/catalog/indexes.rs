@@ -143,6 +143,7 @@ fn add_index(index: &Index, table: &Relation, parts: Parts<'_>, out: &mut Builde
         Some(constraint) => {
             let mut entry = constraints::entry(constraint, index, table, parts.columns);
             entry.create.push_str(&extras);
+            entry.create.push_str(&ties);
             let id = out.add(constraint.object(), entry);
             out.also_creates(id, index.object());
             id

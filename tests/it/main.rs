@@ -4,19 +4,28 @@
 // A test says what it expects; a failure to get so far needs no words of its own.
 #![allow(clippy::unwrap_used)]
 
+mod archive;
 mod bad_input;
+mod catalogs;
 mod damaged;
 mod demo_data;
+mod every_kind;
 mod filters;
 mod kit;
+mod legitimate;
 mod loops;
 mod migration;
+mod objects;
+mod oracle;
 mod pg_dump;
 mod preflight;
 mod promises;
+mod random;
+mod random_schemas;
 mod random_tables;
 mod refusals;
 mod resuming;
+mod schema_generator;
 mod servers;
 mod services;
 mod trial;

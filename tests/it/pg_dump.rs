@@ -3,8 +3,9 @@
 //! the cache. It has no TLS: it reaches servers by their Unix socket.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use pgconvoy::servers::Cluster;
@@ -61,6 +62,98 @@ pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
     text.lines().filter_map(comparable).collect()
 }
 
+/// Everything pg_dump carries of a database, rows included, in its custom format.
+pub(crate) fn archive(cluster: &Cluster, database: &str) -> Vec<u8> {
+    let output = Command::new(newest())
+        .args(["--format=custom", "--compress=none", "--exclude-schema=pgconvoy"])
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_dump: {errors}");
+    output.stdout
+}
+
+/// Restores an archive into an empty database, as a script, which may leave out the stamps of the
+/// server that it is from. What couldn't be done: it goes on after a statement that fails.
+pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(archive).unwrap();
+    let output = Command::new(newest().with_file_name("pg_restore"))
+        .arg("--file=-")
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_restore: {errors}");
+    let script = String::from_utf8(output.stdout).unwrap();
+    let unstamped = script.lines().filter_map(|line| match line.contains("SET (pg_attver=") {
+        true => comparable(line),
+        // Which versions before 17 don't know.
+        false if line == "SET transaction_timeout = 0;" => None,
+        false => Some(format!("{line}\n")),
+    });
+    psql(cluster, database, &unstamped.collect::<String>(), false).1
+}
+
+/// What pg_dumpall prints of a server's roles, their settings and memberships.
+pub(crate) fn globals(cluster: &Cluster) -> Vec<String> {
+    let output = Command::new(newest().with_file_name("pg_dumpall"))
+        .args(["--roles-only", "--no-role-passwords", "--dbname"])
+        .arg(cluster.socket_conninfo("postgres"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_dumpall: {errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with("--"))
+        .filter_map(comparable)
+        .filter(|line| !line.trim().is_empty())
+        .collect()
+}
+
+/// Runs a script with psql, as a user would: each statement on its own, up to the first that
+/// fails. The words of its failure.
+pub(crate) fn run_script(
+    cluster: &Cluster,
+    database: &str,
+    name: &str,
+    script: &str,
+) -> Result<(), String> {
+    match psql(cluster, database, script, true) {
+        (true, _) => Ok(()),
+        (false, words) => Err(words.replace("psql:<stdin>", name)),
+    }
+}
+
+/// Whether psql came to a script's end, and what it complained of.
+fn psql(cluster: &Cluster, database: &str, script: &str, stops: bool) -> (bool, String) {
+    let mut child = Command::new(newest().with_file_name("psql"))
+        .args(["--no-psqlrc", "--quiet", "--file=-", "--dbname"])
+        .arg(cluster.socket_conninfo(database))
+        .args(["--set", if stops { "ON_ERROR_STOP=1" } else { "ON_ERROR_STOP=0" }])
+        .env("PGOPTIONS", "-c client_min_messages=warning")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let script = script.to_owned();
+    // A script that failed isn't read to its end.
+    let writing = std::thread::spawn(move || input.write_all(script.as_bytes()).is_ok());
+    let output = child.wait_with_output().unwrap();
+    let _read_to_its_end = writing.join().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A statement without what a server puts into it itself.
+pub(crate) fn without_stamps(statement: &str) -> String {
+    statement.lines().filter_map(comparable).collect()
+}
+
 /// Fails with the first lines that differ.
 pub(crate) fn assert_equal(ours: &str, theirs: &str, what: &str) {
     let count = |text: &'_ str| {
@@ -92,7 +185,12 @@ fn comparable(line: &str) -> Option<String> {
     // this pg_dump takes for a user's.
     if let Some((before, rest)) = line.split_once("SET (pg_attver=") {
         let others = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ", ".contains(c));
-        return (others != ");").then(|| format!("{before}SET ({others}\n"));
+        if others != ");" {
+            return Some(format!("{before}SET ({others}\n"));
+        }
+        // pg_dump puts it on the line of what comes before, at times.
+        let others = &before[..before.rfind("ALTER TABLE ").unwrap_or(0)];
+        return (!others.is_empty()).then(|| format!("{others}\n"));
     }
     Some(format!("{line}\n"))
 }
@@ -173,6 +271,8 @@ fn install_pip() -> bool {
 fn a_servers_own_stamps_on_columns_are_no_difference() {
     let alter = "ALTER TABLE ONLY t ALTER COLUMN c SET";
     assert_eq!(comparable(&format!("{alter} (pg_attver=12);")), None);
+    let after = comparable(&format!("ALTER VIEW v OWNER TO o;{alter} (pg_attver=12);"));
+    assert_eq!(after.unwrap(), "ALTER VIEW v OWNER TO o;\n");
     let kept = comparable(&format!("{alter} (pg_attver=12, n_distinct=40);"));
     assert_eq!(kept.unwrap(), format!("{alter} (n_distinct=40);\n"));
 }

@@ -3,11 +3,10 @@
 //!
 //! `PGCONVOY_TEST_SEED` repeats a run, `PGCONVOY_TEST_TABLES` says how many tables a database has.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use pgconvoy::servers::Cluster;
 
 use crate::migration::{moved, request};
+use crate::random::{Random, from_environment, seed};
 use crate::{kit, trial};
 
 const TABLES: u64 = 24;
@@ -114,13 +113,10 @@ async fn random_tables_move_from_13_to_18() {
 }
 
 async fn random_tables_move(source: &Cluster, target: &Cluster) {
-    let seed = from_environment("PGCONVOY_TEST_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        now.as_nanos() as u64 % 1_000_000_000
-    });
+    let seed = seed();
     let major = source.installation().major();
     eprintln!("random tables of {major}: PGCONVOY_TEST_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::of_seed(seed);
     let types = types(source, target).await;
     trial::make_database(source, "random", &make_types(source).await).await;
     for extension in ["citext", "hstore"].iter().filter(|name| types.iter().any(|t| t == *name)) {
@@ -144,10 +140,6 @@ async fn random_tables_move(source: &Cluster, target: &Cluster) {
         let (ours, theirs) = (lines(source, &sql).await, lines(target, &sql).await);
         assert_eq!(ours, theirs, "{table}, PGCONVOY_TEST_SEED={seed}");
     }
-}
-
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
 async fn lines(cluster: &Cluster, sql: &str) -> Vec<String> {
@@ -426,40 +418,5 @@ fn literal(kind: &str, random: &mut Random) -> String {
             random.or(&["", "a=>NULL", "\"\"=>\"\""], format!("n=>{n}, \"x y\"=>\"ä\\\"\""))
         }
         other => panic!("no values of {other} are known"),
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn one<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len() as u64) as usize]
-    }
-
-    fn of(&mut self, all: &[&str]) -> String {
-        (*self.one(all)).to_owned()
-    }
-
-    /// One of the edges, or `other`, half the time each.
-    fn or(&mut self, edges: &[&str], other: String) -> String {
-        if self.below(2) == 0 { other } else { self.of(edges) }
-    }
-
-    /// Text of up to `length` characters, with all that COPY escapes.
-    fn text(&mut self, length: u64) -> String {
-        let characters = [
-            'a', 'B', ' ', '\t', '\n', '\r', '\\', '\'', '"', '.', 'N', 'ä', '€', '😀', '\u{1}',
-            '\u{7f}',
-        ];
-        (0..self.below(length + 1)).map(|_| *self.one(&characters)).collect()
     }
 }

@@ -1,0 +1,309 @@
+//! Catalogs compared directly: what pg_dump doesn't show.
+
+use std::collections::BTreeMap;
+
+use crate::oracle::Side;
+use crate::pg_dump;
+use crate::random::from_environment;
+
+/// Catalogs whose rows are objects that have a name of their own.
+const OF_OBJECTS: &[&str] = &[
+    "pg_am",
+    "pg_amop",
+    "pg_amproc",
+    "pg_cast",
+    "pg_class",
+    "pg_collation",
+    "pg_constraint",
+    "pg_conversion",
+    "pg_event_trigger",
+    "pg_extension",
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_language",
+    "pg_namespace",
+    "pg_opclass",
+    "pg_operator",
+    "pg_opfamily",
+    "pg_policy",
+    "pg_proc",
+    "pg_publication",
+    "pg_publication_namespace",
+    "pg_publication_rel",
+    "pg_rewrite",
+    "pg_statistic_ext",
+    "pg_transform",
+    "pg_trigger",
+    "pg_ts_config",
+    "pg_ts_dict",
+    "pg_ts_parser",
+    "pg_ts_template",
+    "pg_type",
+    "pg_user_mapping",
+];
+
+/// Others: which object a row is about, by the columns that say so.
+const ABOUT_OBJECTS: &[(&str, &str, &str)] = &[
+    ("pg_attribute", "pg_class", "c.attrelid, c.attnum"),
+    ("pg_enum", "pg_type", "c.enumtypid, 0"),
+    ("pg_foreign_table", "pg_class", "c.ftrelid, 0"),
+    ("pg_index", "pg_class", "c.indexrelid, 0"),
+    ("pg_inherits", "pg_class", "c.inhrelid, 0"),
+    ("pg_partitioned_table", "pg_class", "c.partrelid, 0"),
+    ("pg_range", "pg_type", "c.rngtypid, 0"),
+    ("pg_sequence", "pg_class", "c.seqrelid, 0"),
+    ("pg_ts_config_map", "pg_ts_config", "c.mapcfg, 0"),
+];
+
+/// Columns that are hints or counts, not definitions; and options of columns, among which servers
+/// keep stamps of their own, and which pg_dump shows.
+const PASSING: &[&str] = &[
+    "attcacheoff",
+    "attoptions",
+    "indcheckxmin",
+    "relallfrozen",
+    "relallvisible",
+    "relhasindex",
+    "relhasrules",
+    "relhassubclass",
+    "relhastriggers",
+    "relpages",
+    "reltuples",
+];
+
+/// What differs between two databases of one server: every column of the catalogs that doesn't
+/// hold an OID or a number made from one, and every recorded dependency.
+pub(crate) async fn differences(control: Side<'_>, copy: Side<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut queries =
+        vec![("dependency", DEPENDENCIES.to_owned()), ("owner or grant", SHARED.to_owned())];
+    for catalog in OF_OBJECTS {
+        let object = format!("('pg_catalog.{catalog}'::pg_catalog.regclass, c.oid, 0)");
+        queries.push((catalog, rows_of(copy, catalog, &object).await));
+    }
+    for (catalog, of, columns) in ABOUT_OBJECTS {
+        let object = format!("('pg_catalog.{of}'::pg_catalog.regclass, {columns})");
+        queries.push((catalog, rows_of(copy, catalog, &object).await));
+    }
+    for (what, sql) in queries.iter().filter(|(_, sql)| !sql.is_empty()) {
+        let (ours, theirs) = (lines(control, sql).await, lines(copy, sql).await);
+        found.extend(compared(what, "PostgreSQL's own copy", &ours, &theirs));
+    }
+    found
+}
+
+/// What differs between two databases of any two servers, in what every version says in the same
+/// words: roles, settings, extensions' versions, rows and large objects.
+pub(crate) async fn differences_between_clusters(
+    original: Side<'_>,
+    copy: Side<'_>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for (what, sql) in [("setting", SETTINGS), ("large object", LARGE_OBJECTS)] {
+        let (ours, theirs) = (lines(original, sql).await, lines(copy, sql).await);
+        found.extend(compared(what, "the original", &ours, &theirs));
+    }
+    let (ours, theirs) = roles(original, copy);
+    found.extend(compared("role", "the original", &ours, &theirs));
+    let (ours, theirs) = (rows(original).await, rows(copy).await);
+    found.extend(compared("rows", "the original", &ours, &theirs));
+    found
+}
+
+/// Flags that differ from the original's and aren't as PostgreSQL's own copy has them either: that
+/// makes a child's constraint invalid like its parent's, from which it comes, though the child's
+/// own may have become valid.
+pub(crate) async fn different_flags(
+    original: Side<'_>,
+    control: Side<'_>,
+    copy: Side<'_>,
+) -> Vec<String> {
+    let (ours, controls) = (lines(original, FLAGS).await, lines(control, FLAGS).await);
+    let theirs = lines(copy, FLAGS).await;
+    match theirs == controls {
+        true => Vec::new(),
+        false => compared("flag", "the original", &ours, &theirs),
+    }
+}
+
+/// What pg_dumpall prints of the roles that the copy's server has: those that nothing in a database
+/// names are not moved.
+fn roles(original: Side<'_>, copy: Side<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut ours, theirs) = (pg_dump::globals(original.cluster), pg_dump::globals(copy.cluster));
+    let roles: Vec<&str> = theirs
+        .iter()
+        .filter_map(|line| line.trim_end().strip_prefix("CREATE ROLE ")?.strip_suffix(';'))
+        .collect();
+    let begins = |text: &str, role: &str| {
+        text.strip_prefix(role).is_some_and(|rest| rest.starts_with([' ', ';']))
+    };
+    let grants = |text: &str| {
+        roles.iter().any(|role| {
+            let member = text.strip_prefix(role).and_then(|rest| rest.strip_prefix(" TO "));
+            member.is_some_and(|text| roles.iter().any(|role| begins(text, role)))
+        })
+    };
+    ours.retain(|line| match line.split_once("ROLE ") {
+        Some(("CREATE " | "ALTER ", text)) => roles.iter().any(|role| begins(text, role)),
+        _ => line.strip_prefix("GRANT ").is_none_or(grants),
+    });
+    (ours, theirs)
+}
+
+/// Dependencies, by the names of both ends. Names that a server makes from OIDs lose those.
+const DEPENDENCIES: &str = r"
+    select pg_catalog.format('%s %s -> %s %s (%s)', a.type, nameless(a.identity),
+                             b.type, nameless(b.identity), d.deptype)
+    from pg_catalog.pg_depend d,
+         pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a,
+         pg_catalog.pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) b
+    where d.objid >= 16384
+    order by 1";
+
+const SHARED: &str = r"
+    select pg_catalog.format('%s %s -> %s (%s)', a.type, nameless(a.identity),
+                             pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0), d.deptype)
+    from pg_catalog.pg_shdepend d,
+         pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a
+    where d.dbid = (select oid from pg_catalog.pg_database
+                    where datname = pg_catalog.current_database())
+    order by 1";
+
+/// Settings of roles, of databases, and of all roles.
+const SETTINGS: &str = r"
+    select pg_catalog.format('%s in %s: %s', coalesce(r.rolname, 'all roles'),
+                             coalesce(d.datname, 'all databases'), s.setconfig)
+    from pg_catalog.pg_db_role_setting s
+    left join pg_catalog.pg_roles r on r.oid = s.setrole
+    left join pg_catalog.pg_database d on d.oid = s.setdatabase
+    where s.setdatabase in (0, (select oid from pg_catalog.pg_database
+                                where datname = pg_catalog.current_database()))
+    order by 1";
+
+/// What is valid, enabled, ready.
+const FLAGS: &str = r"
+    select pg_catalog.format('constraint %s: valid %s, %s %s', nameless(o.identity),
+                             c.convalidated, c.condeferrable, c.condeferred)
+    from pg_catalog.pg_constraint c,
+         pg_catalog.pg_identify_object('pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid, 0) o
+    where c.oid >= 16384 and c.contype <> 'n'
+    union all
+    select pg_catalog.format('index %s: valid %s, ready %s, live %s, identity %s, clustered %s',
+                             nameless(o.identity), i.indisvalid, i.indisready, i.indislive,
+                             i.indisreplident, i.indisclustered)
+    from pg_catalog.pg_index i,
+         pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass,
+                                       i.indexrelid, 0) o
+    where i.indexrelid >= 16384
+    union all
+    select pg_catalog.format('trigger %s: %s', nameless(o.identity), t.tgenabled)
+    from pg_catalog.pg_trigger t,
+         pg_catalog.pg_identify_object('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 0) o
+    where t.oid >= 16384
+    order by 1";
+
+const LARGE_OBJECTS: &str = r"
+    select m.oid || ' ' || pg_catalog.md5(pg_catalog.lo_get(m.oid))
+    from pg_catalog.pg_largeobject_metadata m
+    order by m.oid";
+
+/// A query for what a catalog says of the objects it is about; empty where this version has none.
+async fn rows_of(side: Side<'_>, catalog: &str, object: &str) -> String {
+    let sql = format!(
+        "select a.attname::text from pg_catalog.pg_attribute a \
+         join pg_catalog.pg_type t on t.oid = a.atttypid \
+         where a.attrelid = pg_catalog.to_regclass('pg_catalog.{catalog}') and a.attnum > 0 \
+         and t.typname in ('bool', 'int2', 'int4', 'int8', 'float4', 'char', 'name', 'text', \
+                           '_text', '_char', 'int2vector', '_int2') order by a.attnum"
+    );
+    let columns: Vec<String> = lines(side, &sql)
+        .await
+        .into_iter()
+        .filter(|column| !PASSING.contains(&column.as_str()))
+        .map(|column| format!("'{column}', c.{column}"))
+        .collect();
+    if columns.is_empty() {
+        return String::new();
+    }
+    format!(
+        "select nameless(o.type || ' ' || o.identity || ': ' \
+                || pg_catalog.jsonb_build_object({})::text) \
+         from pg_catalog.{catalog} c, \
+              pg_catalog.pg_identify_object{object} o \
+         where o.identity is not null {} order by 1",
+        columns.join(", "),
+        if catalog == "pg_attribute" { "and c.attnum > 0" } else { "" }
+    )
+}
+
+/// A query's rows, without what is about the ledger or toast tables. `nameless(…)` takes out of a text the numbers
+/// that a server puts into the names of foreign keys' triggers.
+async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
+    let sql = sql.replace("nameless(", "pg_temp.nameless(");
+    let session = side.cluster.superuser_session(side.database).await.unwrap();
+    let function = r"
+        create function pg_temp.nameless(name text) returns text language sql as $$
+            select pg_catalog.regexp_replace(name,
+                '(RI_ConstraintTrigger_[ac]_|PK_ConstraintTrigger_)\d+',
+                '\1', 'g')
+        $$";
+    session.execute("making a function", function).await.unwrap();
+    let rows = session.query("reading a catalog", &sql, &[]).await.unwrap();
+    let lines = rows.iter().filter_map(|row| row.get::<_, Option<String>>(0));
+    let others = ["pgconvoy", "pg_temp", "pg_toast"];
+    lines.filter(|line| !others.iter().any(|name| line.contains(name))).collect()
+}
+
+/// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs may
+/// be newer. The columns are taken by name: children of
+/// tables have theirs in another order on the other side.
+async fn rows(side: Side<'_>) -> Vec<String> {
+    let sql = r"
+        select pg_catalog.format(
+            'select %L || count(*) || '' rows, '' || coalesce(sum(pg_catalog.hashtextextended(
+                row(%s)::text, 0)), 0) from only %I.%I t',
+            pg_catalog.format('%I.%I: ', n.nspname, c.relname),
+            (select pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', '
+                                          order by a.attname)
+             from pg_catalog.pg_attribute a
+             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+            n.nspname, c.relname)
+        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where c.oid >= 16384 and c.relkind = 'r'
+        and n.nspname !~ '^pg_' and n.nspname <> 'pgconvoy'
+        order by n.nspname, c.relname";
+    let queries = lines(side, sql).await;
+    let session = side.cluster.superuser_session(side.database).await.unwrap();
+    let mut all = Vec::new();
+    for queries in queries.chunks(50) {
+        let rows = session.query("reading rows", &queries.join(" union all "), &[]).await.unwrap();
+        all.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+    }
+    all
+}
+
+/// The lines that only one of two has, in few words where they are many.
+fn compared(what: &str, whose: &str, ours: &[String], theirs: &[String]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for line in ours {
+        *counts.entry(line.trim_end()).or_default() -= 1;
+    }
+    for line in theirs {
+        *counts.entry(line.trim_end()).or_default() += 1;
+    }
+    let most = from_environment("PGCONVOY_TEST_LINES").unwrap_or(20) as usize;
+    let all: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(line, count)| match count {
+            ..0 => format!("{what}: only {whose} has {line}"),
+            _ => format!("{what}: {whose} has no {line}"),
+        })
+        .collect();
+    let more = all.len().saturating_sub(most);
+    let mut few: Vec<String> = all.into_iter().take(most).collect();
+    if more > 0 {
+        few.push(format!("{what}: and {more} more differences"));
+    }
+    few
+}

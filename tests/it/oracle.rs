@@ -1,0 +1,184 @@
+//! PostgreSQL as the judge of a copy. Four witnesses: the newest pg_dump's items of both sides; a
+//! control, which PostgreSQL's own dump and restore made of the same database on the target's
+//! server, and whose catalogs the copy's must equal; both sides' settings and roles; every row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgconvoy::servers::Cluster;
+
+use crate::archive::{Item, Key};
+use crate::{archive, catalogs, legitimate, pg_dump};
+
+/// A database somewhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) database: &'a str,
+}
+
+impl Side<'_> {
+    fn major(&self) -> u32 {
+        self.cluster.installation().major()
+    }
+}
+
+/// What the witnesses say.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// All that makes the copy another database than the original.
+    pub(crate) differences: Vec<String>,
+    /// What PostgreSQL's own restore couldn't do: then the control says little.
+    pub(crate) control_lacks: String,
+}
+
+/// Hears all witnesses.
+pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
+    let archive = pg_dump::archive(original.cluster, original.database);
+    let (control, control_lacks) = control(&archive, copy.cluster).await;
+    let sides = Sides {
+        from: original.major(),
+        to: copy.major(),
+        original: archive::items(&archive),
+        copy: archive::items(&pg_dump::archive(copy.cluster, copy.database)),
+        control: archive::items(&pg_dump::archive(control.cluster, control.database)),
+        control_is_whole: control_lacks.is_empty(),
+    };
+    let mut found = sides.items();
+    // Where PostgreSQL can't restore something, it is in a circle that is cut open anywhere.
+    if found.is_empty() && control_lacks.is_empty() {
+        found.extend(sides.order());
+    }
+    if control_lacks.is_empty() {
+        found.extend(catalogs::differences(control, copy).await);
+        found.extend(catalogs::different_flags(original, control, copy).await);
+    }
+    found.extend(catalogs::differences_between_clusters(original, copy).await);
+    drop_control(control).await;
+    Verdict { differences: found, control_lacks }
+}
+
+/// Fails if a copy differs from what it is of.
+pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
+    let Verdict { differences: found, control_lacks } = judge(original, copy).await;
+    assert!(control_lacks.is_empty(), "PostgreSQL's own restore fails: {control_lacks}");
+    assert!(
+        found.is_empty(),
+        "{} differences from PostgreSQL {} to {}:\n{}",
+        found.len(),
+        original.major(),
+        copy.major(),
+        found.join("\n")
+    );
+}
+
+/// What PostgreSQL's own programs couldn't restore of a database on another server.
+pub(crate) async fn restored_by_postgresql(original: Side<'_>, cluster: &Cluster) -> String {
+    let archive = pg_dump::archive(original.cluster, original.database);
+    let (control, lacks) = control(&archive, cluster).await;
+    drop_control(control).await;
+    lacks
+}
+
+const CONTROL: &str = "control";
+
+/// PostgreSQL's own copy, beside ours, as the roles are there by now; and what it couldn't do.
+async fn control<'a>(archive: &[u8], cluster: &'a Cluster) -> (Side<'a>, String) {
+    let session = cluster.superuser_session("postgres").await.unwrap();
+    let sql = format!("CREATE DATABASE {CONTROL} TEMPLATE template0");
+    session.execute("making a control", &sql).await.unwrap();
+    let words = pg_dump::restore(archive, cluster, CONTROL);
+    (Side { cluster, database: CONTROL }, words)
+}
+
+async fn drop_control(control: Side<'_>) {
+    let session = control.cluster.superuser_session("postgres").await.unwrap();
+    let sql = format!("DROP DATABASE {CONTROL}");
+    session.execute("dropping a control", &sql).await.unwrap();
+}
+
+struct Sides {
+    from: u32,
+    to: u32,
+    original: Vec<Item>,
+    copy: Vec<Item>,
+    control: Vec<Item>,
+    /// Whether PostgreSQL could restore all.
+    control_is_whole: bool,
+}
+
+impl Sides {
+    /// The items that only one side has, but for those that may differ.
+    fn items(&self) -> Vec<String> {
+        let (original, copy) = (count(&self.original), count(&self.copy));
+        let control = count(&self.control);
+        let keys: BTreeSet<&Key> = original.keys().chain(copy.keys()).copied().collect();
+        let nothing = BTreeMap::new();
+        let mut found = Vec::new();
+        for key in keys {
+            let ours = original.get(key).unwrap_or(&nothing);
+            let theirs = copy.get(key).unwrap_or(&nothing);
+            let controls = control.get(key).unwrap_or(&nothing);
+            if ours == theirs {
+                continue;
+            }
+            match legitimate::reason(key, self.from, self.to) {
+                Some(_) if theirs == controls || !self.control_is_whole => {}
+                Some(why) => found.push(format!(
+                    "{key}: may differ ({why}), but not so:\n{}",
+                    compared(controls, theirs)
+                )),
+                None => found.push(format!("{key}:\n{}", compared(ours, theirs))),
+            }
+        }
+        found
+    }
+
+    /// The first items that stand in another order than PostgreSQL's own copy has them.
+    fn order(&self) -> Option<String> {
+        let (originals, copies, controls) =
+            (keys(&self.original), keys(&self.copy), keys(&self.control));
+        let common: BTreeSet<&Key> =
+            copies.iter().filter(|key| originals.contains(key)).copied().collect();
+        let in_common = |all: &[&Key]| -> Vec<Key> {
+            all.iter().filter(|key| common.contains(**key)).map(|key| (*key).clone()).collect()
+        };
+        let (original, copy, control) =
+            (in_common(&originals), in_common(&copies), in_common(&controls));
+        if original == copy || control == copy {
+            return None;
+        }
+        let at = original.iter().zip(&copy).position(|(a, b)| a != b)?;
+        Some(format!("in another order: {} stands where {} stood", copy[at], original[at]))
+    }
+}
+
+fn keys(items: &[Item]) -> Vec<&Key> {
+    items.iter().map(|item| &item.key).collect()
+}
+
+fn count(items: &[Item]) -> BTreeMap<&Key, BTreeMap<&str, usize>> {
+    let mut counted: BTreeMap<&Key, BTreeMap<&str, usize>> = BTreeMap::new();
+    for item in items {
+        *counted.entry(&item.key).or_default().entry(&item.text).or_default() += 1;
+    }
+    counted
+}
+
+/// The lines that only one of two has.
+fn compared(ours: &BTreeMap<&str, usize>, theirs: &BTreeMap<&str, usize>) -> String {
+    let lines = |side: &BTreeMap<&str, usize>| -> Vec<String> {
+        side.iter()
+            .flat_map(|(text, count)| text.lines().map(move |line| format!("{line} ({count}x)")))
+            .collect()
+    };
+    let (ours, theirs) = (lines(ours), lines(theirs));
+    let only = |mark: char, a: &[String], b: &[String]| -> String {
+        let lines = a.iter().filter(|line| !b.contains(line));
+        lines.map(|line| format!("  {mark} {}\n", line.trim_end_matches(" (1x)"))).collect()
+    };
+    let both = format!("{}{}", only('-', &ours, &theirs), only('+', &theirs, &ours));
+    match both.is_empty() {
+        true => "  the same lines in another order\n".to_owned(),
+        false => both,
+    }
+}

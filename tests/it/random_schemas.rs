@@ -1,0 +1,117 @@
+//! Random objects that need each other in random ways move without a statement that fails, and come
+//! out as they were.
+//!
+//! `PGCONVOY_TEST_SEED` repeats a database, `PGCONVOY_TEST_ROUNDS` says how many are made, and
+//! `PGCONVOY_TEST_STATEMENTS` how many statements make one. What made a database that failed is left
+//! in the temporary folder.
+
+use pgconvoy::servers::Cluster;
+
+use crate::kit;
+use crate::migration::{migrate, request};
+use crate::oracle::{self, Side};
+use crate::random::{Random, from_environment, seed};
+use crate::schema_generator::{self, Generator};
+
+/// Statements tried for a database; about two of three succeed.
+const STATEMENTS: u64 = 150;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_schemas_move_from_15_to_15() {
+    random_schemas_move(15, 15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_schemas_move_from_15_to_18() {
+    random_schemas_move(15, 18).await;
+}
+
+/// Any other pair: `PGCONVOY_TEST_PAIR=13-17`, with `--ignored`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "for a pair of majors that PGCONVOY_TEST_PAIR names"]
+async fn random_schemas_move_between_the_majors_asked_for() {
+    let pair = std::env::var("PGCONVOY_TEST_PAIR").unwrap();
+    let (from, to) = pair.split_once('-').unwrap();
+    random_schemas_move(from.parse().unwrap(), to.parse().unwrap()).await;
+}
+
+async fn random_schemas_move(from: u32, to: u32) {
+    let (source, target) = tokio::join!(kit::bundled(from), kit::bundled(to));
+    let first = seed();
+    let mut failures = Vec::new();
+    for round in 0..from_environment("PGCONVOY_TEST_ROUNDS").unwrap_or(2) {
+        let seed = first + round;
+        eprintln!("random schema from {from} to {to}: PGCONVOY_TEST_SEED={seed}");
+        if let Err(words) = random_schema_moves(&source, &target, seed).await {
+            eprintln!("PGCONVOY_TEST_SEED={seed}: {words}");
+            failures.push(seed);
+        }
+    }
+    assert!(failures.is_empty(), "from {from} to {to}, PGCONVOY_TEST_SEED of {failures:?} failed");
+}
+
+async fn random_schema_moves(source: &Cluster, target: &Cluster, seed: u64) -> Result<(), String> {
+    let database = format!("random_{seed}");
+    let run = async |cluster: &Cluster, sql: &str| {
+        let session = cluster.superuser_session("postgres").await.unwrap();
+        session.execute("preparing a random schema", sql).await.unwrap();
+    };
+    run(source, &format!("CREATE DATABASE {database}")).await;
+    let session = source.superuser_session(&database).await.unwrap();
+    let mut generator = Generator::new(Random::of_seed(seed), source.installation().major());
+    let tries = from_environment("PGCONVOY_TEST_STATEMENTS").unwrap_or(STATEMENTS);
+    let made = generator.run(&session, tries).await;
+    session.close().await;
+    assert!(made.len() as u64 * 3 > tries, "{} of {tries} statements succeed", made.len());
+
+    let judged = judge(source, target, &database).await;
+    if judged.is_err() {
+        let path = std::env::temp_dir().join(format!("pgconvoy-random-schema-{seed}.sql"));
+        std::fs::write(&path, made.join(";\n") + ";\n").unwrap();
+        eprintln!("what made the database is in {}", path.display());
+    }
+    run(source, &format!("DROP DATABASE {database}")).await;
+    run(target, &format!("DROP DATABASE IF EXISTS {database}")).await;
+    judged
+}
+
+async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(), String> {
+    let original = Side { cluster: source, database };
+    let (reports, ended) = migrate(&request(source, target, &[database])).await;
+    if let Err(error) = ended {
+        let words = error.to_string();
+        // Nobody can restore some circles, such as tables that have columns of each other's type:
+        // they are refused before anything is done.
+        let session = target.superuser_session("postgres").await.unwrap();
+        for sql in schema_generator::make_roles() {
+            let _made_or_there = session.execute("making roles for a control", &sql).await;
+        }
+        let lacks = oracle::restored_by_postgresql(original, target).await;
+        if words.contains("in a circle") && !lacks.is_empty() {
+            eprintln!("PostgreSQL can't restore it either: {}", first_line(&lacks));
+            return Ok(());
+        }
+        return Err(format!("{words}\nPostgreSQL's own restore: {}", first_line(&lacks)));
+    }
+    for report in &reports {
+        if !report.verification.is_clean() {
+            let verification = &report.verification;
+            let tables = verification.tables.iter().filter(|table| !table.is_equal());
+            let tables: Vec<_> = tables.collect();
+            return Err(format!("{tables:#?} {:#?}", verification.catalog));
+        }
+    }
+    let original = Side { cluster: source, database };
+    let verdict = oracle::judge(original, Side { cluster: target, database }).await;
+    if !verdict.control_lacks.is_empty() {
+        eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
+    }
+    match verdict.differences.is_empty() {
+        true => Ok(()),
+        false => Err(verdict.differences.join("\n")),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| line.contains("ERROR")).unwrap_or("nothing fails")
+}
