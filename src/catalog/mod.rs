@@ -27,6 +27,7 @@ mod indexes;
 mod inheritance;
 mod key_bounds;
 mod lacking;
+mod large_objects;
 mod locks;
 mod operator_schemas;
 mod parameter_acls;
@@ -119,6 +120,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     let extensions = extensions::read(session, scope, &mut out).await?;
     read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
+    large_objects::read(session, scope, &mut out).await?;
     unhandled::read(session, scope, &mut out).await?;
     operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
     // These two are about other entries.

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::error::Result;
 use crate::pg::Oid;
-use crate::toc::{Entry, EntryId, KeyColumn, Kind, TableData, TableSize};
+use crate::toc::{Entry, EntryId, KeyColumn, Kind, RowsOf, TableData, TableSize};
 use crate::wire::Session;
 
 use super::builder::Builder;
@@ -54,6 +54,7 @@ pub(super) async fn read(
         let key = keys.get(&table.oid).map(|index| key_columns(index, columns)).unwrap_or_default();
         let data = TableData {
             relation: table.name.clone(),
+            rows_of: RowsOf::Relation,
             columns: travelling.iter().map(|c| c.name.clone()).collect(),
             format,
             text_because,

@@ -87,11 +87,9 @@ fn query(scope: &Scope) -> String {
         described("pg_class"),
         scope.schemas("n.nspname")
     );
-    // Large objects may be many, subscriptions and user mappings can't be described by every user,
+    // Subscriptions and user mappings can't be described by every user,
     // and the label's object may be part of another.
     let special = [
-        "select 'large objects', pg_catalog.count(*) || ' large objects' \
-         from pg_catalog.pg_largeobject_metadata having pg_catalog.count(*) > 0",
         "select 'user mappings', 'user mapping for ' || m.usename || ' on server ' || m.srvname \
          from pg_catalog.pg_user_mappings m",
         "select 'subscriptions', 'subscription ' || s.subname from pg_catalog.pg_subscription s \

@@ -12,8 +12,8 @@ use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{adapt, memberships};
 use crate::toc::{TableData, Toc};
 use crate::verify::{
-    self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
-    uncompared,
+    self, Located, Sequences, TableVerdict, compare_catalogs, compare_large_objects,
+    compare_sequences, compare_tables, uncompared,
 };
 use crate::wire::Session;
 
@@ -101,6 +101,7 @@ async fn compare(
     let found = survey::target(target, expected, &facts, &pair.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
+    catalog.extend(compare_large_objects(expected, &found));
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;

@@ -1,18 +1,25 @@
-//! A table's rows in SQL: the statements that read, count and empty them, on either side.
+//! Rows in SQL: the statements that read, write, count and empty them, on either side.
 
-use crate::copy::{CopyStream, CopyTable};
-use crate::toc::{ChunkRange, TableData};
+use crate::copy::{CopyStream, CopyTable, Freeze};
+use crate::toc::{ChunkRange, RowsOf, TableData};
 
-pub(super) fn copy_table(table: &TableData) -> CopyTable<'_> {
-    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
+fn copy_table<'a>(table: &'a TableData, from: Option<&'a str>) -> CopyTable<'a> {
+    let TableData { relation, columns, format, .. } = table;
+    CopyTable { relation, columns, format: *format, from }
 }
 
-/// The statement that reads a part of a table, on either side.
+/// The statement that reads a part of the rows, on either side.
 pub(super) fn copy_out(table: &TableData, range: &ChunkRange) -> String {
     let range = range.condition();
     let conditions: Vec<&str> =
         range.as_deref().into_iter().chain(table.condition.as_deref()).collect();
-    copy_table(table).copy_out(&conditions)
+    let from = (table.rows_of != RowsOf::Relation).then(|| table.source_sql());
+    copy_table(table, from.as_deref()).copy_out(&conditions)
+}
+
+/// The statement that writes rows.
+pub(super) fn copy_in(table: &TableData, freeze: Freeze) -> String {
+    copy_table(table, None).copy_in(freeze)
 }
 
 pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
@@ -21,15 +28,18 @@ pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
 
 /// Counts the rows that travel.
 pub(super) fn count(table: &TableData) -> String {
-    format!("SELECT pg_catalog.count(*) FROM ONLY {}{}", table.relation.sql(), condition(table))
+    format!("SELECT pg_catalog.count(*) FROM {}{}", table.counted_sql(), condition(table))
 }
 
-/// Removes the rows that travel: of a table of which only some do, an extension has brought the
-/// others.
+/// Removes the rows that travel, where a table is emptied as a whole: of a table of which only
+/// some do, an extension has brought the others.
 pub(super) fn empty(table: &TableData) -> String {
-    match table.condition {
-        None => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
-        Some(_) => format!("DELETE FROM ONLY {}{};\n", table.relation.sql(), condition(table)),
+    match (&table.rows_of, &table.condition) {
+        (RowsOf::Partitions, None) => format!("TRUNCATE {};\n", table.relation.sql()),
+        (_, None) => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
+        (_, Some(_)) => {
+            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
+        }
     }
 }
 

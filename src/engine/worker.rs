@@ -8,14 +8,15 @@ use crate::copy::{self, CopyEnd, Fingerprint, Freeze, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, TableData};
+use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
 use super::claim::{Claim, WRITING};
+use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
-use super::rows::{copy_out, copy_table, count, stream};
+use super::rows::{copy_in, copy_out, count, empty, stream};
 
 /// So many sequences are read in one statement.
 const SEQUENCES: usize = 200;
@@ -159,16 +160,37 @@ impl Worker {
         let doing = format!("copying {}", table.relation);
         let whole = *range == ChunkRange::Whole && table.condition.is_none();
         // A whole table's rows arrive frozen, which a table emptied in the same transaction allows.
-        let freeze = if whole { Freeze::Yes } else { Freeze::No };
+        let freeze = match table.rows_of {
+            RowsOf::Relation if whole => Freeze::Yes,
+            _ => Freeze::No,
+        };
         if whole {
-            let truncate = format!("TRUNCATE ONLY {}", table.relation.sql());
-            self.target.execute(&doing, &truncate).await?;
+            self.target.execute(&doing, &empty(table)).await?;
         }
         let out = copy_out(table, range);
-        let copy_in = copy_table(table).copy_in(freeze);
-        let source = CopyEnd { connection: source, statement: &out };
-        let target = CopyEnd { connection: &mut self.target, statement: &copy_in };
-        copy::forward(source, target, &stream(table, &doing), &self.shared.copied).await
+        let copy_in = copy_in(table, freeze);
+        let from = CopyEnd { connection: source, statement: &out };
+        let into = CopyEnd { connection: &mut self.target, statement: &copy_in };
+        let stream = stream(table, &doing);
+        let tally = copy::forward(from, into, &stream, &self.shared.copied).await?;
+        if let RowsOf::LargeObjects { groups } = &table.rows_of {
+            self.settle_large_objects(source, groups, range).await?;
+        }
+        Ok(tally)
+    }
+
+    /// Gives the large objects of a range their owners, comments and grants, as the snapshot has
+    /// them.
+    async fn settle_large_objects(
+        &mut self,
+        source: &mut RawConnection,
+        groups: &[LargeObjectGroup],
+        range: &ChunkRange,
+    ) -> Result<()> {
+        let statements = large_objects::settling(source, groups, range).await?;
+        let doing = "giving large objects their owners and grants";
+        let all: Vec<wire::Statement> = statements.iter().map(|sql| sent(doing, sql)).collect();
+        self.target.execute_all(&all).await
     }
 
     async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {

@@ -9,6 +9,7 @@ mod chunk;
 mod entry;
 mod finding;
 mod kind;
+mod large_objects;
 mod sort;
 mod sql;
 mod table;
@@ -18,8 +19,13 @@ pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
+pub(crate) use large_objects::{
+    ANY_LARGE_OBJECT, GROUP_KEY, LargeObject, objects_sql, pieces_sql, settling,
+    unlink_sql,
+};
+pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub use sort::{Sorted, in_restoring_order};
 #[cfg(test)]
 pub(crate) use table::test_table;
-pub use table::{KeyColumn, TableData, TableSize};
+pub use table::{KeyColumn, RowsOf, TableData, TableSize};
 pub use target::{TargetExtension, TargetFacts, TargetRole};

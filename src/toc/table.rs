@@ -4,11 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::pg::{QualifiedName, RowFormat};
 
+use super::large_objects::{LargeObjectGroup, pieces_sql, places_sql};
+
 /// A table's rows: which columns travel, how, and how much there is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableData {
     /// The table.
     pub relation: QualifiedName,
+    /// What its rows are rows of.
+    #[serde(default)]
+    pub rows_of: RowsOf,
     /// The columns that travel, in the source's order, unquoted; generated ones don't. Where none
     /// is left, COPY takes no list at all and still carries as many rows as there are.
     pub columns: Vec<String>,
@@ -29,6 +34,42 @@ pub struct TableData {
     pub key_bounds: Vec<String>,
     /// Only the rows that meet this condition travel (an extension's configuration table).
     pub condition: Option<String>,
+}
+
+/// What rows are rows of: how they are read and written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowsOf {
+    /// The relation itself, not those that inherit from it.
+    #[default]
+    Relation,
+    /// All partitions of the relation. They are written through it, as rows may belong into other
+    /// partitions on the target.
+    Partitions,
+    /// Large objects, in pieces: the relation is a view in the ledger's schema that takes them.
+    LargeObjects {
+        /// Those that the objects belong to.
+        groups: Vec<LargeObjectGroup>,
+    },
+}
+
+impl TableData {
+    /// What stands after FROM to read the rows, on either side.
+    pub fn source_sql(&self) -> String {
+        match self.rows_of {
+            RowsOf::Relation => format!("ONLY {}", self.relation.sql()),
+            RowsOf::Partitions => self.relation.sql(),
+            RowsOf::LargeObjects { .. } => format!("({}) pieces", pieces_sql()),
+        }
+    }
+
+    /// The same, where the rows are only counted.
+    pub fn counted_sql(&self) -> String {
+        match self.rows_of {
+            RowsOf::LargeObjects { .. } => format!("({}) pieces", places_sql()),
+            _ => self.source_sql(),
+        }
+    }
 }
 
 /// A table's size, as its catalog knows it.
@@ -54,6 +95,7 @@ pub struct KeyColumn {
 pub(crate) fn test_table(name: &str) -> TableData {
     TableData {
         relation: QualifiedName::new("public", name),
+        rows_of: RowsOf::Relation,
         columns: vec!["id".into(), "note".into()],
         format: RowFormat::Binary,
         text_because: None,

@@ -115,9 +115,9 @@ fn statement(table: &TableData) -> String {
     let list = if columns.is_empty() { String::new() } else { format!(", {columns}") };
     let condition = table.condition.as_ref().map(|c| format!(" WHERE ({c})")).unwrap_or_default();
     format!(
-        "COPY (SELECT {}{list} FROM ONLY {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
+        "COPY (SELECT {}{list} FROM {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
         keys.join(", "),
-        table.relation.sql(),
+        table.source_sql(),
         order.join(", ")
     )
 }

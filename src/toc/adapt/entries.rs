@@ -27,7 +27,7 @@ pub(super) fn fit(
             keep_statements(&mut entry, target, findings, setting_statement);
         }
         Kind::Function | Kind::Procedure => function(&entry, target, findings),
-        Kind::Acl => {
+        Kind::Acl | Kind::LargeObjects => {
             keep_statements(&mut entry, target, findings, |_, _| None);
             without_needless_roles(&mut entry, target);
         }
