@@ -7,6 +7,7 @@
 mod bad_input;
 mod demo_data;
 mod kit;
+mod large_objects;
 mod migration;
 mod pg_dump;
 mod preflight;
