@@ -31,6 +31,7 @@ mod large_objects;
 mod locks;
 mod operator_schemas;
 mod parameter_acls;
+mod partition_roots;
 mod pattern;
 mod policies;
 mod ranges;

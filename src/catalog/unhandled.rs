@@ -76,17 +76,6 @@ fn query(scope: &Scope) -> String {
         own("pg_class"),
         scope.schemas("n.nspname")
     );
-    // An enum's hash is made from OIDs, which differ between clusters: the rows belong into other
-    // partitions there (source: pg_dump.c, forcePartitionRootLoad).
-    let hashed_enums = format!(
-        "select 'partitions by the hash of an enum', {} from pg_catalog.pg_class o \
-         join pg_catalog.pg_namespace n on n.oid = o.relnamespace \
-         join pg_catalog.pg_partitioned_table p on p.partrelid = o.oid and p.partstrat = 'h' \
-         where exists (select from pg_catalog.pg_opclass c \
-         where c.oid = any (p.partclass) and c.opcname = 'enum_ops') and {}",
-        described("pg_class"),
-        scope.schemas("n.nspname")
-    );
     // Subscriptions and user mappings can't be described by every user,
     // and the label's object may be part of another.
     let special = [
@@ -102,7 +91,7 @@ fn query(scope: &Scope) -> String {
     .map(str::to_owned);
     let branches: Vec<String> = in_schemas
         .chain(in_database)
-        .chain([foreign_tables, hashed_enums])
+        .chain([foreign_tables])
         .chain(special)
         .collect();
     format!("{} order by 1, 2", branches.join(" union all "))
