@@ -9,6 +9,7 @@ mod demo_data;
 mod kit;
 mod large_objects;
 mod migration;
+mod partition_roots;
 mod pg_dump;
 mod preflight;
 mod promises;
