@@ -91,6 +91,7 @@ fn contents(key_bounds: Vec<String>, bytes: u64) -> TableData {
         heap: false,
         key_bounds,
         condition: None,
+        in_foreign_keys: false,
     }
 }
 

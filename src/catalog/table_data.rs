@@ -66,6 +66,7 @@ pub(super) async fn read(
             unlogged: table.unlogged,
             heap: is_heap(table),
             condition,
+            in_foreign_keys: config.is_in_foreign_keys(table.oid),
         };
         let id = out.add_part(entry(table, data));
         out.needs(id, table.object());
@@ -96,6 +97,7 @@ pub(super) async fn read(
             heap: leaves.iter().all(|leaf| is_heap(leaf)),
             key_bounds: Vec::new(),
             condition: None,
+            in_foreign_keys: false,
         };
         let id = out.add_part(entry(root, data));
         for relation in [root].into_iter().chain(below) {
@@ -103,7 +105,11 @@ pub(super) async fn read(
         }
     }
     for (referring, referenced) in config.references() {
-        if let (Some(&id), Some(&first)) = (added.get(&referring), added.get(&referenced)) {
+        let in_keys = |oid| config.is_in_foreign_keys(oid);
+        if let (Some(&id), Some(&first)) = (added.get(&referring), added.get(&referenced))
+            && in_keys(referring)
+            && in_keys(referenced)
+        {
             out.comes_after(id, first);
         }
     }

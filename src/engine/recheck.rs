@@ -30,6 +30,7 @@ pub async fn recheck(
 ) -> Result<Receipts> {
     let ledger = Ledger::of(target);
     let emptied = lost(plan, &receipts, target).await?;
+    let emptied = with_those_bound(plan, emptied);
     empty(plan, &mut receipts, &emptied, target).await?;
     let stale: Vec<(StepId, usize)> = plan
         .copies()
@@ -75,6 +76,7 @@ pub async fn recheck(
         let note = format!("{name} changed on the source since it was copied: copying it anew");
         events.say(Event::Note(note)).await;
     }
+    let differing = with_those_bound(plan, differing);
     empty(plan, &mut receipts, &differing, target).await?;
     let holding: Vec<(StepId, usize)> =
         stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
@@ -85,6 +87,15 @@ pub async fn recheck(
         }
     }
     Ok(receipts)
+}
+
+/// Tables between which foreign keys stand can only be emptied together.
+fn with_those_bound(plan: &Plan, mut tables: BTreeSet<TableId>) -> BTreeSet<TableId> {
+    if tables.iter().any(|table| plan.table(*table).in_foreign_keys) {
+        let all = plan.tables.iter().zip(0..);
+        tables.extend(all.filter(|(table, _)| table.in_foreign_keys).map(|(_, id)| TableId(id)));
+    }
+    tables
 }
 
 /// The tables of which the target has lost rows that receipts speak of: an unlogged table is empty
@@ -123,7 +134,8 @@ async fn empty(
     }
     let of_tables = |chunk: &Chunk| tables.contains(&chunk.table);
     let keys = parts(plan, of_tables, |table| tables.contains(&table));
-    let truncates: String = tables.iter().map(|id| rows::empty(plan.table(*id))).collect();
+    let truncates = tables.iter().rev().map(|id| rows::empty(plan.table(*id)));
+    let truncates: String = truncates.collect();
     take_back(receipts, &keys, &truncates, target).await
 }
 

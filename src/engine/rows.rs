@@ -35,6 +35,10 @@ pub(super) fn count(table: &TableData) -> String {
 /// some do, an extension has brought the others.
 pub(super) fn empty(table: &TableData) -> String {
     match (&table.rows_of, &table.condition) {
+        // TRUNCATE fails where a foreign key refers to the table.
+        _ if table.in_foreign_keys => {
+            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
+        }
         (RowsOf::Partitions, None) => format!("TRUNCATE {};\n", table.relation.sql()),
         (_, None) => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
         (_, Some(_)) => {

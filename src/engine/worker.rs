@@ -128,13 +128,18 @@ impl Worker {
             Some(source) => source,
             None => snapshot.source.connect().await?,
         };
-        self.target.execute("beginning a transaction", "BEGIN").await?;
+        let owed = |part: &usize| !shared.receipts.0.contains_key(&(step.id, *part));
+        // In the reverse order, for those between which foreign keys stand.
+        let emptied = (0..chunks.len()).rev().filter(owed).map(|part| &chunks[part]);
+        let mut begin = vec![sent("beginning a transaction", "BEGIN")];
+        for chunk in emptied.filter(|chunk| chunk.range == ChunkRange::Whole) {
+            let table = shared.plan.table(chunk.table);
+            begin.push(sent(&format!("emptying {}", table.relation), &empty(table)));
+        }
+        self.target.execute_all(&begin).await?;
         let mut receipts = Vec::new();
         let mut sum = Moved::default();
-        for (part, chunk) in chunks.iter().enumerate() {
-            if shared.receipts.0.contains_key(&(step.id, part)) {
-                continue;
-            }
+        for (part, chunk) in chunks.iter().enumerate().filter(|(part, _)| owed(part)) {
             let started = Instant::now();
             let table = shared.plan.table(chunk.table);
             let tally = self.copy_chunk(&mut source, table, &chunk.range).await?;
@@ -158,15 +163,13 @@ impl Worker {
         range: &ChunkRange,
     ) -> Result<Tally> {
         let doing = format!("copying {}", table.relation);
+        // A whole table's rows arrive frozen, which a table truncated in the same transaction
+        // allows.
         let whole = *range == ChunkRange::Whole && table.condition.is_none();
-        // A whole table's rows arrive frozen, which a table emptied in the same transaction allows.
         let freeze = match table.rows_of {
-            RowsOf::Relation if whole => Freeze::Yes,
+            RowsOf::Relation if whole && !table.in_foreign_keys => Freeze::Yes,
             _ => Freeze::No,
         };
-        if whole {
-            self.target.execute(&doing, &empty(table)).await?;
-        }
         let out = copy_out(table, range);
         let copy_in = copy_in(table, freeze);
         let from = CopyEnd { connection: source, statement: &out };

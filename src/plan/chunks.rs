@@ -32,9 +32,20 @@ pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) ->
     let total: u64 = tables.iter().map(|table| table.size.bytes).sum();
     let wanted = (total / (jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut groups = Vec::new();
+    let together: Vec<Chunk> = (tables.iter().zip(0..))
+        .filter(|(table, _)| table.in_foreign_keys)
+        .map(|(table, index)| Chunk {
+            table: TableId(index),
+            range: ChunkRange::Whole,
+            bytes: table.size.bytes,
+        })
+        .collect();
+    if !together.is_empty() {
+        groups.push(together);
+    }
     let mut gathered: Vec<Chunk> = Vec::new();
     let mut gathered_bytes = 0;
-    for (index, table) in tables.iter().enumerate() {
+    for (index, table) in tables.iter().enumerate().filter(|(_, table)| !table.in_foreign_keys) {
         let id = TableId(index as u32);
         let bytes = table.size.bytes;
         let ranges = match table.rows_of {
@@ -182,6 +193,15 @@ mod tests {
         let told: Vec<&str> = conditions.iter().flatten().map(String::as_str).collect();
         assert_eq!(told, ["\"id\" < '30'", "\"id\" >= '30' AND \"id\" < '40'", "\"id\" >= '40'"]);
         assert_eq!(groups.len(), 4);
+    }
+
+    #[test]
+    fn tables_between_which_foreign_keys_stand_are_copied_together_and_in_order() {
+        let bound = |megabytes| TableData { in_foreign_keys: true, ..table(megabytes) };
+        let groups = divide(&[table(1), bound(1000), table(2), bound(3)], Splitting::Pages, 2);
+        let ids = |group: &[Chunk]| group.iter().map(|c| c.table.0).collect::<Vec<_>>();
+        let ids: Vec<Vec<u32>> = groups.iter().map(|group| ids(group)).collect();
+        assert_eq!(ids, [vec![1, 3], vec![0, 2]]);
     }
 
     #[test]

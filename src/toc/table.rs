@@ -34,6 +34,11 @@ pub struct TableData {
     pub key_bounds: Vec<String>,
     /// Only the rows that meet this condition travel (an extension's configuration table).
     pub condition: Option<String>,
+    /// Foreign keys may stand between it and others when its rows arrive, as an extension has
+    /// brought them: such tables are copied together, each after those it refers to, and emptied
+    /// in the reverse order.
+    #[serde(default)]
+    pub in_foreign_keys: bool,
 }
 
 /// What rows are rows of: how they are read and written.
@@ -105,5 +110,6 @@ pub(crate) fn test_table(name: &str) -> TableData {
         heap: true,
         key_bounds: Vec::new(),
         condition: None,
+        in_foreign_keys: false,
     }
 }

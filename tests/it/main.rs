@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod demo_data;
+mod extension_config;
 mod kit;
 mod large_objects;
 mod migration;
