@@ -89,11 +89,8 @@ fn query(scope: &Scope) -> String {
          from pg_catalog.pg_seclabel l",
     ]
     .map(str::to_owned);
-    let branches: Vec<String> = in_schemas
-        .chain(in_database)
-        .chain([foreign_tables])
-        .chain(special)
-        .collect();
+    let branches: Vec<String> =
+        in_schemas.chain(in_database).chain([foreign_tables]).chain(special).collect();
     format!("{} order by 1, 2", branches.join(" union all "))
 }
 

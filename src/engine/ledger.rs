@@ -190,8 +190,7 @@ impl<'a> Ledger<'a> {
             quote_literal(env!("CARGO_PKG_VERSION")),
             quote_literal(&body)
         );
-        let takes_pieces =
-            |table: &TableData| matches!(table.rows_of, RowsOf::LargeObjects { .. });
+        let takes_pieces = |table: &TableData| matches!(table.rows_of, RowsOf::LargeObjects { .. });
         if plan.tables.iter().any(takes_pieces) {
             sql.push_str(&view_sql());
         }

@@ -55,9 +55,8 @@ pub async fn recheck(
         .zip(found)
         .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
         .map(|((_, chunk), _)| chunk);
-    let by_chunk = |chunk: &Chunk| {
-        matches!(plan.table(chunk.table).rows_of, RowsOf::LargeObjects { .. })
-    };
+    let by_chunk =
+        |chunk: &Chunk| matches!(plan.table(chunk.table).rows_of, RowsOf::LargeObjects { .. });
     let (objects, rows): (Vec<Chunk>, Vec<Chunk>) = differing.partition(by_chunk);
     if !objects.is_empty() {
         let note = format!(

@@ -20,8 +20,7 @@ pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
 pub(crate) use large_objects::{
-    ANY_LARGE_OBJECT, GROUP_KEY, LargeObject, objects_sql, pieces_sql, settling,
-    unlink_sql,
+    ANY_LARGE_OBJECT, GROUP_KEY, LargeObject, objects_sql, pieces_sql, settling, unlink_sql,
 };
 pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub use sort::{Sorted, in_restoring_order};
