@@ -11,6 +11,7 @@ use crate::wire::Session;
 pub(super) struct ExtensionConfig {
     /// By relation, the condition on the rows that are the users': `WHERE …`, or empty for all.
     conditions: BTreeMap<u32, String>,
+    /// Foreign keys with one of them at either end: (the one that refers, the one referred to).
     references: Vec<(u32, u32)>,
 }
 
@@ -39,7 +40,7 @@ impl ExtensionConfig {
     async fn read_references(&self, session: &Session) -> Result<Vec<(u32, u32)>> {
         let relations: Vec<u32> = self.conditions.keys().copied().collect();
         let sql = "SELECT conrelid, confrelid FROM pg_catalog.pg_constraint \
-                   WHERE contype = 'f' AND conrelid = ANY ($1) AND confrelid = ANY ($1)";
+                   WHERE contype = 'f' AND (conrelid = ANY ($1) OR confrelid = ANY ($1))";
         let rows = session
             .query("reading foreign keys of configuration tables", sql, &[&relations])
             .await?;
@@ -56,7 +57,13 @@ impl ExtensionConfig {
         self.conditions.keys().copied().collect()
     }
 
-    /// Their foreign keys to each other: (the one that refers, the one referred to).
+    /// Whether a foreign key refers to this table, or from it.
+    pub(super) fn is_in_foreign_keys(&self, relation: u32) -> bool {
+        let ends = self.references.iter().any(|&(from, to)| from == relation || to == relation);
+        ends && self.conditions.contains_key(&relation)
+    }
+
+    /// Foreign keys from or to them: (the one that refers, the one referred to).
     pub(super) fn references(&self) -> impl Iterator<Item = (u32, u32)> {
         self.references.iter().copied()
     }

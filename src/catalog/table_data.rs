@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::error::Result;
 use crate::pg::Oid;
-use crate::toc::{Entry, EntryId, KeyColumn, Kind, TableData, TableSize};
+use crate::toc::{Entry, EntryId, KeyColumn, Kind, RowsOf, TableData, TableSize};
 use crate::wire::Session;
 
 use super::builder::Builder;
@@ -15,6 +15,7 @@ use super::constraints::ConstraintKind;
 use super::extension_config::ExtensionConfig;
 use super::indexes::{Index, Indexes};
 use super::key_bounds::KeyBounds;
+use super::partition_roots::PartitionRoots;
 use super::relations::{Relation, RelationKind};
 use super::row_format::Types;
 use super::scope::Scope;
@@ -31,6 +32,8 @@ pub(super) async fn read(
     out: &mut Builder,
 ) -> Result<()> {
     let Parts { relations, columns, .. } = parts;
+    let roots = PartitionRoots::read(session, scope, relations, out).await?;
+    let covered = roots.covered();
     let types = Types::read(session, scope).await?;
     let bounds = KeyBounds::read(session, scope).await?;
     let rows = session.query("reading table sizes", &sizes_sql(scope), &[]).await?;
@@ -45,15 +48,15 @@ pub(super) async fn read(
     });
     let own = relations.iter().map(|table| (table, None));
     for (table, condition) in own.chain(conditioned) {
-        if table.kind != RelationKind::Table {
+        if table.kind != RelationKind::Table || covered.contains(&table.oid) {
             continue;
         }
-        let travelling: Vec<&Column> =
-            columns.of(table.oid).iter().filter(|column| column.generated.is_none()).collect();
+        let travelling = travelling(table, columns);
         let (format, text_because) = types.format(travelling.iter().copied());
         let key = keys.get(&table.oid).map(|index| key_columns(index, columns)).unwrap_or_default();
         let data = TableData {
             relation: table.name.clone(),
+            rows_of: RowsOf::Relation,
             columns: travelling.iter().map(|c| c.name.clone()).collect(),
             format,
             text_because,
@@ -61,20 +64,66 @@ pub(super) async fn read(
             key_bounds: key.first().map(|k| bounds.of(table.oid, &k.name)).unwrap_or_default(),
             key,
             unlogged: table.unlogged,
-            heap: table.access_method.as_deref() == Some("heap"),
+            heap: is_heap(table),
             condition,
             filter: None,
+            in_foreign_keys: config.is_in_foreign_keys(table.oid),
         };
         let id = out.add_part(entry(table, data));
         out.needs(id, table.object());
         added.insert(table.oid, id);
     }
+    for (oid, below) in roots.iter() {
+        let Some(root) = relations.any(oid) else { continue };
+        let below: Vec<&Relation> = below.iter().filter_map(|&oid| relations.any(oid)).collect();
+        let leaves: Vec<&Relation> =
+            below.iter().copied().filter(|part| part.kind == RelationKind::Table).collect();
+        let sizes = leaves.iter().filter_map(|leaf| sizes.get(&leaf.oid));
+        // Each partition has its own pages, and is read in the ranges of the biggest.
+        let size = sizes.fold(TableSize::default(), |sum, leaf| TableSize {
+            pages: sum.pages.max(leaf.pages),
+            bytes: sum.bytes + leaf.bytes,
+        });
+        let travelling = travelling(root, columns);
+        let (format, text_because) = types.format(travelling.iter().copied());
+        let data = TableData {
+            relation: root.name.clone(),
+            rows_of: RowsOf::Partitions,
+            columns: travelling.iter().map(|c| c.name.clone()).collect(),
+            format,
+            text_because,
+            size,
+            key: keys.get(&oid).map(|index| key_columns(index, columns)).unwrap_or_default(),
+            unlogged: leaves.iter().any(|leaf| leaf.unlogged),
+            heap: leaves.iter().all(|leaf| is_heap(leaf)),
+            key_bounds: Vec::new(),
+            condition: None,
+            filter: None,
+            in_foreign_keys: false,
+        };
+        let id = out.add_part(entry(root, data));
+        for relation in [root].into_iter().chain(below) {
+            out.needs(id, relation.object());
+        }
+    }
     for (referring, referenced) in config.references() {
-        if let (Some(&id), Some(&first)) = (added.get(&referring), added.get(&referenced)) {
+        let in_keys = |oid| config.is_in_foreign_keys(oid);
+        if let (Some(&id), Some(&first)) = (added.get(&referring), added.get(&referenced))
+            && in_keys(referring)
+            && in_keys(referenced)
+        {
             out.comes_after(id, first);
         }
     }
     Ok(())
+}
+
+fn travelling<'c>(table: &Relation, columns: &'c Columns) -> Vec<&'c Column> {
+    columns.of(table.oid).iter().filter(|column| column.generated.is_none()).collect()
+}
+
+fn is_heap(table: &Relation) -> bool {
+    table.access_method.as_deref() == Some("heap")
 }
 
 fn entry(table: &Relation, data: TableData) -> Entry {

@@ -165,7 +165,7 @@ pub(super) fn refuse_open_choice(source: &Source) -> Result<()> {
 async fn ledgers_schema(session: &Session) -> Result<Option<Vec<String>>> {
     let sql = "SELECT ARRAY(SELECT c.relname::text FROM pg_catalog.pg_class c \
                WHERE c.relnamespace = n.oid AND c.relkind NOT IN ('i', 't') \
-               AND c.relname NOT IN ('job', 'step', 'receipt') ORDER BY 1), \
+               AND c.relname NOT IN ('job', 'step', 'receipt', 'large objects') ORDER BY 1), \
                EXISTS (SELECT FROM pg_catalog.pg_class c \
                WHERE c.relnamespace = n.oid AND c.relname = 'receipt') \
                FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
@@ -202,8 +202,8 @@ pub(super) async fn target(
 /// rows there are, and where a sequence stands, is no part of it.
 pub(super) fn digests(toc: &Toc) -> BTreeMap<String, u64> {
     let mut digests: BTreeMap<String, u64> = BTreeMap::new();
-    let counted =
-        toc.entries.iter().filter(|e| !matches!(e.kind, Kind::SequenceSet | Kind::TableData));
+    let rows = |kind| matches!(kind, Kind::SequenceSet | Kind::TableData | Kind::LargeObjectData);
+    let counted = toc.entries.iter().filter(|entry| !rows(entry.kind));
     for entry in counted {
         let owner = entry.owner.as_deref().unwrap_or_default();
         let digest = xxh3_64(format!("{}\0{owner}\0{}", entry.create, entry.drop).as_bytes());

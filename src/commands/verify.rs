@@ -12,8 +12,8 @@ use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{adapt, rejoin};
 use crate::toc::{Side, TableData, Toc};
 use crate::verify::{
-    self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
-    uncompared,
+    self, Located, Sequences, TableVerdict, compare_catalogs, compare_large_objects,
+    compare_sequences, compare_tables, uncompared,
 };
 use crate::wire::Session;
 
@@ -104,6 +104,7 @@ async fn compare(
     let found = survey::target(target, expected, &facts, &source.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
+    catalog.extend(compare_large_objects(expected, &found));
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;

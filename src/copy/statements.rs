@@ -12,6 +12,8 @@ pub struct CopyTable<'a> {
     pub columns: &'a [String],
     /// The format of the rows.
     pub format: RowFormat,
+    /// What stands after FROM to read them, where that isn't the table alone.
+    pub from: Option<&'a str>,
 }
 
 /// Whether rows are written as if VACUUM FREEZE had been there. Only where the same transaction
@@ -30,14 +32,18 @@ impl CopyTable<'_> {
     ///
     /// A whole table is read without a query around it, which costs the server less.
     pub fn copy_out(&self, conditions: &[&str]) -> String {
-        let from = if conditions.is_empty() {
+        let from = if conditions.is_empty() && self.from.is_none() {
             format!("{}{}", self.relation.sql(), self.column_list())
         } else {
+            let only = || format!("ONLY {}", self.relation.sql());
+            let whose = match conditions {
+                [] => String::new(),
+                some => format!(" WHERE ({})", some.join(") AND (")),
+            };
             format!(
-                "(SELECT {} FROM ONLY {} WHERE ({}))",
+                "(SELECT {} FROM {}{whose})",
                 self.quoted_columns(),
-                self.relation.sql(),
-                conditions.join(") AND (")
+                self.from.map_or_else(only, str::to_owned),
             )
         };
         format!("COPY {from} TO STDOUT (FORMAT {})", self.format.sql())
@@ -79,7 +85,7 @@ mod tests {
     fn with<R>(columns: &[&str], format: RowFormat, f: impl Fn(CopyTable<'_>) -> R) -> R {
         let relation = QualifiedName::new("shop", "Or\"ders");
         let columns: Vec<_> = columns.iter().map(|&c| c.to_owned()).collect();
-        f(CopyTable { relation: &relation, columns: &columns, format })
+        f(CopyTable { relation: &relation, columns: &columns, format, from: None })
     }
 
     #[test]
@@ -96,6 +102,14 @@ mod tests {
             out,
             r#"COPY (SELECT "id", "b" FROM ONLY "shop"."Or""ders" WHERE (a OR b) AND (ctid < '(5,0)')) TO STDOUT (FORMAT text)"#
         );
+    }
+
+    #[test]
+    fn what_is_more_than_a_table_is_read_by_a_query() {
+        let out = with(&["a"], RowFormat::Text, |t| {
+            CopyTable { from: Some("\"s\".\"root\""), ..t }.copy_out(&[])
+        });
+        assert_eq!(out, r#"COPY (SELECT "a" FROM "s"."root") TO STDOUT (FORMAT text)"#);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{ServerVersion, quote_literal};
 use crate::plan::{Plan, Step, StepId, VerifyMode};
-use crate::toc::{Finding, TableData};
+use crate::toc::{Finding, RowsOf, TableData};
 use crate::wire::Session;
 
+use super::large_objects::view_sql;
 use super::receipts::{Receipt, Receipts};
 use super::snapshot::system_identifier;
 
@@ -192,6 +193,10 @@ impl<'a> Ledger<'a> {
             quote_literal(env!("CARGO_PKG_VERSION")),
             quote_literal(&body)
         );
+        let takes_pieces = |table: &TableData| matches!(table.rows_of, RowsOf::LargeObjects { .. });
+        if plan.tables.iter().any(takes_pieces) {
+            sql.push_str(&view_sql());
+        }
         self.target.execute(doing, "BEGIN").await?;
         for step in &plan.steps {
             if sql.len() > STEPS_BYTES {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::plan::{Action, Chunk, Plan, StepId, TableId};
+use crate::toc::{RowsOf, unlink_sql};
 use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
@@ -29,6 +30,7 @@ pub async fn recheck(
 ) -> Result<Receipts> {
     let ledger = Ledger::of(target);
     let emptied = lost(plan, &receipts, target).await?;
+    let emptied = with_those_bound(plan, emptied);
     empty(plan, &mut receipts, &emptied, target).await?;
     let stale: Vec<(StepId, usize)> = plan
         .copies()
@@ -47,18 +49,33 @@ pub async fn recheck(
     let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
     let from = ReadFrom::source(source, snapshot);
     let found = read_chunks(plan, chunks.clone(), &from, jobs, &events.verified).await?;
-    let differing: BTreeSet<TableId> = stale
+    let differing = stale
         .iter()
         .zip(chunks)
         .zip(found)
         .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
-        .map(|((_, chunk), _)| chunk.table)
-        .collect();
+        .map(|((_, chunk), _)| chunk);
+    let by_chunk =
+        |chunk: &Chunk| matches!(plan.table(chunk.table).rows_of, RowsOf::LargeObjects { .. });
+    let (objects, rows): (Vec<Chunk>, Vec<Chunk>) = differing.partition(by_chunk);
+    if !objects.is_empty() {
+        let note = format!(
+            "large objects changed on the source since they were copied: copying {} chunks of \
+             them anew",
+            objects.len()
+        );
+        events.say(Event::Note(note)).await;
+    }
+    for chunk in &objects {
+        unlink(plan, &mut receipts, chunk, target).await?;
+    }
+    let differing: BTreeSet<TableId> = rows.iter().map(|chunk| chunk.table).collect();
     for table in &differing {
         let name = &plan.table(*table).relation;
         let note = format!("{name} changed on the source since it was copied: copying it anew");
         events.say(Event::Note(note)).await;
     }
+    let differing = with_those_bound(plan, differing);
     empty(plan, &mut receipts, &differing, target).await?;
     let holding: Vec<(StepId, usize)> =
         stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
@@ -69,6 +86,15 @@ pub async fn recheck(
         }
     }
     Ok(receipts)
+}
+
+/// Tables between which foreign keys stand can only be emptied together.
+fn with_those_bound(plan: &Plan, mut tables: BTreeSet<TableId>) -> BTreeSet<TableId> {
+    if tables.iter().any(|table| plan.table(*table).in_foreign_keys) {
+        let all = plan.tables.iter().zip(0..);
+        tables.extend(all.filter(|(table, _)| table.in_foreign_keys).map(|(_, id)| TableId(id)));
+    }
+    tables
 }
 
 /// The tables of which the target has lost rows that receipts speak of: an unlogged table is empty
@@ -105,23 +131,58 @@ async fn empty(
     if tables.is_empty() {
         return Ok(());
     }
+    let of_tables = |chunk: &Chunk| tables.contains(&chunk.table);
+    let keys = parts(plan, of_tables, |table| tables.contains(&table));
+    let truncates = tables.iter().rev().map(|id| rows::empty(plan.table(*id)));
+    let truncates: String = truncates.collect();
+    take_back(receipts, &keys, &truncates, target).await
+}
+
+/// Removes the large objects of a chunk and takes its receipts back. What OIDs it has never
+/// changes, so the other chunks hold.
+async fn unlink(
+    plan: &Plan,
+    receipts: &mut Receipts,
+    chunk: &Chunk,
+    target: &Session,
+) -> Result<()> {
+    let keys = parts(plan, |other| other == chunk, |table| table == chunk.table);
+    let unlink = unlink_sql(chunk.range.condition().as_deref());
+    take_back(receipts, &keys, &unlink, target).await
+}
+
+/// The parts of steps that copied, read back or counted these chunks and tables.
+fn parts(
+    plan: &Plan,
+    of_chunk: impl Fn(&Chunk) -> bool,
+    of_table: impl Fn(TableId) -> bool,
+) -> Vec<(StepId, usize)> {
     let mut keys = Vec::new();
     for step in &plan.steps {
         match &step.action {
             Action::Copy { chunks } | Action::Verify { chunks } => {
                 let parts = chunks.iter().enumerate();
-                let theirs = parts.filter(|(_, chunk)| tables.contains(&chunk.table));
+                let theirs = parts.filter(|(_, chunk)| of_chunk(chunk));
                 keys.extend(theirs.map(|(part, _)| (step.id, part)));
             }
-            Action::Count { table } if tables.contains(table) => keys.push((step.id, 0)),
+            Action::Count { table } if of_table(*table) => keys.push((step.id, 0)),
             _ => {}
         }
     }
-    let truncates: String = tables.iter().map(|id| rows::empty(plan.table(*id))).collect();
-    let sql = format!("BEGIN;\n{truncates}{}COMMIT;\n", forget_sql(&keys));
-    target.execute("emptying tables that are to be copied anew", &sql).await?;
+    keys
+}
+
+/// Removes rows and the receipts that speak of them, in one transaction.
+async fn take_back(
+    receipts: &mut Receipts,
+    keys: &[(StepId, usize)],
+    removal: &str,
+    target: &Session,
+) -> Result<()> {
+    let sql = format!("BEGIN;\n{removal}{}COMMIT;\n", forget_sql(keys));
+    target.execute("removing rows that are to be copied anew", &sql).await?;
     for key in keys {
-        receipts.0.remove(&key);
+        receipts.0.remove(key);
     }
     Ok(())
 }

@@ -1,31 +1,31 @@
-//! A table's rows in SQL: the statements that read, count and empty them, on either side.
+//! Rows in SQL: the statements that read, write, count and empty them, on either side.
 
 use crate::copy::{CopyStream, CopyTable, Freeze};
-use crate::toc::{ChunkRange, Side, TableData};
+use crate::toc::{ChunkRange, RowsOf, Side, TableData};
 
-fn copy_table(table: &TableData) -> CopyTable<'_> {
-    CopyTable { relation: &table.relation, columns: &table.columns, format: table.format }
+fn copy_table<'a>(table: &'a TableData, from: Option<&'a str>) -> CopyTable<'a> {
+    let TableData { relation, columns, format, .. } = table;
+    CopyTable { relation, columns, format: *format, from }
 }
 
-/// The statement that reads a part of a table on one side.
+/// The statement that reads a part of the rows on one side.
 pub(super) fn copy_out(table: &TableData, range: &ChunkRange, side: Side) -> String {
     let range = range.condition();
     let conditions: Vec<&str> =
         range.as_deref().into_iter().chain(table.conditions(side)).collect();
-    copy_table(table).copy_out(&conditions)
+    let from = (table.rows_of != RowsOf::Relation).then(|| table.source_sql());
+    copy_table(table, from.as_deref()).copy_out(&conditions)
 }
 
-/// The statements that write a part of a table. A whole table's rows arrive frozen, which a table
-/// emptied in the same transaction allows.
+/// The statement that writes a part of the rows. A whole table's arrive frozen, which a table
+/// truncated in the same transaction allows.
 pub(super) fn copy_in(table: &TableData, range: &ChunkRange) -> String {
-    match *range == ChunkRange::Whole && table.condition.is_none() {
-        true => format!(
-            "TRUNCATE ONLY {};\n{}",
-            table.relation.sql(),
-            copy_table(table).copy_in(Freeze::Yes)
-        ),
-        false => copy_table(table).copy_in(Freeze::No),
-    }
+    let whole = *range == ChunkRange::Whole && table.condition.is_none();
+    let freeze = match table.rows_of {
+        RowsOf::Relation if whole && !table.in_foreign_keys => Freeze::Yes,
+        _ => Freeze::No,
+    };
+    copy_table(table, None).copy_in(freeze)
 }
 
 pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
@@ -34,15 +34,22 @@ pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
 
 /// Counts, on the target, the rows that travelled.
 pub(super) fn count(table: &TableData) -> String {
-    format!("SELECT pg_catalog.count(*) FROM ONLY {}{}", table.relation.sql(), condition(table))
+    format!("SELECT pg_catalog.count(*) FROM {}{}", table.counted_sql(), condition(table))
 }
 
-/// Removes the rows that travel: of a table of which only some do, an extension has brought the
-/// others.
+/// Removes the rows that travel, where a table is emptied as a whole: of a table of which only
+/// some do, an extension has brought the others.
 pub(super) fn empty(table: &TableData) -> String {
-    match table.condition {
-        None => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
-        Some(_) => format!("DELETE FROM ONLY {}{};\n", table.relation.sql(), condition(table)),
+    match (&table.rows_of, &table.condition) {
+        // TRUNCATE fails where a foreign key refers to the table.
+        _ if table.in_foreign_keys => {
+            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
+        }
+        (RowsOf::Partitions, None) => format!("TRUNCATE {};\n", table.relation.sql()),
+        (_, None) => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
+        (_, Some(_)) => {
+            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
+        }
     }
 }
 

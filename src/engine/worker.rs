@@ -8,14 +8,15 @@ use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, quote_literal};
 use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
-use crate::toc::{Side, TableData};
+use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
 use super::claim::{Claim, WRITING};
+use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
-use super::rows::{copy_in, copy_out, count, stream};
+use super::rows::{copy_in, copy_out, count, empty, stream};
 
 /// So many sequences are read in one statement.
 const SEQUENCES: usize = 200;
@@ -147,8 +148,13 @@ impl Worker {
             })
             .collect();
         let started = Instant::now();
-        self.target.execute("beginning a transaction", "BEGIN").await?;
+        self.target.execute_all(&beginning(&owed)).await?;
         let tallies = copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await?;
+        for (_, chunk, table) in &owed {
+            if let RowsOf::LargeObjects { groups } = &table.rows_of {
+                self.settle_large_objects(&mut source, groups, &chunk.range).await?;
+            }
+        }
         let mut sum = Moved::default();
         let receipt = |(part, tally): (usize, Tally)| {
             sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
@@ -164,6 +170,20 @@ impl Worker {
         self.target.execute_all(&commit).await?;
         self.source = Some(source);
         Ok(sum)
+    }
+
+    /// Gives the large objects of a range their owners, comments and grants, as the snapshot has
+    /// them.
+    async fn settle_large_objects(
+        &mut self,
+        source: &mut RawConnection,
+        groups: &[LargeObjectGroup],
+        range: &ChunkRange,
+    ) -> Result<()> {
+        let statements = large_objects::settling(source, groups, range).await?;
+        let doing = "giving large objects their owners and grants";
+        let all: Vec<wire::Statement> = statements.iter().map(|sql| sent(doing, sql)).collect();
+        self.target.execute_all(&all).await
     }
 
     async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
@@ -276,6 +296,15 @@ fn owed<'a>(
         .filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)))
         .map(|(part, chunk)| (part, chunk, shared.plan.table(chunk.table)))
         .collect()
+}
+
+/// A copy's transaction begins with the emptying of the tables that are copied whole: in the
+/// reverse order, for those between which foreign keys stand.
+fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
+    let whole = owed.iter().rev().filter(|(_, chunk, _)| chunk.range == ChunkRange::Whole);
+    let emptied =
+        whole.map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty(table)));
+    std::iter::once(sent("beginning a transaction", "BEGIN")).chain(emptied).collect()
 }
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {

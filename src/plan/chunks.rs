@@ -1,6 +1,6 @@
 //! Which tables are split, which are gathered, and where.
 
-use crate::toc::{ChunkRange, TableData};
+use crate::toc::{ChunkRange, RowsOf, TableData};
 
 use super::step::{Chunk, TableId};
 
@@ -32,13 +32,28 @@ pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) ->
     let total: u64 = tables.iter().map(|table| table.size.bytes).sum();
     let wanted = (total / (jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut groups = Vec::new();
+    let together: Vec<Chunk> = (tables.iter().zip(0..))
+        .filter(|(table, _)| table.in_foreign_keys)
+        .map(|(table, index)| Chunk {
+            table: TableId(index),
+            range: ChunkRange::Whole,
+            bytes: table.size.bytes,
+        })
+        .collect();
+    if !together.is_empty() {
+        groups.push(together);
+    }
     let mut gathered: Vec<Chunk> = Vec::new();
     let mut gathered_bytes = 0;
-    for (index, table) in tables.iter().enumerate() {
+    for (index, table) in tables.iter().enumerate().filter(|(_, table)| !table.in_foreign_keys) {
         let id = TableId(index as u32);
         let bytes = table.size.bytes;
-        if bytes >= SMALL {
-            let ranges = split(table, splitting, wanted);
+        let ranges = match table.rows_of {
+            RowsOf::LargeObjects { .. } => at_every_bound(table),
+            _ if bytes >= SMALL => split(table, splitting, wanted),
+            _ => Vec::new(),
+        };
+        if !ranges.is_empty() {
             let each = bytes / ranges.len() as u64;
             let chunks = ranges.into_iter().map(|range| Chunk { table: id, range, bytes: each });
             groups.extend(chunks.map(|chunk| vec![chunk]));
@@ -70,6 +85,12 @@ fn split(table: &TableData, splitting: Splitting, wanted: u64) -> Vec<ChunkRange
     }
 }
 
+/// The ranges between all bounds, open at both ends.
+fn at_every_bound(table: &TableData) -> Vec<ChunkRange> {
+    let Some(key) = table.key.first() else { return vec![ChunkRange::Whole] };
+    ranges(&key.name, table.key_bounds.iter().skip(1))
+}
+
 /// Equal ranges of heap pages; the last is open, as the table may have grown since.
 fn by_pages(pages: u64, parts: u64) -> Vec<ChunkRange> {
     let parts = parts.min(pages.max(1));
@@ -94,12 +115,17 @@ fn by_keys(table: &TableData, parts: u64) -> Vec<ChunkRange> {
         .map(|cut| &inner[((inner.len() as u64 * cut / (cuts + 1)) as usize).min(inner.len() - 1)])
         .collect();
     picked.dedup();
+    ranges(&key.name, picked.into_iter())
+}
+
+/// The ranges of a column that inner bounds divide it into.
+fn ranges<'b>(column: &str, bounds: impl Iterator<Item = &'b String>) -> Vec<ChunkRange> {
     let edges: Vec<Option<&String>> =
-        std::iter::once(None).chain(picked.into_iter().map(Some)).chain([None]).collect();
+        std::iter::once(None).chain(bounds.map(Some)).chain([None]).collect();
     edges
         .windows(2)
         .map(|edge| ChunkRange::Keys {
-            column: key.name.clone(),
+            column: column.to_owned(),
             from: edge[0].cloned(),
             to: edge[1].cloned(),
         })
@@ -154,6 +180,28 @@ mod tests {
         assert!(split.len() > 8, "{}", split.len());
         assert_eq!(gathered.iter().map(|group| group.len()).sum::<usize>(), 100);
         assert!(gathered.iter().all(|group| group.len() <= 16));
+    }
+
+    #[test]
+    fn large_objects_are_divided_at_every_bound_however_small_they_are() {
+        let mut objects = table(0);
+        objects.rows_of = RowsOf::LargeObjects { groups: Vec::new() };
+        objects.key_bounds = ["20", "30", "40"].map(str::to_owned).to_vec();
+        let groups = divide(&[table(1), objects], Splitting::Pages, 2);
+        let conditions: Vec<Option<String>> =
+            groups.iter().flatten().map(|chunk| chunk.range.condition()).collect();
+        let told: Vec<&str> = conditions.iter().flatten().map(String::as_str).collect();
+        assert_eq!(told, ["\"id\" < '30'", "\"id\" >= '30' AND \"id\" < '40'", "\"id\" >= '40'"]);
+        assert_eq!(groups.len(), 4);
+    }
+
+    #[test]
+    fn tables_between_which_foreign_keys_stand_are_copied_together_and_in_order() {
+        let bound = |megabytes| TableData { in_foreign_keys: true, ..table(megabytes) };
+        let groups = divide(&[table(1), bound(1000), table(2), bound(3)], Splitting::Pages, 2);
+        let ids = |group: &[Chunk]| group.iter().map(|c| c.table.0).collect::<Vec<_>>();
+        let ids: Vec<Vec<u32>> = groups.iter().map(|group| ids(group)).collect();
+        assert_eq!(ids, [vec![1, 3], vec![0, 2]]);
     }
 
     #[test]

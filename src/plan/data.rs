@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::pg::LockMode;
-use crate::toc::{ChunkRange, EntryId, Kind, TableData};
+use crate::toc::{ChunkRange, Entry, EntryId, Kind, LargeObjectGroup, RowsOf, TableData};
 
 use super::build::PlanInput;
 use super::chunks::divide;
@@ -26,7 +26,11 @@ pub(super) fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
     for (id, entry) in input.toc.iter() {
         let Some(table) = &entry.table else { continue };
         let number = TableId(steps.plan.tables.len() as u32);
-        steps.plan.tables.push(table.clone());
+        let mut table = table.clone();
+        if let RowsOf::LargeObjects { groups } = &mut table.rows_of {
+            *groups = large_object_groups(input);
+        }
+        steps.plan.tables.push(table);
         by_entry.insert(id, number);
         let creators =
             entry.depends_on.iter().filter(|id| input.toc.entry(**id).kind == Kind::Table);
@@ -62,6 +66,17 @@ pub(super) fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
         };
     }
     Tables { by_entry, complete, groups }
+}
+
+/// The groups of large objects. What the target user keeps needs no change of owner.
+fn large_object_groups(input: &PlanInput<'_>) -> Vec<LargeObjectGroup> {
+    let groups = input.toc.entries.iter().filter(|entry| entry.kind == Kind::LargeObjects);
+    let group = |entry: &Entry| LargeObjectGroup {
+        key: entry.name.clone(),
+        owner: entry.owner.clone().filter(|owner| Some(owner.as_str()) != input.target_user),
+        grants: entry.create.clone(),
+    };
+    groups.map(group).collect()
 }
 
 fn copy_lock(chunk: &Chunk) -> LockMode {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::pg::{LockMode, QualifiedName};
-use crate::toc::{ChunkRange, Entry, EntryId, Kind};
+use crate::toc::{ChunkRange, Entry, EntryId, Kind, RowsOf};
 
 use super::build::PlanInput;
 use super::locks::Relations;
@@ -87,6 +87,9 @@ fn vacuum(settled: StepId, steps: &mut Steps) {
     in_parts.sort();
     for table in in_parts {
         let table = steps.plan.table(table);
+        if matches!(table.rows_of, RowsOf::LargeObjects { .. }) {
+            continue;
+        }
         let (relation, bytes) = (table.relation.clone(), table.size.bytes);
         let action = Action::Vacuum { relation: relation.clone() };
         let id = steps.push(Phase::Maintenance, format!("vacuum {relation}"), action);

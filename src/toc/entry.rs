@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::kind::{Kind, Section};
+use super::large_objects::LargeObjectSum;
 use super::table::TableData;
 
 /// An entry's place in its [`Toc`].
@@ -30,6 +31,9 @@ pub struct Entry {
     pub depends_on: Vec<EntryId>,
     /// What is known of the rows, for [`Kind::TableData`] of a live source.
     pub table: Option<TableData>,
+    /// What there is of them, for [`Kind::LargeObjects`].
+    #[serde(default)]
+    pub large_objects: Option<LargeObjectSum>,
 }
 
 impl Entry {
@@ -44,6 +48,7 @@ impl Entry {
             drop: String::new(),
             depends_on: Vec::new(),
             table: None,
+            large_objects: None,
         }
     }
 

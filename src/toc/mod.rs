@@ -11,6 +11,7 @@ pub mod closure;
 mod entry;
 mod finding;
 mod kind;
+mod large_objects;
 mod role_map;
 mod sort;
 mod sql;
@@ -22,12 +23,16 @@ pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
+pub(crate) use large_objects::{
+    ANY_LARGE_OBJECT, GROUP_KEY, LargeObject, objects_sql, pieces_sql, settling, unlink_sql,
+};
+pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub use role_map::RoleMap;
 pub use sort::{Sorted, in_restoring_order};
 pub(crate) use sql::{Token, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
-pub use table::{KeyColumn, Side, TableData, TableSize};
+pub use table::{KeyColumn, RowsOf, Side, TableData, TableSize};
 pub use target::{
     MembershipOptions, PublicSchema, TargetExtension, TargetFacts, TargetHoldings, TargetRole,
 };

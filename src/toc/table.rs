@@ -6,11 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::pg::{QualifiedName, RowFormat};
 
+use super::large_objects::{LargeObjectGroup, pieces_sql, places_sql};
+
 /// A table's rows: which columns travel, how, and how much there is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableData {
     /// The table.
     pub relation: QualifiedName,
+    /// What its rows are rows of.
+    #[serde(default)]
+    pub rows_of: RowsOf,
     /// The columns that travel, in the source's order, unquoted; generated ones don't. Where none
     /// is left, COPY takes no list at all and still carries as many rows as there are.
     pub columns: Vec<String>,
@@ -35,6 +40,28 @@ pub struct TableData {
     /// the condition, which may read other tables, is never asked there.
     #[serde(default)]
     pub filter: Option<String>,
+    /// Foreign keys may stand between it and others when its rows arrive, as an extension has
+    /// brought them: such tables are copied together, each after those it refers to, and emptied
+    /// in the reverse order.
+    #[serde(default)]
+    pub in_foreign_keys: bool,
+}
+
+/// What rows are rows of: how they are read and written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowsOf {
+    /// The relation itself, not those that inherit from it.
+    #[default]
+    Relation,
+    /// All partitions of the relation. They are written through it, as rows may belong into other
+    /// partitions on the target.
+    Partitions,
+    /// Large objects, in pieces: the relation is a view in the ledger's schema that takes them.
+    LargeObjects {
+        /// Those that the objects belong to.
+        groups: Vec<LargeObjectGroup>,
+    },
 }
 
 /// An end of the job.
@@ -61,6 +88,23 @@ impl TableData {
         let filter = self.filter.as_deref().filter(|_| side == Side::Source);
         self.condition.as_deref().into_iter().chain(filter)
     }
+
+    /// What stands after FROM to read the rows, on either side.
+    pub fn source_sql(&self) -> String {
+        match self.rows_of {
+            RowsOf::Relation => format!("ONLY {}", self.relation.sql()),
+            RowsOf::Partitions => self.relation.sql(),
+            RowsOf::LargeObjects { .. } => format!("({}) pieces", pieces_sql()),
+        }
+    }
+
+    /// The same, where the rows are only counted.
+    pub fn counted_sql(&self) -> String {
+        match self.rows_of {
+            RowsOf::LargeObjects { .. } => format!("({}) pieces", places_sql()),
+            _ => self.source_sql(),
+        }
+    }
 }
 
 /// A table's size, as its catalog knows it.
@@ -86,6 +130,7 @@ pub struct KeyColumn {
 pub(crate) fn test_table(name: &str) -> TableData {
     TableData {
         relation: QualifiedName::new("public", name),
+        rows_of: RowsOf::Relation,
         columns: vec!["id".into(), "note".into()],
         format: RowFormat::Binary,
         text_because: None,
@@ -96,5 +141,6 @@ pub(crate) fn test_table(name: &str) -> TableData {
         key_bounds: Vec::new(),
         condition: None,
         filter: None,
+        in_foreign_keys: false,
     }
 }

@@ -127,10 +127,14 @@ fn without_in(text: &str) -> String {
     text.replace("(IN ", "(").replace(", IN ", ", ")
 }
 
-/// Roles are the cluster's, not the database's; rows and sequence values have their own
-/// comparison.
+/// Roles are the cluster's, not the database's; rows, sequence values and large objects have their
+/// own comparison.
 fn counts(entry: &Entry) -> bool {
-    !matches!(entry.kind, Kind::Role | Kind::RoleMembership | Kind::TableData | Kind::SequenceSet)
+    let elsewhere = matches!(
+        entry.kind,
+        Kind::TableData | Kind::SequenceSet | Kind::LargeObjects | Kind::LargeObjectData
+    );
+    !elsewhere && !matches!(entry.kind, Kind::Role | Kind::RoleMembership)
 }
 
 fn rendered_by_server(kind: Kind) -> bool {

@@ -120,9 +120,9 @@ fn statement(table: &TableData, side: Side) -> String {
         all => format!(" WHERE ({})", all.join(") AND (")),
     };
     format!(
-        "COPY (SELECT {}{list} FROM ONLY {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
+        "COPY (SELECT {}{list} FROM {}{condition} ORDER BY {}) TO STDOUT (FORMAT text)",
         keys.join(", "),
-        table.relation.sql(),
+        table.source_sql(),
         order.join(", ")
     )
 }

@@ -3,11 +3,13 @@
 
 mod catalogs;
 mod data;
+mod large_objects;
 mod locate;
 mod operator_members;
 mod sequences;
 
 pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
 pub use data::{TableVerdict, compare_counts, compare_tables};
+pub use large_objects::compare_large_objects;
 pub use locate::{Differing, Located, locate};
 pub use sequences::{Sequences, compare_sequences};

@@ -38,7 +38,7 @@ const STORE: &str = "
     GRANT SELECT ON untouched TO PUBLIC;
 ";
 
-async fn verified(request: &Request) -> DatabaseReport {
+pub(crate) async fn verified(request: &Request) -> DatabaseReport {
     let (events, mut heard) = Events::new();
     let listener = tokio::spawn(async move { while heard.recv().await.is_some() {} });
     let (_stopper, mut stop) = Stop::new();

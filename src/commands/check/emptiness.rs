@@ -29,14 +29,8 @@ const IN_SCHEMAS: [(&str, &str, &str); 10] = [
 ];
 
 /// Catalogs whose objects live in none.
-const IN_DATABASE: [&str; 6] = [
-    "pg_foreign_data_wrapper",
-    "pg_foreign_server",
-    "pg_publication",
-    "pg_language",
-    "pg_cast",
-    "pg_largeobject_metadata",
-];
+const IN_DATABASE: [&str; 5] =
+    ["pg_foreign_data_wrapper", "pg_foreign_server", "pg_publication", "pg_language", "pg_cast"];
 
 /// Names what is in the target database.
 pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
@@ -91,15 +85,21 @@ fn query() -> String {
         )
     });
     let in_database = IN_DATABASE.iter().map(|catalog| {
-        // Large objects are described under the catalog of their data.
-        let class = match *catalog {
-            "pg_largeobject_metadata" => "pg_largeobject",
-            other => other,
-        };
-        format!("SELECT 3, {} FROM pg_catalog.{catalog} o WHERE {}", described(class), own(class))
+        format!(
+            "SELECT 3, {} FROM pg_catalog.{catalog} o WHERE {}",
+            described(catalog),
+            own(catalog)
+        )
     });
-    let branches: Vec<String> =
-        [schemas].into_iter().chain(in_schemas).chain(in_database).collect();
+    // There may be millions.
+    let large_objects = "SELECT 4, pg_catalog.count(*) || ' large objects' \
+                         FROM pg_catalog.pg_largeobject_metadata HAVING pg_catalog.count(*) > 0";
+    let branches: Vec<String> = [schemas]
+        .into_iter()
+        .chain(in_schemas)
+        .chain(in_database)
+        .chain([large_objects.to_owned()])
+        .collect();
     format!("SELECT object FROM ({}) found ORDER BY place, object", branches.join(" UNION ALL "))
 }
 

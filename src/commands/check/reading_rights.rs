@@ -21,6 +21,10 @@ struct Missing {
     sequences: Vec<QualifiedName>,
     /// Tables some of whose rows a policy hides.
     hidden: Vec<QualifiedName>,
+    /// Large objects that can't be read: the first of them.
+    large_objects: Vec<String>,
+    /// How many there are.
+    large_objects_count: i64,
     /// Whether the snapshot can't be handed to the workers.
     no_snapshot: bool,
 }
@@ -68,6 +72,10 @@ async fn read(source: &Session) -> Result<Missing> {
     for row in source.query(doing, &schemas, &[]).await? {
         missing.schemas.push(row.get(0));
     }
+    for row in source.query(doing, &large_objects_sql(source.version().major()), &[]).await? {
+        missing.large_objects.push(row.get(0));
+        missing.large_objects_count = row.get(1);
+    }
     for row in source.query(doing, &relations, &[]).await? {
         let relation = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
         let is_sequence = row.get::<_, &str>(2) == "S";
@@ -79,6 +87,26 @@ async fn read(source: &Session) -> Result<Missing> {
         }
     }
     Ok(missing)
+}
+
+/// The first large objects that may not be read, and how many there are. Servers before 18 have no
+/// function for it: who may is told by the grants, and by a setting that makes them void.
+fn large_objects_sql(major: u32) -> String {
+    let readable = match major {
+        18.. => "pg_catalog.has_largeobject_privilege(m.oid, 'SELECT')",
+        _ => {
+            "EXISTS (SELECT FROM pg_catalog.aclexplode(\
+             coalesce(m.lomacl, pg_catalog.acldefault('L', m.lomowner))) a \
+             WHERE a.privilege_type = 'SELECT' \
+             AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE'))) \
+             OR pg_catalog.current_setting('lo_compat_privileges') = 'on' \
+             OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER)"
+        }
+    };
+    format!(
+        "SELECT m.oid::text, pg_catalog.count(*) OVER () \
+         FROM pg_catalog.pg_largeobject_metadata m WHERE NOT ({readable}) ORDER BY m.oid LIMIT 3"
+    )
 }
 
 fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
@@ -119,6 +147,21 @@ fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
                  superuser"
             ),
         );
+    }
+    if let Some(first) = missing.large_objects.first() {
+        let named = missing.large_objects.join(", ");
+        let what = match missing.large_objects_count {
+            1 => format!("{user} may not read large object {named}"),
+            n if n > missing.large_objects.len() as i64 => {
+                format!("{user} may not read {n} large objects: {named}, …")
+            }
+            n => format!("{user} may not read {n} large objects: {named}"),
+        };
+        let remedy = format!(
+            "on the source: GRANT SELECT ON LARGE OBJECT {first} TO {ident}; and so for each, or \
+             make {user} a member of their owners"
+        );
+        refuse("source large objects", what, remedy);
     }
     if missing.no_snapshot {
         refuse(

@@ -55,7 +55,7 @@ impl Context<'_> {
                 findings.push(Finding::change(entry.title(), what));
                 return None;
             }
-            Kind::Acl => without_needless_roles(&mut entry, target),
+            Kind::Acl | Kind::LargeObjects => without_needless_roles(&mut entry, target),
             _ => {}
         }
         let emptied = entry.create.is_empty() && entry.table.is_none() && entry.drop.is_empty();

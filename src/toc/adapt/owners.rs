@@ -75,6 +75,7 @@ fn names_roles(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Acl
+            | Kind::LargeObjects
             | Kind::DefaultAcl
             | Kind::Policy
             | Kind::RoleMembership
@@ -128,7 +129,7 @@ fn needed(toc: &Toc, target: &TargetFacts) -> BTreeSet<String> {
 
 /// The roles, other than the owner, by whom an entry's grants are made.
 pub(super) fn grantors(entry: &Entry) -> Vec<String> {
-    if entry.kind != Kind::Acl {
+    if !matches!(entry.kind, Kind::Acl | Kind::LargeObjects) {
         return Vec::new();
     }
     let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();

@@ -169,7 +169,21 @@ impl<'a> Closing<'a> {
             if its_own {
                 self.stays(id, lacks);
             }
+            if kind == Kind::TableData {
+                self.refuse_rows_in_part(id, &subjects, lacks);
+            }
         }
+    }
+
+    /// Rows that travel through a partitioned table do so with those of all its partitions.
+    fn refuse_rows_in_part(&mut self, id: EntryId, subjects: &[EntryId], lacks: EntryId) {
+        let Some(table) = subjects.iter().find(|subject| self.kept[subject.0 as usize]) else {
+            return;
+        };
+        let titles = vec![self.ties.entry(id).title()];
+        let standing = &self.choosing.standing[lacks.0 as usize];
+        let (table, lacks) = (self.ties.entry(*table), self.ties.entry(lacks));
+        self.findings.push(missing::refusal(titles, table, lacks, standing));
     }
 
     fn chosen(&self, of: impl Fn(Kind) -> bool) -> Vec<EntryId> {

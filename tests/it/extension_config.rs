@@ -1,0 +1,69 @@
+//! Extensions' configuration tables: the users' rows of them move, in the order that foreign keys
+//! ask for, and nothing of what the extension brings is lost.
+
+use pgconvoy::commands::Event;
+use pgconvoy::error::Kind;
+
+use crate::migration::request;
+use crate::{kit, trial};
+
+/// What a script of an extension would have made: tables that refer to each other against the
+/// order of their names, one of whose rows the extension brings some itself, and a sequence.
+const SCRIPT: &str = "
+    CREATE EXTENSION citext;
+    CREATE TABLE z_kinds (name text PRIMARY KEY, builtin bool NOT NULL DEFAULT false);
+    INSERT INTO z_kinds VALUES ('number', true), ('text', true);
+    CREATE TABLE m_things (id int PRIMARY KEY, kind text REFERENCES z_kinds, up int REFERENCES m_things);
+    CREATE TABLE a_links (thing int NOT NULL REFERENCES m_things);
+    CREATE SEQUENCE ids;
+    ALTER EXTENSION citext ADD TABLE z_kinds;
+    ALTER EXTENSION citext ADD TABLE m_things;
+    ALTER EXTENSION citext ADD TABLE a_links;
+    ALTER EXTENSION citext ADD SEQUENCE ids;
+    SET allow_system_table_mods = on;
+    UPDATE pg_catalog.pg_extension SET
+        extconfig = ARRAY['a_links'::regclass, 'm_things'::regclass, 'z_kinds'::regclass,
+                          'ids'::regclass]::oid[],
+        extcondition = ARRAY['', '', 'WHERE NOT builtin', ''] WHERE extname = 'citext';
+    RESET allow_system_table_mods;
+";
+
+const ROWS: &str = "
+    INSERT INTO z_kinds VALUES ('mine'), ('yours');
+    INSERT INTO m_things VALUES (2, 'mine', null), (1, 'number', 2);
+    INSERT INTO a_links VALUES (1), (2), (2);
+    SELECT setval('ids', 70);
+    CREATE TABLE others (id int PRIMARY KEY, thing int REFERENCES m_things);
+    INSERT INTO others SELECT i, 1 FROM generate_series(1, 100) i;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_tables_move_in_the_order_of_their_foreign_keys() {
+    for (from, to) in [(13, 15), (18, 18)] {
+        let (source, target) = tokio::join!(kit::bundled(from), kit::bundled(to));
+        for server in [&source, &target] {
+            let session = server.superuser_session("postgres").await.unwrap();
+            session.execute("making a database", "CREATE DATABASE shop").await.unwrap();
+        }
+        trial::change(&source, "shop", &format!("{SCRIPT}{ROWS}")).await;
+        trial::change(&target, "shop", SCRIPT).await;
+        let mut request = request(&source, &target, &["shop"]);
+        request.jobs = Some(1);
+
+        let first = trial::interrupt(&request, |event| {
+            matches!(event, Event::StepFinished { title, .. } if title.contains("tables from"))
+        })
+        .await;
+        assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+        // A row that others refer to goes, and they with it: all are copied anew.
+        let change = "UPDATE m_things SET kind = 'yours' WHERE id = 2; \
+                      DELETE FROM z_kinds WHERE name = 'mine';";
+        trial::change(&source, "shop", change).await;
+
+        let second = trial::run(&request).await;
+        second.clean();
+        trial::assert_same_rows(&source, &target, "shop").await;
+        let value = "SELECT last_value::text FROM public.ids";
+        assert_eq!(trial::ask(&target, "shop", value).await, "70");
+    }
+}
