@@ -76,17 +76,24 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = columns_sql(scope, session.version().major());
-        let rows = session.query("reading columns", &sql, &[]).await?;
-        Ok(Columns::new(rows.iter().map(|row| (row.get("attrelid"), from_row(row)))))
+        let mut columns = Columns::default();
+        let take = |row: Row| columns.add(row.get("attrelid"), from_row(&row));
+        session.query_each("reading columns", &sql, &[], take).await?;
+        Ok(columns)
     }
 
     /// From (relation, column) pairs, a relation's columns in order.
+    #[cfg(test)]
     pub(super) fn new(columns: impl IntoIterator<Item = (u32, Column)>) -> Self {
-        let mut by_relation: HashMap<u32, Vec<Column>> = HashMap::new();
+        let mut all = Columns::default();
         for (relation, column) in columns {
-            by_relation.entry(relation).or_default().push(column);
+            all.add(relation, column);
         }
-        Columns { by_relation }
+        all
+    }
+
+    fn add(&mut self, relation: u32, column: Column) {
+        self.by_relation.entry(relation).or_default().push(column);
     }
 
     pub(super) fn of(&self, relation: u32) -> &[Column] {

@@ -119,8 +119,9 @@ impl Relations {
         out: &mut Builder,
     ) -> Result<Self> {
         let sql = relations_sql(scope);
-        let rows = session.query("reading relations", &sql, &[]).await?;
-        let mut relations: Vec<Relation> = rows.iter().filter_map(from_row).collect();
+        let mut relations: Vec<Relation> = Vec::new();
+        let take = |row: Row| relations.extend(from_row(&row));
+        session.query_each("reading relations", &sql, &[], take).await?;
         for relation in &mut relations {
             relation.member = out.is_extension_member(relation.object());
         }

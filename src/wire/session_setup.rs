@@ -6,7 +6,7 @@ use crate::pg::{ServerVersion, quote_literal};
 use super::Conninfo;
 
 /// Name, value, and the first major version that has the setting.
-const SETTINGS: [(&str, &str, u32); 23] = [
+const SETTINGS: [(&str, &str, u32); 24] = [
     ("search_path", "", 0),
     ("standard_conforming_strings", "on", 0),
     ("DateStyle", "ISO", 0),
@@ -26,6 +26,9 @@ const SETTINGS: [(&str, &str, u32); 23] = [
     // Rows hidden by a policy would be rows lost: with off, hiding any is an error instead.
     ("row_security", "off", 0),
     ("synchronize_seqscans", "off", 0),
+    // Estimates about a catalog without statistics are wild; compiling for them takes longer than
+    // the queries do.
+    ("jit", "off", 0),
     ("check_function_bodies", "off", 0),
     ("default_tablespace", "", 0),
     ("default_table_access_method", "heap", 0),
