@@ -17,6 +17,7 @@ mod default_acls;
 mod defaults;
 mod dependencies;
 mod domains;
+mod drift;
 mod extension_config;
 mod extensions;
 mod foreign_keys;
@@ -66,8 +67,9 @@ use relations::Relations;
 use sequences::Sequences;
 
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
+pub use drift::drift;
 pub use extensions::ExtensionFacts;
-pub use locks::lock_tables;
+pub use locks::{LockTable, Locked, lock_tables};
 pub use pattern::Pattern;
 pub use roles::passwords;
 pub use scope::Scope;

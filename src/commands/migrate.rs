@@ -11,7 +11,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
+use crate::plan::{Plan, Step, TableId, VerifyMode};
 use crate::toc::Finding;
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::verify::{
@@ -250,15 +250,10 @@ async fn prepare_data(
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
-    let mut doubtful: Vec<_> = plan
-        .steps
-        .iter()
-        .filter(|step| matches!(step.action, Action::SetSequences { .. }))
-        .filter(|step| {
-            !plan.steps.iter().any(|s| s.needs.contains(&step.id) && receipts.is_done(s))
-        })
-        .map(|step| (step.id, 0))
-        .collect();
+    let (setting, beyond) = plan.sequences();
+    let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
+    let mut doubtful: Vec<_> =
+        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
     doubtful.extend(receipts.of_differing(plan));
     ledger.forget(&doubtful).await?;
     receipts.0.retain(|key, _| !doubtful.contains(key));

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Scope, Unsupported};
+use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Locked, Scope, Unsupported};
 use crate::engine::{SourceIdentity, SourceSnapshot};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::toc::adapt::memberships;
-use crate::toc::{Kind, TargetFacts, Toc};
+use crate::toc::{Kind as EntryKind, TargetFacts, Toc};
 use crate::wire::Session;
 
 use super::databases::Pair;
@@ -28,13 +28,45 @@ pub(super) struct Source {
     pub(super) bootstrap: String,
 }
 
+/// How often a source is read whose tables are too many to be locked, and whose definitions change
+/// meanwhile.
+const TRIES: usize = 3;
+
 /// Reads the source. Its tables are locked against changes of their definitions first, as the
-/// functions that render definitions see the present catalog rather than the snapshot's.
+/// functions that render definitions see the present catalog rather than the snapshot's. Where they
+/// are too many to be locked, the reading counts only if nothing changed until its end.
 pub(super) async fn source(pair: &Pair) -> Result<Source> {
-    let session = Session::connect(&pair.source).await?;
-    SourceSnapshot::begin(&session).await?;
-    catalog::lock_tables(&session, &pair.scope).await?;
-    read(session, pair).await
+    let mut tries = TRIES;
+    loop {
+        let session = Session::connect(&pair.source).await?;
+        SourceSnapshot::begin(&session).await?;
+        let locked = catalog::lock_tables(&session, &pair.scope).await?;
+        let source = read(session, pair).await?;
+        if locked == Locked::All {
+            return Ok(source);
+        }
+        let now = Session::connect(&source.session.same_server()).await?;
+        let changed = catalog::drift(&source.session, &now, &pair.scope).await?;
+        tries -= 1;
+        match changed.as_slice() {
+            [] => return Ok(source),
+            changed if tries == 0 => return Err(changing(changed)),
+            _ => {}
+        }
+    }
+}
+
+fn changing(changed: &[String]) -> Error {
+    Error::new(Kind::Refused, "reading the source's catalog")
+        .because(format!(
+            "definitions changed while they were read: {}; there are more tables than the source \
+             has room to lock",
+            changed.join(", ")
+        ))
+        .hint(
+            "let that finish, then run again; or raise max_locks_per_transaction on the source, \
+             so that its tables can be locked",
+        )
 }
 
 /// Reads the source as one may who lacks the privileges that locks take.
@@ -116,8 +148,10 @@ pub(super) async fn target(
 /// rows there are, and where a sequence stands, is no part of it.
 pub(super) fn digests(toc: &Toc) -> BTreeMap<String, u64> {
     let mut digests: BTreeMap<String, u64> = BTreeMap::new();
-    let counted =
-        toc.entries.iter().filter(|e| !matches!(e.kind, Kind::SequenceSet | Kind::TableData));
+    let counted = toc
+        .entries
+        .iter()
+        .filter(|e| !matches!(e.kind, EntryKind::SequenceSet | EntryKind::TableData));
     for entry in counted {
         let owner = entry.owner.as_deref().unwrap_or_default();
         let digest = xxh3_64(format!("{}\0{owner}\0{}", entry.create, entry.drop).as_bytes());

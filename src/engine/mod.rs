@@ -14,6 +14,7 @@ mod schedule;
 mod snapshot;
 mod standing;
 mod stop;
+mod unmoved;
 mod worker;
 
 pub use claim::Claim;

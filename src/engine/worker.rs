@@ -16,9 +16,7 @@ use super::claim::{Claim, WRITING};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
 use super::rows::{copy_out, copy_table, count, stream};
-
-/// So many sequences are read in one statement.
-const SEQUENCES: usize = 200;
+use super::unmoved;
 
 /// The snapshot that a run copies under.
 #[derive(Debug)]
@@ -141,6 +139,11 @@ impl Worker {
             let receipt = Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
             receipts.push((part, receipt));
         }
+        let read = chunks.iter().enumerate();
+        let read = read.filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)));
+        let tables: Vec<_> =
+            read.map(|(_, chunk)| &shared.plan.table(chunk.table).relation).collect();
+        unmoved::settle(&mut source, "the source", &tables).await?;
         let commit = [
             sent("writing the receipt", &insert(step.id, &receipts)),
             sent("committing", "COMMIT"),
@@ -217,29 +220,23 @@ impl Worker {
         let doing = "setting sequences";
         let mut source = RawConnection::connect(&self.shared.source).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        for some in sequences.chunks(SEQUENCES) {
-            let reads: Vec<String> = some
-                .iter()
-                .map(|name| {
-                    format!(
-                        "SELECT {}, last_value, is_called FROM {}",
-                        quote_literal(&name.sql()),
-                        name.sql()
-                    )
-                })
-                .collect();
-            let rows = source.query("reading sequences", &reads.join(" UNION ALL ")).await?;
-            for row in rows {
-                let [Some(name), Some(value), Some(called)] = row.as_slice() else {
-                    return Err(Error::step("reading sequences").because("a value is missing"));
-                };
-                let sql = format!(
-                    "SELECT pg_catalog.setval({}, {value}, {called:?})",
-                    quote_literal(name),
-                    called = called == "t"
-                );
-                all.push(sent(doing, &sql));
-            }
+        let reads: Vec<String> = sequences
+            .iter()
+            .map(|name| {
+                let title = quote_literal(&name.sql());
+                format!("SELECT {title}, last_value, is_called FROM {}", name.sql())
+            })
+            .collect();
+        for row in source.query("reading sequences", &reads.join(" UNION ALL ")).await? {
+            let [Some(name), Some(value), Some(called)] = row.as_slice() else {
+                return Err(Error::step("reading sequences").because("a value is missing"));
+            };
+            let sql = format!(
+                "SELECT pg_catalog.setval({}, {value}, {called:?})",
+                quote_literal(name),
+                called = called == "t"
+            );
+            all.push(sent(doing, &sql));
         }
         all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));
