@@ -13,6 +13,7 @@ mod preflight;
 mod promises;
 mod random_tables;
 mod resuming;
+mod scale;
 mod servers;
 mod trial;
 mod verification;
