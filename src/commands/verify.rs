@@ -9,7 +9,7 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
-use crate::toc::adapt::{adapt, memberships};
+use crate::toc::adapt::{Adapted, adapt, memberships};
 use crate::toc::{TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_sequences, compare_tables,
@@ -49,7 +49,7 @@ async fn verify_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(pair)).await?;
+    let mut source = stop.or(survey::source(pair)).await?;
     let target = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) => session,
         TargetDatabase::Missing(_) => {
@@ -60,6 +60,7 @@ async fn verify_one(
     };
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    source.toc = Toc::default();
     let (join, leave) = memberships(&adapted.toc, &facts);
     if !join.is_empty() {
         let note = format!("joining {} owners on the target while it is read", join.len());
@@ -67,7 +68,7 @@ async fn verify_one(
         target.execute("joining the owners on the target", &join.concat()).await?;
     }
     // Whoever stops it doesn't stop the leaving.
-    let comparing = compare(request, pair, source, &target, &adapted.toc, events);
+    let comparing = compare(request, pair, source, &target, &adapted, events);
     let compared = stop.or(Box::pin(comparing)).await;
     if !leave.is_empty() {
         target.execute("leaving the owners on the target", &leave.concat()).await?;
@@ -90,11 +91,11 @@ async fn compare(
     pair: &Pair,
     source: Source,
     target: &Session,
-    expected: &Toc,
+    adapted: &Adapted,
     events: &Events,
 ) -> Result<(Arc<Plan>, Verification)> {
-    let adapted = crate::toc::adapt::Adapted { toc: expected.clone(), ..Default::default() };
-    let plan = Arc::new(plan_for(request, &source, &adapted, None));
+    let expected = &adapted.toc;
+    let plan = Arc::new(plan_for(request, &source, adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
     let facts = catalog::target_facts(target).await?;

@@ -1,7 +1,7 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
 use crate::commands::migrate::{refuse_another_source, refuse_changed_definitions};
-use crate::commands::survey::Source;
+use crate::commands::survey::{Source, digests};
 use crate::engine::{JobState, Ledger, StoredJob};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Phase;
@@ -27,7 +27,7 @@ pub(super) fn judge(stored: &StoredJob, source: &Source) -> Finding {
     let is_the_same =
         refuse_another_source(&stored.job, source).and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
-                refuse_changed_definitions(&stored.job, source)
+                refuse_changed_definitions(&stored.job.catalog, &digests(&source.toc))
             }
             JobState::Open | JobState::Sealed { .. } => Ok(()),
         });
