@@ -86,6 +86,7 @@ pub async fn read_chunks(
                 }
                 let Some((index, chunk)) = next else { return Ok(read) };
                 let table = plan.table(chunk.table);
+                unmoved::hold(&mut connection, side, &[&table.relation]).await?;
                 locked.push(&table.relation);
                 let doing = format!("reading {} on {side}", table.relation);
                 let statement = copy_out(table, &chunk.range);

@@ -15,6 +15,21 @@ use crate::wire::RawConnection;
 pub(super) const SAVEPOINT: &str = "SAVEPOINT unlocked";
 const UNLOCK: &str = "ROLLBACK TO SAVEPOINT unlocked";
 
+/// Locks `tables` before they are read on a server whose COPY lets its lock go when it ends: up to
+/// 12 (source: commands/copy.c, DoCopy).
+pub(super) async fn hold(
+    connection: &mut RawConnection,
+    side: &str,
+    tables: &[&QualifiedName],
+) -> Result<()> {
+    if connection.version().major() > 12 || tables.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = tables.iter().map(|table| table.sql()).collect();
+    let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "));
+    connection.execute(&format!("locking tables that are read on {side}"), &sql).await
+}
+
 /// Refuses the rows of `tables`, just read on `connection`, if one isn't the snapshot's any more;
 /// else lets their locks go. `side` is the server's name in an error.
 pub(super) async fn settle(

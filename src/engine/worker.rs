@@ -125,6 +125,11 @@ impl Worker {
             Some(source) => source,
             None => snapshot.source.connect().await?,
         };
+        let read = chunks.iter().enumerate();
+        let read = read.filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)));
+        let tables: Vec<_> =
+            read.map(|(_, chunk)| &shared.plan.table(chunk.table).relation).collect();
+        unmoved::hold(&mut source, "the source", &tables).await?;
         self.target.execute("beginning a transaction", "BEGIN").await?;
         let mut receipts = Vec::new();
         let mut sum = Moved::default();
@@ -139,10 +144,6 @@ impl Worker {
             let receipt = Receipt { tally, snapshot: snapshot.mark.clone(), ..plain(started) };
             receipts.push((part, receipt));
         }
-        let read = chunks.iter().enumerate();
-        let read = read.filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)));
-        let tables: Vec<_> =
-            read.map(|(_, chunk)| &shared.plan.table(chunk.table).relation).collect();
         unmoved::settle(&mut source, "the source", &tables).await?;
         let commit = [
             sent("writing the receipt", &insert(step.id, &receipts)),

@@ -24,9 +24,9 @@ fn tables(count: usize) -> String {
     )
 }
 
-/// A 15 with the smallest lock table there is.
-async fn of_few_locks() -> Cluster {
-    let spec = Spec::bundled().major(15);
+/// A server with the smallest lock table there is.
+async fn of_few_locks(major: u32) -> Cluster {
+    let spec = Spec::bundled().major(major);
     kit::start(spec.setting("max_locks_per_transaction", "10").setting("max_connections", "20"))
         .await
 }
@@ -40,7 +40,7 @@ async fn make_many(source: &Cluster, count: usize, more: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_tables_than_the_source_has_locks_move_all_the_same() {
-    let (source, target) = tokio::join!(of_few_locks(), kit::bundled(15));
+    let (source, target) = tokio::join!(of_few_locks(15), kit::bundled(15));
     make_many(&source, 1000, "").await;
     let session = source.superuser_session("many").await.unwrap();
     let lock_all = "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class \
@@ -61,7 +61,11 @@ async fn more_tables_than_the_source_has_locks_move_all_the_same() {
 /// A hundred tables and some, more than are locked there, and one that something happens to once
 /// the snapshot is taken: before its rows are copied, as definitions come first.
 async fn change_meanwhile(harm: &'static str) -> (Cluster, Cluster, Request, Watched) {
-    let (source, target) = tokio::join!(of_few_locks(), kit::bundled(15));
+    change_on(15, harm).await
+}
+
+async fn change_on(major: u32, harm: &'static str) -> (Cluster, Cluster, Request, Watched) {
+    let (source, target) = tokio::join!(of_few_locks(major), kit::bundled(15));
     let victim = "CREATE TABLE public.victim (id int, a text, b text); \
                   INSERT INTO public.victim SELECT i, 'a', 'b' FROM generate_series(1, 50) i";
     make_many(&source, 150, victim).await;
@@ -80,6 +84,14 @@ fn assert_victim_named(watched: &Watched) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_truncated_before_its_rows_are_read_is_never_taken_for_an_empty_one() {
     let (source, target, request, first) = change_meanwhile("TRUNCATE victim").await;
+    assert_victim_named(&first);
+    assert_eq!(trial::run(&request).await.clean().rows, 300);
+    trial::assert_same_rows(&source, &target, "many").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_truncated_on_a_12_whose_copy_keeps_no_lock_is_noticed_too() {
+    let (source, target, request, first) = change_on(12, "TRUNCATE victim").await;
     assert_victim_named(&first);
     assert_eq!(trial::run(&request).await.clean().rows, 300);
     trial::assert_same_rows(&source, &target, "many").await;
@@ -119,7 +131,7 @@ async fn a_table_dropped_and_made_anew_before_its_rows_are_read_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_to_a_table_that_is_copied_already_is_no_matter() {
-    let (source, target) = tokio::join!(of_few_locks(), kit::bundled(15));
+    let (source, target) = tokio::join!(of_few_locks(15), kit::bundled(15));
     make_many(&source, 150, "").await;
     let request = Request { jobs: Some(1), ..request(&source, &target, &["many"]) };
     let mut copies = 0;
