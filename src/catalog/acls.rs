@@ -256,7 +256,9 @@ fn columns() -> String {
          join pg_catalog.pg_namespace n on n.oid = o.relnamespace \
          left join pg_catalog.pg_init_privs i on i.objoid = o.oid and i.objsubid = a.attnum \
          and i.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-         where (a.attacl is not null or i.initprivs is not null) and not a.attisdropped \
+         where (a.attacl is not null or (a.attrelid, a.attnum) in \
+         (select p.objoid, p.objsubid from pg_catalog.pg_init_privs p where p.objsubid <> 0 \
+         and p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass)) and not a.attisdropped \
          and coalesce(a.attacl, '{{}}') is distinct from coalesce(i.initprivs, '{{}}')",
         system = system("n.nspname = 'pg_catalog'"),
         extension = extension("pg_class"),

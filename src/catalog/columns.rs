@@ -79,19 +79,27 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = columns_sql(scope, session.version().major());
-        let rows = session.query("reading columns", &sql, &[]).await?;
-        let columns: Result<Vec<(u32, Column)>> =
-            rows.iter().map(|row| Ok((row.get("attrelid"), from_row(row)?))).collect();
-        Ok(Columns::new(columns?))
+        let mut columns = Columns::default();
+        let take = |row: Row| {
+            columns.add(row.get("attrelid"), from_row(&row)?);
+            Ok(())
+        };
+        session.query_each("reading columns", &sql, &[], take).await?;
+        Ok(columns)
     }
 
     /// From (relation, column) pairs, a relation's columns in order.
+    #[cfg(test)]
     pub(super) fn new(columns: impl IntoIterator<Item = (u32, Column)>) -> Self {
-        let mut by_relation: HashMap<u32, Vec<Column>> = HashMap::new();
+        let mut all = Columns::default();
         for (relation, column) in columns {
-            by_relation.entry(relation).or_default().push(column);
+            all.add(relation, column);
         }
-        Columns { by_relation }
+        all
+    }
+
+    fn add(&mut self, relation: u32, column: Column) {
+        self.by_relation.entry(relation).or_default().push(column);
     }
 
     pub(super) fn of(&self, relation: u32) -> &[Column] {

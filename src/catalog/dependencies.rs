@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio_postgres::Row;
+
 use crate::error::Result;
 use crate::pg::{Oid, class, quote_ident};
 use crate::toc::{EntryId, Kind};
@@ -67,13 +69,17 @@ impl Dependencies {
              WHERE deptype <> 'p' AND (objid >= {} OR deptype = 'e')",
             Oid::FIRST_NORMAL
         );
-        let rows = session.query("reading dependencies", &sql, &[]).await?;
-        let edges = rows.iter().map(|row| Edge {
-            from: ObjectId::new(Oid(row.get(0)), row.get(1)),
-            to: ObjectId::new(Oid(row.get(2)), row.get(3)),
-            to_column: row.get(4),
-            nature: Nature::from_code(row.get(5)),
-        });
+        let mut edges = Vec::new();
+        let take = |row: Row| {
+            edges.push(Edge {
+                from: ObjectId::new(Oid(row.get(0)), row.get(1)),
+                to: ObjectId::new(Oid(row.get(2)), row.get(3)),
+                to_column: row.get(4),
+                nature: Nature::from_code(row.get(5)),
+            });
+            Ok(())
+        };
+        session.query_each("reading dependencies", &sql, &[], take).await?;
         let mut dependencies = Dependencies::new(edges);
         let sql = "SELECT oid, extname FROM pg_catalog.pg_extension";
         let rows = session.query("reading extensions", sql, &[]).await?;

@@ -65,9 +65,13 @@ pub(super) struct Indexes {
 impl Indexes {
     pub(super) async fn read(session: &Session, scope: &Scope) -> Result<Self> {
         let sql = indexes_sql(scope, session.version().major());
-        let rows = session.query("reading indexes", &sql, &[]).await?;
-        let indexes: Result<Vec<Index>> = rows.iter().map(from_row).collect();
-        Ok(Indexes::new(indexes?))
+        let mut indexes = Vec::new();
+        let take = |row: Row| {
+            indexes.push(from_row(&row)?);
+            Ok(())
+        };
+        session.query_each("reading indexes", &sql, &[], take).await?;
+        Ok(Indexes::new(indexes))
     }
 
     pub(super) fn new(indexes: impl IntoIterator<Item = Index>) -> Self {
@@ -216,7 +220,8 @@ fn indexes_sql(scope: &Scope, major: u32) -> String {
     };
     format!(
         "SELECT i.indexrelid, i.indrelid, n.nspname, c.relname, \
-                pg_catalog.pg_get_indexdef(i.indexrelid) AS definition, \
+                CASE WHEN k.oid IS NULL \
+                     THEN pg_catalog.pg_get_indexdef(i.indexrelid) END AS definition, \
                 c.relkind = 'I' AS partitioned, i.indisvalid AND i.indisready AS usable, \
                 i.indisclustered, i.indisreplident, i.indisunique, \
                 i.indpred IS NULL AND i.indexprs IS NULL AS plain, \

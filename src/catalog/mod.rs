@@ -23,6 +23,7 @@ mod default_acls;
 mod defaults;
 mod dependencies;
 mod domains;
+mod drift;
 mod event_triggers;
 mod extension_config;
 mod extensions;
@@ -94,8 +95,9 @@ use sequences::Sequences;
 
 pub use choice::{Choice, Flag, Rule};
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
+pub use drift::drift;
 pub use extensions::ExtensionFacts;
-pub use locks::{lock_all_tables, lock_tables};
+pub use locks::{LockTable, Locked, lock_all_tables, lock_tables};
 pub use roles::passwords;
 pub use scope::Scope;
 pub(crate) use settings::assignment as setting_assignment;

@@ -118,9 +118,12 @@ pub(super) struct Relations {
 impl Relations {
     pub(super) async fn read(session: &Session, scope: &Scope, out: &Builder) -> Result<Self> {
         let sql = relations_sql(scope);
-        let rows = session.query("reading relations", &sql, &[]).await?;
-        let mut relations =
-            rows.iter().filter_map(|row| from_row(row).transpose()).collect::<Result<Vec<_>>>()?;
+        let mut relations: Vec<Relation> = Vec::new();
+        let take = |row: Row| {
+            relations.extend(from_row(&row)?);
+            Ok(())
+        };
+        session.query_each("reading relations", &sql, &[], take).await?;
         for relation in &mut relations {
             relation.member = out.is_extension_member(relation.object());
         }

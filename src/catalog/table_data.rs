@@ -36,9 +36,12 @@ pub(super) async fn read(
     let covered = roots.covered();
     let types = Types::read(session, scope).await?;
     let bounds = KeyBounds::read(session, scope).await?;
-    let rows = session.query("reading table sizes", &sizes_sql(scope), &[]).await?;
-    let sizes: HashMap<u32, TableSize> =
-        rows.iter().map(|row| (row.get("oid"), size_from_row(row))).collect();
+    let mut sizes: HashMap<u32, TableSize> = HashMap::new();
+    let take = |row: Row| {
+        sizes.insert(row.get("oid"), size_from_row(&row));
+        Ok(())
+    };
+    session.query_each("reading table sizes", &sizes_sql(scope), &[], take).await?;
     let keys = keys(indexes, columns);
     let mut added: HashMap<u32, EntryId> = HashMap::new();
     let conditioned = config.tables().filter_map(|(oid, condition)| {
@@ -177,14 +180,17 @@ fn key_columns(index: &Index, columns: &Columns) -> Vec<KeyColumn> {
         .collect()
 }
 
-/// Sizes by the files' lengths: what the catalog remembers is as old as the last VACUUM.
+/// Sizes by the files' lengths: what the catalog remembers is as old as the last VACUUM. Where a
+/// table has no pages, its TOAST table isn't asked: opening relations is what takes time.
 fn sizes_sql(scope: &Scope) -> String {
     format!(
-        "SELECT c.oid, pg_catalog.pg_relation_size(c.oid) AS heap_bytes, \
-                pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) AS toast_bytes, \
+        "SELECT c.oid, heap.bytes AS heap_bytes, \
+                CASE WHEN heap.bytes > 0 THEN pg_catalog.pg_relation_size( \
+                    nullif(c.reltoastrelid, 0)) END AS toast_bytes, \
                 pg_catalog.current_setting('block_size')::int8 AS block_size \
          FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         CROSS JOIN LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) AS bytes OFFSET 0) heap \
          WHERE c.relkind = 'r' AND c.oid >= {} AND {}",
         Oid::FIRST_NORMAL,
         scope.schemas("n.nspname")

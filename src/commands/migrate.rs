@@ -11,9 +11,9 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Action, Plan, Step, TableId, VerifyMode};
-use crate::toc::Finding;
+use crate::plan::{Plan, Step, TableId, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
+use crate::toc::{Finding, Toc};
 use crate::verify::{
     Sequences, compare_catalogs, compare_counts, compare_large_objects, compare_sequences,
     compare_tables, uncompared,
@@ -88,17 +88,24 @@ async fn migrate_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(pair)).await?;
+    let mut source = stop.or(survey::source(pair)).await?;
     let target = connect_or_create(pair, &source).await?;
     stop.or(Claim::take(&target)).await?;
 
     let facts = catalog::target_facts(&target).await?;
     let same_major = facts.version.major() == source.identity.version.major();
+    let definitions = digests(&source.toc);
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
-    let (stored, was_resumed) = match Ledger::of(&target).read().await? {
+    // Of many objects there are many bytes: what nobody asks for any more goes.
+    source.toc = Toc::default();
+    let (mut stored, was_resumed) = match Ledger::of(&target).read().await? {
         Some(stored) => (stored, true),
-        None => (begin(request, &source, &adapted, changes, &target).await?, false),
+        None => {
+            let begun = begin(request, &source, definitions.clone(), &adapted, changes, &target);
+            (begun.await?, false)
+        }
     };
+    let planned_for = std::mem::take(&mut stored.job.catalog);
     let StoredJob { job, plan, receipts, state } = stored;
     refuse_other_terms(&job, &request.terms())?;
     if let JobState::Sealed { at, report } = state {
@@ -107,8 +114,9 @@ async fn migrate_one(
     refuse_another_source(&job, &source)?;
     // With all its rows the source's definitions of that time are there.
     if !receipts.data_is_complete(&plan) {
-        refuse_changed_definitions(&job, &source)?;
+        refuse_changed_definitions(&planned_for, &definitions)?;
     }
+    drop((planned_for, definitions));
 
     let large_objects = match receipts.data_is_complete(&plan) && was_resumed {
         true => LargeObjects::OfAnEarlierRun,
@@ -176,15 +184,16 @@ async fn connect_or_create(pair: &Pair, source: &Source) -> Result<Session> {
 async fn begin(
     request: &Request,
     source: &Source,
+    catalog: BTreeMap<String, u64>,
     adapted: &Adapted,
     changes: Vec<Finding>,
     target: &Session,
 ) -> Result<StoredJob> {
     let facts = catalog::target_facts(target).await?;
     let plan = plan_for(request, source, adapted, Some(&facts.user));
-    let job = Job {
+    let mut job = Job {
         source: source.identity.clone(),
-        catalog: digests(&source.toc),
+        catalog,
         verify: request.verify,
         changes,
         login_roles: passwords::login_roles(&adapted.toc),
@@ -192,6 +201,7 @@ async fn begin(
         terms: request.terms(),
     };
     Ledger::of(target).begin(&job, &plan).await?;
+    job.tables = Vec::new();
     Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
 }
 
@@ -232,18 +242,20 @@ pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
 }
 
 /// Whether the source is still as the ledger's job was planned for.
-pub(super) fn refuse_changed_definitions(job: &Job, source: &Source) -> Result<()> {
-    let now = digests(&source.toc);
+pub(super) fn refuse_changed_definitions(
+    then: &BTreeMap<String, u64>,
+    now: &BTreeMap<String, u64>,
+) -> Result<()> {
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
         a.iter()
             .filter(|(title, digest)| b.get(*title) != Some(digest))
             .map(|(t, _)| t.clone())
             .collect()
     };
-    let mut changed = names(&job.catalog, &now);
+    let mut changed = names(then, now);
     // The last large object of an owner or with some grants may go, as a table's last row may.
     changed.retain(|title| now.contains_key(title) || !is_large_objects(title));
-    changed.extend(names(&now, &job.catalog));
+    changed.extend(names(now, then));
     changed.sort();
     changed.dedup();
     if changed.is_empty() {
@@ -280,15 +292,10 @@ async fn prepare_data(
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let ledger = Ledger::of(target);
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
-    let mut doubtful: Vec<_> = plan
-        .steps
-        .iter()
-        .filter(|step| matches!(step.action, Action::SetSequences { .. }))
-        .filter(|step| {
-            !plan.steps.iter().any(|s| s.needs.contains(&step.id) && receipts.is_done(s))
-        })
-        .map(|step| (step.id, 0))
-        .collect();
+    let (setting, beyond) = plan.sequences();
+    let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
+    let mut doubtful: Vec<_> =
+        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
     doubtful.extend(receipts.of_differing(plan));
     ledger.forget(&doubtful).await?;
     receipts.0.retain(|key, _| !doubtful.contains(key));

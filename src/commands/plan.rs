@@ -29,14 +29,15 @@ pub struct Planned {
 pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Planned>> {
     let mut all = Vec::new();
     for pair in databases::pairs(request).await? {
-        let source = survey::source(&pair).await?;
+        let mut source = survey::source(&pair).await?;
+        let toc = std::mem::take(&mut source.toc);
         let (adapted, user) = match target {
             Some(_) => {
                 let there = databases::target_database(&pair.target).await?;
                 let facts = there.facts(pair.target.database()).await?;
-                (adapt(&source.toc, &source.bootstrap, &facts), Some(facts.user))
+                (adapt(&toc, &source.bootstrap, &facts), Some(facts.user))
             }
-            None => (Adapted { toc: source.toc.clone(), ..Adapted::default() }, None),
+            None => (Adapted { toc, ..Adapted::default() }, None),
         };
         let plan = plan_for(request, &source, &adapted, user.as_deref());
         let database = pair.source.database().to_owned();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Scope, Unsupported};
+use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Locked, Scope, Unsupported};
 use crate::engine::{SourceIdentity, SourceSnapshot};
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
@@ -66,14 +66,37 @@ pub(super) struct ChosenNames {
     pub(super) relations: BTreeSet<QualifiedName>,
 }
 
+/// How often a source is read whose tables are too many to be locked, and whose definitions change
+/// meanwhile.
+const TRIES: usize = 3;
+
 /// Reads the source. Its tables are locked against changes of their definitions first, as the
-/// functions that render definitions see the present catalog rather than the snapshot's.
+/// functions that render definitions see the present catalog rather than the snapshot's. Where they
+/// are too many to be locked, the reading counts only if nothing changed until its end.
 pub(super) async fn source(pair: &Pair) -> Result<Source> {
-    let session = Session::connect(&pair.source).await?;
-    SourceSnapshot::begin(&session).await?;
+    let mut tries = TRIES;
+    loop {
+        let session = Session::connect(&pair.source).await?;
+        SourceSnapshot::begin(&session).await?;
+        let (source, locked) = read_locked(session, pair).await?;
+        if locked == Locked::All {
+            return Ok(source);
+        }
+        let now = Session::connect(&source.session.same_server()).await?;
+        let changed = catalog::drift(&source.session, &now, &pair.scope).await?;
+        tries -= 1;
+        match changed.as_slice() {
+            [] => return Ok(source),
+            changed if tries == 0 => return Err(changing(changed)),
+            _ => {}
+        }
+    }
+}
+
+async fn read_locked(session: Session, pair: &Pair) -> Result<(Source, Locked)> {
     if pair.scope.choice.is_everything() {
-        catalog::lock_all_tables(&session).await?;
-        return read(session, pair).await;
+        let locked = catalog::lock_all_tables(&session).await?;
+        return Ok((read(session, pair).await?, locked));
     }
     // Which tables a choice comes to is known only once they are read: read again under the locks.
     let mut locked = BTreeSet::new();
@@ -84,12 +107,27 @@ pub(super) async fn source(pair: &Pair) -> Result<Source> {
             .filter_map(|table| Some(QualifiedName::new(table.schema.as_deref()?, &table.name)));
         let open: Vec<QualifiedName> = names.filter(|name| !locked.contains(name)).collect();
         if open.is_empty() {
-            return Ok(source);
+            return Ok((source, Locked::All));
         }
-        catalog::lock_tables(&source.session, &open).await?;
+        if catalog::lock_tables(&source.session, &open).await? == Locked::None {
+            return Ok((source, Locked::None));
+        }
         locked.extend(open);
         source = read(source.session, pair).await?;
     }
+}
+
+fn changing(changed: &[String]) -> Error {
+    Error::new(crate::error::Kind::Refused, "reading the source's catalog")
+        .because(format!(
+            "definitions changed while they were read: {}; there are more tables than the source \
+             has room to lock",
+            changed.join(", ")
+        ))
+        .hint(
+            "let that finish, then run again; or raise max_locks_per_transaction on the source, \
+             so that its tables can be locked",
+        )
 }
 
 /// Reads the source as one may who lacks the privileges that locks take.

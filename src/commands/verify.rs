@@ -9,7 +9,7 @@ use crate::copy::Fingerprint;
 use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
-use crate::toc::adapt::{adapt, rejoin};
+use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Side, TableData, Toc};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_large_objects,
@@ -49,7 +49,7 @@ async fn verify_one(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let source = stop.or(survey::source(pair)).await?;
+    let mut source = stop.or(survey::source(pair)).await?;
     let target = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) => session,
         TargetDatabase::Missing(_) => {
@@ -62,6 +62,7 @@ async fn verify_one(
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let chosen = source.findings.clone();
+    source.toc = Toc::default();
     // A role that isn't there owns nothing there, which comparing tells.
     let (join, leave) = rejoin(&adapted.toc, &facts);
     if !join.is_empty() {
@@ -70,7 +71,7 @@ async fn verify_one(
         target.execute("joining the owners on the target", &join.concat()).await?;
     }
     // Whoever stops it doesn't stop the leaving.
-    let comparing = compare(request, pair, source, &target, &adapted.toc, events);
+    let comparing = compare(request, pair, source, &target, &adapted, events);
     let compared = stop.or(Box::pin(comparing)).await;
     if !leave.is_empty() {
         target.execute("leaving the owners on the target", &leave.concat()).await?;
@@ -93,11 +94,11 @@ async fn compare(
     pair: &Pair,
     source: Source,
     target: &Session,
-    expected: &Toc,
+    adapted: &Adapted,
     events: &Events,
 ) -> Result<(Arc<Plan>, Verification)> {
-    let adapted = crate::toc::adapt::Adapted { toc: expected.clone(), ..Default::default() };
-    let plan = Arc::new(plan_for(request, &source, &adapted, None));
+    let expected = &adapted.toc;
+    let plan = Arc::new(plan_for(request, &source, adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
     let facts = catalog::target_facts(target).await?;

@@ -95,7 +95,7 @@ pub struct Job {
     pub changes: Vec<Finding>,
     /// The login roles it creates: they have no passwords yet.
     pub login_roles: Vec<String>,
-    /// The plan's tables.
+    /// The plan's tables, on their way to and from the ledger; in between the plan has them.
     pub tables: Vec<TableData>,
     /// Which part of the source moves, under which owners, in the words of the command line.
     #[serde(default)]
@@ -147,7 +147,7 @@ impl<'a> Ledger<'a> {
         }
         let sql = "SELECT body, sealed_at::text, report FROM pgconvoy.job";
         let row = self.target.query_one(READING, sql, &[]).await?;
-        let job: Job = parse(field(&row, 0)?)?;
+        let mut job: Job = parse(field(&row, 0)?)?;
         let state = match (field(&row, 1)?, field::<Option<String>>(&row, 2)?) {
             (Some(at), report) => JobState::Sealed { at, report: report.unwrap_or_default() },
             (None, _) => JobState::Open,
@@ -155,7 +155,7 @@ impl<'a> Ledger<'a> {
         let sql = "SELECT body FROM pgconvoy.step ORDER BY id";
         let rows = self.target.query(READING, sql, &[]).await?;
         let steps = rows.iter().map(|row| parse(field(row, 0)?)).collect::<Result<Vec<Step>>>()?;
-        let plan = Plan { tables: job.tables.clone(), steps };
+        let plan = Plan { tables: std::mem::take(&mut job.tables), steps };
         Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
     }
 

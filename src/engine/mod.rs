@@ -15,6 +15,7 @@ mod schedule;
 mod snapshot;
 mod standing;
 mod stop;
+mod unmoved;
 mod worker;
 
 pub use claim::Claim;

@@ -14,6 +14,10 @@ use crate::wire::{Conninfo, RawConnection};
 
 use super::rows::{copy_out, stream};
 use super::snapshot::SourceSnapshot;
+use super::unmoved;
+
+/// So many chunks are read before their tables' locks are let go.
+const LOCKED: usize = 50;
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
@@ -43,8 +47,11 @@ impl ReadFrom {
         let mut connection = RawConnection::connect(&self.conninfo).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let sql = match &self.snapshot {
-            Some(id) => format!("{begin}; SET TRANSACTION SNAPSHOT {}", quote_literal(id)),
-            None => begin.to_owned(),
+            Some(id) => {
+                let id = quote_literal(id);
+                format!("{begin}; SET TRANSACTION SNAPSHOT {id}; {}", unmoved::SAVEPOINT)
+            }
+            None => format!("{begin}; {}", unmoved::SAVEPOINT),
         };
         connection.execute("opening a snapshot to read under", &sql).await?;
         Ok(connection)
@@ -71,10 +78,17 @@ pub async fn read_chunks(
         let side = from.side;
         tasks.spawn(async move {
             let mut read = Vec::new();
+            let mut locked = Vec::new();
             loop {
                 let next = queue.lock().await.recv().await;
+                if next.is_none() || locked.len() == LOCKED {
+                    unmoved::settle(&mut connection, side, &locked).await?;
+                    locked.clear();
+                }
                 let Some((index, chunk)) = next else { return Ok(read) };
                 let table = plan.table(chunk.table);
+                unmoved::hold(&mut connection, side, &[table]).await?;
+                locked.push(table);
                 let doing = format!("reading {} on {side}", table.relation);
                 let statement = copy_out(table, &chunk.range, side);
                 let part = ReadPart { copy_out: &statement, stream: stream(table, &doing) };

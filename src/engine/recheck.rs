@@ -2,7 +2,7 @@
 //! proves unchanged, or if reading them again yields the same rows. A table in which one differs
 //! is copied anew, whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -100,16 +100,17 @@ fn with_those_bound(plan: &Plan, mut tables: BTreeSet<TableId>) -> BTreeSet<Tabl
 /// The tables of which the target has lost rows that receipts speak of: an unlogged table is empty
 /// after its server crashed. Their rows are counted.
 pub async fn lost(plan: &Plan, receipts: &Receipts, target: &Session) -> Result<BTreeSet<TableId>> {
+    let mut copied: BTreeMap<TableId, u64> = BTreeMap::new();
+    for (step, part, chunk) in plan.copies() {
+        if let Some(receipt) = receipts.0.get(&(step, part)) {
+            *copied.entry(chunk.table).or_default() += receipt.tally.rows();
+        }
+    }
     let mut emptied = BTreeSet::new();
     let unlogged = plan.tables.iter().enumerate().filter(|(_, table)| table.unlogged);
     for (index, table) in unlogged {
         let id = TableId(index as u32);
-        let expected: u64 = plan
-            .copies()
-            .filter(|(_, _, chunk)| chunk.table == id)
-            .filter_map(|(step, part, _)| receipts.0.get(&(step, part)))
-            .map(|receipt| receipt.tally.rows())
-            .sum();
+        let expected = copied.get(&id).copied().unwrap_or_default();
         let doing = format!("counting the rows of {}", table.relation);
         if expected > 0 {
             let there: i64 = target.query_one(&doing, &rows::count(table), &[]).await?.get(0);
@@ -121,16 +122,29 @@ pub async fn lost(plan: &Plan, receipts: &Receipts, target: &Session) -> Result<
     Ok(emptied)
 }
 
-/// Empties tables and takes all their receipts back, in one transaction.
+/// So many tables are emptied in one transaction: each is locked until its end.
+const EMPTIED: usize = 100;
+
+/// Empties tables, and takes all their receipts back in the transaction that does.
 async fn empty(
     plan: &Plan,
     receipts: &mut Receipts,
     tables: &BTreeSet<TableId>,
     target: &Session,
 ) -> Result<()> {
-    if tables.is_empty() {
-        return Ok(());
+    let tables: Vec<TableId> = tables.iter().copied().collect();
+    for some in tables.chunks(EMPTIED) {
+        empty_some(plan, receipts, &some.iter().copied().collect(), target).await?;
     }
+    Ok(())
+}
+
+async fn empty_some(
+    plan: &Plan,
+    receipts: &mut Receipts,
+    tables: &BTreeSet<TableId>,
+    target: &Session,
+) -> Result<()> {
     let of_tables = |chunk: &Chunk| tables.contains(&chunk.table);
     let keys = parts(plan, of_tables, |table| tables.contains(&table));
     let truncates = tables.iter().rev().map(|id| rows::empty(plan.table(*id)));

@@ -17,9 +17,7 @@ use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
 use super::rows::{copy_in, copy_out, count, empty, stream};
-
-/// So many sequences are read in one statement.
-const SEQUENCES: usize = 200;
+use super::unmoved;
 
 /// The snapshot that a run copies under.
 #[derive(Debug)]
@@ -147,7 +145,9 @@ impl Worker {
                 stream: stream(table, doing),
             })
             .collect();
+        let tables: Vec<&TableData> = owed.iter().map(|(_, _, table)| *table).collect();
         let started = Instant::now();
+        unmoved::hold(&mut source, Side::Source, &tables).await?;
         self.target.execute_all(&beginning(&owed)).await?;
         let tallies = copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await?;
         for (_, chunk, table) in &owed {
@@ -155,6 +155,7 @@ impl Worker {
                 self.settle_large_objects(&mut source, groups, &chunk.range).await?;
             }
         }
+        unmoved::settle(&mut source, Side::Source, &tables).await?;
         let mut sum = Moved::default();
         let receipt = |(part, tally): (usize, Tally)| {
             sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
@@ -240,29 +241,23 @@ impl Worker {
         let doing = "setting sequences";
         let mut source = RawConnection::connect(&self.shared.source).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        for some in sequences.chunks(SEQUENCES) {
-            let reads: Vec<String> = some
-                .iter()
-                .map(|name| {
-                    format!(
-                        "SELECT {}, last_value, is_called FROM {}",
-                        quote_literal(&name.sql()),
-                        name.sql()
-                    )
-                })
-                .collect();
-            let rows = source.query("reading sequences", &reads.join(" UNION ALL ")).await?;
-            for row in rows {
-                let [Some(name), Some(value), Some(called)] = row.as_slice() else {
-                    return Err(Error::step("reading sequences").because("a value is missing"));
-                };
-                let sql = format!(
-                    "SELECT pg_catalog.setval({}, {value}, {called:?})",
-                    quote_literal(name),
-                    called = called == "t"
-                );
-                all.push(sent(doing, &sql));
-            }
+        let reads: Vec<String> = sequences
+            .iter()
+            .map(|name| {
+                let title = quote_literal(&name.sql());
+                format!("SELECT {title}, last_value, is_called FROM {}", name.sql())
+            })
+            .collect();
+        for row in source.query("reading sequences", &reads.join(" UNION ALL ")).await? {
+            let [Some(name), Some(value), Some(called)] = row.as_slice() else {
+                return Err(Error::step("reading sequences").because("a value is missing"));
+            };
+            let sql = format!(
+                "SELECT pg_catalog.setval({}, {value}, {called:?})",
+                quote_literal(name),
+                called = called == "t"
+            );
+            all.push(sent(doing, &sql));
         }
         all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));

@@ -8,6 +8,9 @@ use super::locks::Relations;
 use super::step::{Action, Phase, Statement, StepId};
 use super::steps::{Gathered, Steps};
 
+/// So many sequences are set in one transaction: each is locked until its end.
+const SEQUENCES: usize = 200;
+
 /// Places row security and grants, in that order of `settling`, and then refreshes, as a
 /// materialized view is refreshed with its owner's grants.
 pub(super) fn settling(
@@ -71,8 +74,17 @@ fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) -> StepI
     if sequences.is_empty() {
         return settled;
     }
-    let action = Action::SetSequences { sequences };
-    let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
-    steps.needs(id, vec![settled]);
-    id
+    let mut set = Vec::new();
+    for some in sequences.chunks(SEQUENCES) {
+        let action = Action::SetSequences { sequences: some.to_vec() };
+        let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
+        steps.needs(id, vec![settled]);
+        set.push(id);
+    }
+    if let [only] = set.as_slice() {
+        return *only;
+    }
+    let all = steps.push(Phase::Settling, "all sequences set".to_owned(), Action::Milestone);
+    steps.needs(all, set);
+    all
 }

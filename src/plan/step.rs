@@ -196,14 +196,24 @@ impl Plan {
 
     /// The steps that stand only on complete data: once one is done, no table may be emptied.
     pub fn beyond_data(&self) -> BTreeSet<StepId> {
-        let mut beyond = BTreeSet::new();
+        self.from(|action| matches!(action, Action::DataComplete))
+    }
+
+    /// The steps that set sequences, and those that stand on sequences being set.
+    pub fn sequences(&self) -> (BTreeSet<StepId>, BTreeSet<StepId>) {
+        let sets = |action: &Action| matches!(action, Action::SetSequences { .. });
+        self.from(sets).into_iter().partition(|id| sets(&self.steps[id.0 as usize].action))
+    }
+
+    /// The steps for whose action `first` holds, and all that need one of them.
+    fn from(&self, first: impl Fn(&Action) -> bool) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
         for step in &self.steps {
-            let complete = matches!(step.action, Action::DataComplete);
-            if complete || step.needs.iter().any(|need| beyond.contains(need)) {
-                beyond.insert(step.id);
+            if first(&step.action) || step.needs.iter().any(|need| found.contains(need)) {
+                found.insert(step.id);
             }
         }
-        beyond
+        found
     }
 
     /// All chunks to copy, with their step and part.

@@ -71,11 +71,12 @@ impl std::fmt::Display for Place {
 }
 
 fn places(toc: &Toc) -> impl Iterator<Item = (Name<'_>, Place)> {
+    let descending = descending(toc);
     let set = toc.entries.iter().filter(|entry| entry.kind == Kind::SequenceSet);
-    set.filter_map(|entry| {
+    set.filter_map(move |entry| {
         let (value, called) = arguments(&entry.create)?;
         let name = (entry.schema.as_deref(), entry.name.as_str());
-        Some((name, Place { value, called, descends: descends(toc, entry) }))
+        Some((name, Place { value, called, descends: descends(&descending, entry) }))
     })
 }
 
@@ -86,21 +87,32 @@ fn arguments(sql: &str) -> Option<(i64, bool)> {
     Some((arguments.next()?.parse().ok()?, called))
 }
 
-/// Whether the sequence counts downwards, as its definition says, or that of the table whose
-/// identity it is.
-fn descends(toc: &Toc, sequence: &Entry) -> bool {
+/// What the definitions say of sequences that may count downwards, each from the sequence's name
+/// on: its own, or that of the table whose identity it is. They are few, however many sequences
+/// there are.
+fn descending(toc: &Toc) -> Vec<&str> {
+    let mut found = Vec::new();
+    for entry in toc.entries.iter().filter(|entry| entry.create.contains(DOWNWARDS)) {
+        let introduces = match entry.kind {
+            Kind::Sequence => "SEQUENCE ",
+            Kind::Table => "SEQUENCE NAME ",
+            _ => continue,
+        };
+        let places = entry.create.match_indices(introduces);
+        let named = places.map(|(at, _)| &entry.create[at + introduces.len()..]);
+        found.extend(named.filter(|rest| rest.contains(DOWNWARDS)));
+    }
+    found
+}
+
+const DOWNWARDS: &str = "INCREMENT BY -";
+
+fn descends(descending: &[&str], sequence: &Entry) -> bool {
     let name =
         crate::pg::QualifiedName::new(sequence.schema.clone().unwrap_or_default(), &sequence.name);
-    let of_identity = format!("SEQUENCE NAME {}\n", name.sql());
-    let definition = toc.entries.iter().find_map(|entry| match entry.kind {
-        Kind::Sequence if (&entry.schema, &entry.name) == (&sequence.schema, &sequence.name) => {
-            entry.create.split_once(&name.sql()).map(|(_, rest)| rest)
-        }
-        Kind::Table => entry.create.split_once(&of_identity).map(|(_, rest)| rest),
-        _ => None,
-    });
-    let statement = definition.and_then(|sql| sql.split(';').next()).unwrap_or_default();
-    statement.contains("INCREMENT BY -")
+    let name = format!("{}\n", name.sql());
+    let mut definitions = descending.iter().filter_map(|rest| rest.strip_prefix(name.as_str()));
+    definitions.any(|rest| rest.split(';').next().is_some_and(|sql| sql.contains(DOWNWARDS)))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use tokio::task::JoinHandle;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
@@ -114,6 +116,23 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let rows = self.client.query(sql, params).await;
         rows.map_err(|error| self.failed(doing, error))
+    }
+
+    /// Runs a query and hands its rows over one by one as they come: a large result is never there
+    /// whole.
+    pub async fn query_each(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        mut take: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        let rows = self.client.query_raw(sql, params.iter().copied()).await;
+        let mut rows = pin!(rows.map_err(|error| self.failed(doing, error))?);
+        while let Some(row) = rows.try_next().await.map_err(|error| self.failed(doing, error))? {
+            take(row)?;
+        }
+        Ok(())
     }
 
     /// Runs a query that yields exactly one row.

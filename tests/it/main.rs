@@ -28,6 +28,7 @@ mod random_schemas;
 mod random_tables;
 mod refusals;
 mod resuming;
+mod scale;
 mod schema_generator;
 mod servers;
 mod services;

@@ -3,7 +3,7 @@
 use crate::commands::migrate::{
     refuse_another_source, refuse_changed_definitions, refuse_other_terms,
 };
-use crate::commands::survey::Source;
+use crate::commands::survey::{Source, digests};
 use crate::engine::{JobState, Ledger, StoredJob};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Phase;
@@ -30,7 +30,7 @@ pub(super) fn judge(stored: &StoredJob, source: &Source, terms: &[String]) -> Fi
         .and_then(|()| refuse_another_source(&stored.job, source))
         .and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
-                refuse_changed_definitions(&stored.job, source)
+                refuse_changed_definitions(&stored.job.catalog, &digests(&source.toc))
             }
             JobState::Open | JobState::Sealed { .. } => Ok(()),
         });
