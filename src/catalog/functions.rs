@@ -33,7 +33,12 @@ pub(super) async fn read(
             procedure: row.get("procedure"),
             identity: rendered(&row, "identity", || named(&row))?.to_owned(),
             types: row.get("types"),
-            definition: rendered(&row, "definition", || named(&row))?.to_owned(),
+            // The server would have it replace what is there; nothing is ever to be replaced.
+            definition: rendered(&row, "definition", || named(&row))?.replacen(
+                "CREATE OR REPLACE ",
+                "CREATE ",
+                1,
+            ),
             extensions: row.get("extensions"),
         };
         let object = ObjectId::new(class::PG_PROC, row.get("oid"));
@@ -44,7 +49,8 @@ pub(super) async fn read(
         {
             // A body that calls its own function finds it only if it is there already.
             if dependencies.of(object).iter().any(|edge| edge.to == object) {
-                entry.create.insert_str(0, &stand_in);
+                let replacing = entry.create.replacen("CREATE ", "CREATE OR REPLACE ", 1);
+                entry.create = format!("{stand_in}{replacing}");
             } else {
                 out.stand_ins.insert(stand_ins::key(&entry), stand_in);
             }
@@ -111,9 +117,7 @@ impl Routine {
             (Kind::Function, "FUNCTION")
         };
         let signature = format!("{}({})", self.name.sql(), self.identity);
-        // The server would have it replace what is there; nothing is ever to be replaced.
-        let definition = self.definition.trim_end().replacen("CREATE OR REPLACE ", "CREATE ", 1);
-        let mut create = format!("{definition};\n");
+        let mut create = format!("{};\n", self.definition.trim_end());
         for extension in &self.extensions {
             create.push_str(&format!(
                 "ALTER {word} {signature} DEPENDS ON EXTENSION {};\n",
@@ -144,8 +148,7 @@ mod tests {
             procedure: false,
             identity: "a integer, OUT b text".to_owned(),
             types: vec!["integer".to_owned()],
-            definition: "CREATE OR REPLACE FUNCTION s.\"F\"(a integer, OUT b text)\n AS $$ $$\n"
-                .to_owned(),
+            definition: "CREATE FUNCTION s.\"F\"(a integer, OUT b text)\n AS $$ $$\n".to_owned(),
             extensions: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::constraints::{self, Constraint};
 use super::relations::{Relation, RelationKind};
-use super::rendered::{rendered, rendered_if};
+use super::rendered::rendered_if;
 use super::scope::Scope;
 use super::tables::{Attached, Parts};
 
@@ -22,7 +22,7 @@ pub(super) struct Index {
     pub(super) oid: u32,
     pub(super) table: u32,
     pub(super) name: QualifiedName,
-    /// `CREATE INDEX …`, complete.
+    /// `CREATE INDEX …`, complete; empty where a constraint brings the index.
     pub(super) definition: String,
     pub(super) partitioned: bool,
     /// Built, and complete: invalid ones are left by a failed CREATE INDEX CONCURRENTLY.
@@ -255,8 +255,9 @@ fn from_row(row: &Row) -> Result<Index> {
     let numbers: Option<Vec<i16>> = row.get("numbers");
     let targets: Option<Vec<i32>> = row.get("targets");
     let name = QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
-    let definition = rendered(row, "definition", || format!("index {name}"))?.to_owned();
     let contype: Option<&str> = row.get("contype");
+    let definition = rendered_if(row, contype.is_none(), "definition", || format!("index {name}"))?
+        .unwrap_or_default();
     let exclusion = contype == Some("x");
     let constraint_definition =
         rendered_if(row, exclusion, "constraint_definition", || format!("constraint {name}"))?;

@@ -3,10 +3,10 @@
 //! or the body needs is there (source: pg_dump_sort.c, repairViewRuleMultiLoop; pg_dump gives up
 //! where functions call each other).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::pg::quote_ident;
-use crate::toc::{Entry, EntryId, Kind, Sorted, in_restoring_order};
+use crate::toc::{Entry, EntryId, Kind, Sorted, Token, in_restoring_order, tokens};
 
 use super::columns::Column;
 use super::relations::Relation;
@@ -49,31 +49,52 @@ pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted 
         let sorted = in_restoring_order(entries);
         let splittable = sorted.loops.iter().flatten().find_map(|&id| {
             let stand_in = stand_ins.remove(&key(sorted.toc.entry(id)))?;
-            Some((id, stand_in))
+            let freed = freed(&sorted.toc.entries, id, &stand_in);
+            (!freed.is_empty()).then_some((id, stand_in, freed))
         });
-        let Some((id, stand_in)) = splittable else {
+        let Some((id, stand_in, freed)) = splittable else {
             return sorted;
         };
         entries = sorted.toc.entries;
-        split(&mut entries, id, stand_in);
+        split(&mut entries, id, stand_in, &freed);
     }
 }
 
-/// What needs the entry in turn is needed by its query or body alone, which becomes an entry of its
-/// own: a view's is its _RETURN rule, as pg_dump calls it.
-fn split(entries: &mut Vec<Entry>, id: EntryId, stand_in: String) {
-    let needing = needing(entries, id);
+/// The needs of the entry that its stand-in hasn't got: those that need the entry in turn, but for
+/// the types that the stand-in names as well.
+fn freed(entries: &[Entry], id: EntryId, stand_in: &str) -> Vec<EntryId> {
+    let (needing, named) = (needing(entries, id), names(stand_in));
+    let needs = entries[id.0 as usize].depends_on.iter().copied();
+    needs
+        .filter(|need| {
+            let entry = &entries[need.0 as usize];
+            let name = (entry.schema.clone().unwrap_or_default(), entry.name.clone());
+            needing[need.0 as usize] && !named.contains(&name)
+        })
+        .collect()
+}
+
+/// The names with a schema in some SQL.
+fn names(sql: &str) -> HashSet<(String, String)> {
+    let found: Vec<Token<'_>> = tokens(sql).map(|(_, token)| token).collect();
+    let qualified = found.windows(3).filter(|three| three[1] == Token::Mark('.'));
+    qualified.filter_map(|three| Some((three[0].name()?, three[2].name()?))).collect()
+}
+
+/// What is `freed` is needed by the query or body alone, which becomes an entry of its own: a view's
+/// is its _RETURN rule, as pg_dump calls it.
+fn split(entries: &mut Vec<Entry>, id: EntryId, stand_in: String, freed: &[EntryId]) {
     let mut needs = entries[id.0 as usize].depends_on.clone();
     needs.push(id);
     let whole = &mut entries[id.0 as usize];
-    whole.depends_on.retain(|first| !needing[first.0 as usize]);
+    whole.depends_on.retain(|first| !freed.contains(first));
     let create = std::mem::replace(&mut whole.create, stand_in);
     let (kind, name) = match whole.kind {
         Kind::View => (Kind::Rule, format!("{} _RETURN", whole.name)),
         kind => (kind, format!("{} BODY", whole.name)),
     };
     let rest = Entry {
-        create: create.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1),
+        create: create.replacen("CREATE ", "CREATE OR REPLACE ", 1),
         depends_on: needs,
         ..Entry::new(kind, whole.schema.as_deref(), name)
     };
@@ -142,6 +163,31 @@ mod tests {
         assert_eq!(creates[2].0, "FUNCTION s.f(v)");
         assert_eq!(creates[3].0, "RULE s.v _RETURN");
         assert_eq!(creates[3].1, "CREATE OR REPLACE VIEW v");
+    }
+
+    #[test]
+    fn a_stand_in_comes_after_the_types_that_it_names() {
+        let entry = |kind, name: &str, needs: &[u32]| Entry {
+            create: format!("CREATE FUNCTION {name}"),
+            depends_on: needs.iter().copied().map(EntryId).collect(),
+            ..Entry::new(kind, Some("s"), name)
+        };
+        // A domain whose check calls f, which takes the domain and calls g, whose check is f.
+        let entries = vec![
+            entry(Kind::Domain, "d", &[2]),
+            entry(Kind::Function, "f(s.d)", &[0, 2]),
+            entry(Kind::Function, "g()", &[1]),
+        ];
+        let stand_ins = [
+            (key(&entries[1]), "CREATE FUNCTION s.f(s.d) AS ''".to_owned()),
+            (key(&entries[2]), "CREATE FUNCTION s.g() AS ''".to_owned()),
+        ];
+        let sorted = sort(entries, &mut StandIns::from(stand_ins));
+        assert!(sorted.loops.is_empty());
+        let titles: Vec<String> = sorted.toc.entries.iter().map(Entry::title).collect();
+        let place = |title: &str| titles.iter().position(|t| t == title).unwrap();
+        assert!(place("DOMAIN s.d") < place("FUNCTION s.f(s.d)"), "{titles:?}");
+        assert!(place("FUNCTION s.f(s.d)") < place("FUNCTION s.g() BODY"), "{titles:?}");
     }
 
     #[test]

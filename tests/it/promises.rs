@@ -142,22 +142,6 @@ async fn changed_definitions_are_found_between_servers_of_different_majors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_by_the_hash_of_an_enum_are_refused_by_name() {
-    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
-    make_database(
-        &source,
-        "shop",
-        "CREATE TYPE public.mood AS ENUM ('sad', 'ok');
-         CREATE TABLE public.feelings (m mood) PARTITION BY HASH (m);",
-    )
-    .await;
-    let refused = run(&request(&source, &target, &["shop"])).await;
-    let error = refused.error().to_string();
-    assert!(error.contains("feelings"), "{error}");
-    assert!(error.contains("hash of an enum"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_was_granted_by_a_role_that_had_been_granted_it_is_granted_by_it_again() {
     let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
     make_database(
