@@ -153,8 +153,13 @@ fn naming(
 }
 
 fn described(class: &str, columns: &str) -> String {
+    // Of what initdb makes there are thousands of comments, and only these may have an entry.
+    let least = match class {
+        "pg_namespace" | "pg_extension" => 0,
+        _ => Oid::FIRST_NORMAL.0,
+    };
     format!(
-        "join pg_catalog.pg_description c on c.objoid = o.oid \
+        "join pg_catalog.pg_description c on c.objoid = o.oid and c.objoid >= {least} \
          and c.classoid = 'pg_catalog.{class}'::pg_catalog.regclass and c.objsubid {columns} "
     )
 }

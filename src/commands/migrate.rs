@@ -20,7 +20,7 @@ use crate::verify::{
 };
 use crate::wire::Session;
 
-use super::check::{Checked, check};
+use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair, TargetDatabase};
 use super::passwords;
 use super::plan::{count_objects, plan_for};
@@ -49,19 +49,20 @@ async fn migrate_all(
 ) -> Result<()> {
     let pairs = stop.or(databases::pairs(request)).await?;
     let checked = stop.or(Box::pin(refuse_findings(request))).await?;
-    for (pair, checked) in pairs.into_iter().zip(checked) {
+    for (pair, (checked, source)) in pairs.into_iter().zip(checked) {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let moved = migrate_one(request, &pair, checked.changes(), events, stop).await;
+        let moved = migrate_one(request, &pair, checked.changes(), source, events, stop).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(())
 }
 
 /// Everything that would stop the job is said at once, before anything is touched.
-async fn refuse_findings(request: &Request) -> Result<Vec<Checked>> {
-    let checked = check(request).await?;
-    let refusing = checked.iter().filter(|checked| checked.is_refused(request.strict));
+async fn refuse_findings(request: &Request) -> Result<Vec<(Checked, Option<Source>)>> {
+    let checked = check_and_keep(request).await?;
+    let refusing = checked.iter().map(|(checked, _)| checked);
+    let refusing = refusing.filter(|checked| checked.is_refused(request.strict));
     let all: Vec<String> = refusing
         .flat_map(|checked| {
             let name = &checked.database;
@@ -84,11 +85,15 @@ async fn migrate_one(
     request: &Request,
     pair: &Pair,
     changes: Vec<Finding>,
+    source: Option<Source>,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let started = Instant::now();
-    let mut source = stop.or(survey::source(pair)).await?;
+    let mut source = match source {
+        Some(source) => source,
+        None => stop.or(survey::source(pair)).await?,
+    };
     let target = connect_or_create(pair, &source).await?;
     stop.or(Claim::take(&target)).await?;
 
@@ -101,7 +106,14 @@ async fn migrate_one(
     let (mut stored, was_resumed) = match Ledger::of(&target).read().await? {
         Some(stored) => (stored, true),
         None => {
-            let begun = begin(request, &source, definitions.clone(), &adapted, changes, &target);
+            let begun = begin(
+                request,
+                &source,
+                definitions.clone(),
+                &adapted,
+                changes,
+                (&target, &facts.user),
+            );
             (begun.await?, false)
         }
     };
@@ -187,10 +199,9 @@ async fn begin(
     catalog: BTreeMap<String, u64>,
     adapted: &Adapted,
     changes: Vec<Finding>,
-    target: &Session,
+    (target, user): (&Session, &str),
 ) -> Result<StoredJob> {
-    let facts = catalog::target_facts(target).await?;
-    let plan = plan_for(request, source, adapted, Some(&facts.user));
+    let plan = plan_for(request, source, adapted, Some(user));
     let mut job = Job {
         source: source.identity.clone(),
         catalog,

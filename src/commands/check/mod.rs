@@ -66,31 +66,41 @@ impl Checked {
 
 /// Checks every database of the request.
 pub async fn check(request: &Request) -> Result<Vec<Checked>> {
+    let checked = check_and_keep(request).await?;
+    Ok(checked.into_iter().map(|(checked, _source)| checked).collect())
+}
+
+/// The same, and what was read of the source where there is but one database: the snapshots of
+/// several would stay open while the first ones are moved.
+pub(super) async fn check_and_keep(request: &Request) -> Result<Vec<(Checked, Option<Source>)>> {
     let mut all = Vec::new();
-    for pair in databases::pairs(request).await? {
+    let pairs = databases::pairs(request).await?;
+    let only_one = pairs.len() == 1;
+    for pair in pairs {
         let database = pair.target.database().to_owned();
-        let findings = check_database(request, &pair).await;
-        let findings =
-            findings.map_err(|error| error.within(format_args!("checking database {database}")))?;
-        all.push(Checked { database, findings });
+        let checked = check_database(request, &pair).await;
+        let (findings, source) =
+            checked.map_err(|error| error.within(format_args!("checking database {database}")))?;
+        all.push((Checked { database, findings }, source.filter(|_| only_one)));
     }
     Ok(all)
 }
 
-async fn check_database(request: &Request, pair: &Pair) -> Result<Vec<Finding>> {
+async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>, Option<Source>)> {
     let sides = Sides::connect(pair, request.jobs()).await?;
     let mut found = Gathered::default();
     let job = check_target(&sides, &mut found).await?;
     check_servers(&sides, job.is_some(), &mut found).await?;
-    if let Some(source) = read_source(pair, &mut found).await? {
-        check_against(&sides, &source, job.as_ref(), &mut found).await?;
+    let source = read_source(pair, &mut found).await?;
+    if let Some(source) = &source {
+        check_against(&sides, source, job.as_ref(), &mut found).await?;
         match job {
-            Some(job) => found.add([standing::judge(&job, &source, &request.terms())]),
+            Some(job) => found.add([standing::judge(&job, source, &request.terms())]),
             // A job that goes on was let through once: its rows are partly there.
-            None => found.topic("locales", locales::findings(&sides, &source).await)?,
+            None => found.topic("locales", locales::findings(&sides, source).await)?,
         }
     }
-    Ok(found.sorted())
+    Ok((found.sorted(), source))
 }
 
 /// What doesn't depend on what the source database holds.
