@@ -13,6 +13,7 @@ mod finding;
 mod kind;
 mod large_objects;
 mod role_map;
+mod role_names;
 mod sort;
 mod sql;
 mod table;
