@@ -158,7 +158,7 @@ async fn migrate_one(
         database: pair.target.database().to_owned(),
         was_resumed,
         objects: count_objects(&adapted.toc),
-        tables: plan.tables.len(),
+        tables: plan.count_tables(),
         seconds: started.elapsed().as_secs_f64(),
         passwords_to_set,
         changes: job.changes,
@@ -347,7 +347,7 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     }
     let event = Event::Planned {
         steps: (owed, done),
-        tables: plan.tables.len(),
+        tables: plan.count_tables(),
         bytes: (all, there),
         cost: (all_cost, done_cost),
     };
