@@ -5,14 +5,13 @@
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, RowFormat};
 use crate::toc::{
-    ANY_LARGE_OBJECT, Entry, GROUP_KEY, KeyColumn, Kind, LargeObjectSum, RowsOf, TableData,
-    TableSize,
+    ANY_LARGE_OBJECT, Entry, GROUP_KEY, KeyColumn, Kind, LARGE_OBJECTS_VIEW, LargeObjectSum,
+    RowsOf, TableData, TableSize,
 };
 use crate::wire::Session;
 
 use super::builder::Builder;
 use super::grants::{self, Grantable, Target};
-use super::scope::Scope;
 
 const READING: &str = "reading large objects";
 
@@ -75,7 +74,7 @@ fn contents(key_bounds: Vec<String>, bytes: u64) -> TableData {
         type_name: type_name.to_owned(),
     };
     TableData {
-        relation: QualifiedName::new(Scope::LEDGER_SCHEMA, "large objects"),
+        relation: QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1),
         rows_of: RowsOf::LargeObjects { groups: Vec::new() },
         columns: ["oid", "at", "piece"].map(str::to_owned).to_vec(),
         format: RowFormat::Binary,

@@ -9,7 +9,7 @@ use super::units;
 /// Shows a database's plan: each phase in a line, then every step.
 pub(super) fn show(page: &mut Page, planned: &Planned) {
     let plan = &planned.plan;
-    let (steps, tables) = (plan.steps.len() as u64, plan.tables.len() as u64);
+    let (steps, tables) = (plan.steps.len() as u64, plan.count_tables() as u64);
     let title = format!(
         "database {}: {}, {}, about {} of rows",
         planned.database,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::commands::{
     CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification, VerifyMode,
 };
-use crate::pg::quote_ident;
+use crate::pg::{QualifiedName, quote_ident};
 
 use super::page::{Page, Tone};
 use super::units;
@@ -17,8 +17,9 @@ const SHOWN: usize = 50;
 const SHOWN_LINES: usize = 5;
 
 /// Kinds that aren't objects of their own.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "TABLE DATA",
+    "BLOBS",
     "TABLE ATTACH",
     "INDEX ATTACH",
     "SEQUENCE SET",
@@ -60,8 +61,12 @@ pub(super) fn verified(page: &mut Page, report: &DatabaseReport) {
 }
 
 fn rows(report: &DatabaseReport) -> String {
+    let pieces = match report.objects.contains_key("BLOB METADATA") {
+        true => " and the pieces of large objects",
+        false => "",
+    };
     format!(
-        "{} in {}, {}",
+        "{} in {}{pieces}, {}",
         units::count(report.rows),
         units::counted(report.tables as u64, "table", "tables"),
         units::bytes(report.bytes)
@@ -80,23 +85,8 @@ fn time(report: &DatabaseReport) -> String {
 fn verification(page: &mut Page, found: &Verification) {
     let (tone, text) = verdict(found);
     page.labelled("verified", tone, &text);
-    for verdict in &found.tables {
-        match verdict {
-            TableVerdict::Equal { .. } => {}
-            TableVerdict::Differs { table, source_rows, target_rows } => {
-                let (ours, theirs) = (units::count(*source_rows), units::count(*target_rows));
-                let text = match source_rows == target_rows {
-                    true => format!("{table} differs: {ours} rows on both sides"),
-                    false => format!(
-                        "{table} differs: {ours} rows on the source, {theirs} on the target"
-                    ),
-                };
-                page.line(4, Tone::Bad, &text);
-            }
-            TableVerdict::Unread { table } => {
-                page.line(4, Tone::Bad, &format!("{table} was not read on both sides"));
-            }
-        }
+    for text in found.tables.iter().filter_map(difference) {
+        page.line(4, Tone::Bad, &text);
     }
     for located in &found.located {
         page.block(4, Tone::Bad, located);
@@ -110,6 +100,33 @@ fn verification(page: &mut Page, found: &Verification) {
     }
     for note in &found.notes {
         page.block(4, Tone::Notable, note);
+    }
+}
+
+/// How a table's rows differ.
+fn difference(verdict: &TableVerdict) -> Option<String> {
+    let objects = verdict.is_about_large_objects();
+    let name = |table: &QualifiedName| match objects {
+        true => "the large objects".to_owned(),
+        false => table.to_string(),
+    };
+    let (one, many) = if objects { ("piece", "pieces") } else { ("row", "rows") };
+    let (differs, was) = if objects { ("differ", "were") } else { ("differs", "was") };
+    match verdict {
+        TableVerdict::Equal { .. } => None,
+        TableVerdict::Differs { table, source_rows, target_rows } => {
+            let ours = units::counted(*source_rows, one, many);
+            let sides = match source_rows == target_rows {
+                true => format!("{ours} on both sides"),
+                false => {
+                    format!("{ours} on the source, {} on the target", units::count(*target_rows))
+                }
+            };
+            Some(format!("{} {differs}: {sides}", name(table)))
+        }
+        TableVerdict::Unread { table } => {
+            Some(format!("{} {was} not read on both sides", name(table)))
+        }
     }
 }
 
@@ -127,20 +144,18 @@ fn catalog_difference(page: &mut Page, difference: &CatalogDifference) {
         for line in lines.iter().take(SHOWN_LINES) {
             page.line(8, Tone::Plain, &format!("{side}: {line}"));
         }
-        if lines.len() > SHOWN_LINES {
-            page.line(
-                8,
-                Tone::Plain,
-                &format!("{side}: and {} lines more", lines.len() - SHOWN_LINES),
-            );
+        if let Some(more @ 1..) = lines.len().checked_sub(SHOWN_LINES) {
+            let more = units::counted(more as u64, "line", "lines");
+            page.line(8, Tone::Plain, &format!("{side}: and {more} more"));
         }
     }
 }
 
 /// The verdict in a line.
 fn verdict(found: &Verification) -> (Tone, String) {
-    let equal = found.tables.iter().filter(|verdict| verdict.is_equal()).count();
-    let all = found.tables.len();
+    let (objects, tables): (Vec<&TableVerdict>, Vec<&TableVerdict>) =
+        found.tables.iter().partition(|verdict| verdict.is_about_large_objects());
+    let differing = tables.iter().filter(|verdict| !verdict.is_equal()).count();
     let how = match found.mode {
         VerifyMode::None => {
             return (Tone::Notable, "nothing: run `pgconvoy verify` to compare".to_owned());
@@ -150,18 +165,24 @@ fn verdict(found: &Verification) -> (Tone, String) {
     };
     let definitions =
         || units::counted(found.catalog.len() as u64, "definition differs", "definitions differ");
-    if equal < all {
-        let differing = units::counted((all - equal) as u64, "table differs", "tables differ");
-        let definitions = match found.catalog.is_empty() {
-            true => String::new(),
-            false => format!(", {}", definitions()),
-        };
-        return (Tone::Bad, format!("{differing}{definitions} ({how})"));
+    let differs = [
+        (differing > 0).then(|| units::counted(differing as u64, "table differs", "tables differ")),
+        objects.iter().any(|v| !v.is_equal()).then(|| "the large objects differ".to_owned()),
+    ];
+    let mut differs: Vec<String> = differs.into_iter().flatten().collect();
+    if !differs.is_empty() {
+        differs.extend((!found.catalog.is_empty()).then(definitions));
+        return (Tone::Bad, format!("{} ({how})", differs.join(", ")));
     }
-    let tables = match all {
+    let equal = match tables.len() {
         0 => "there are no tables".to_owned(),
         1 => "the one table is equal".to_owned(),
         all => format!("all {} tables are equal", units::count(all as u64)),
+    };
+    let tables = match (objects.is_empty(), tables.is_empty()) {
+        (true, _) => equal,
+        (false, true) => "the large objects are equal".to_owned(),
+        (false, false) => format!("{equal}, the large objects too"),
     };
     if !found.catalog.is_empty() {
         return (Tone::Bad, format!("{tables} ({how}), but {}", definitions()));
@@ -225,6 +246,7 @@ fn names(tag: &str) -> (String, String) {
         "DEFAULT ACL" => fixed("set of default privileges", "sets of default privileges"),
         "DATABASE PROPERTIES" => fixed("database's properties", "databases' properties"),
         "FK CONSTRAINT" => fixed("foreign key", "foreign keys"),
+        "BLOB METADATA" => fixed("large object", "large objects"),
         "STATISTICS" => fixed("extended statistics", "extended statistics"),
         "ROW SECURITY" => fixed("table with row security", "tables with row security"),
         other => {
@@ -243,7 +265,6 @@ fn names(tag: &str) -> (String, String) {
 mod tests {
     use super::*;
     use crate::commands::Phase;
-    use crate::pg::QualifiedName;
 
     fn render(write: impl FnOnce(&mut Page)) -> String {
         let mut page = Page::new(false);
@@ -334,6 +355,31 @@ mod tests {
     }
 
     #[test]
+    fn large_objects_are_no_table() {
+        let view = || QualifiedName::new("pgconvoy", "large objects");
+        let mut report = report();
+        report.objects = [("BLOB METADATA".to_owned(), 5), ("BLOBS".to_owned(), 1)].into();
+        report.verification.tables.push(TableVerdict::Equal { table: view(), rows: 6 });
+        assert_eq!(objects(&report.objects), "5 large objects");
+        assert!(rows(&report).ends_with("in 2 tables and the pieces of large objects, 45.3 MB"));
+        assert!(
+            verdict(&report.verification)
+                .1
+                .starts_with("all 2 tables are equal, the large objects")
+        );
+        let differs = TableVerdict::Differs { table: view(), source_rows: 1, target_rows: 1 };
+        report.verification.tables[2] = differs;
+        assert_eq!(
+            verdict(&report.verification).1,
+            "the large objects differ (every row read back)"
+        );
+        assert_eq!(
+            difference(&report.verification.tables[2]).unwrap(),
+            "the large objects differ: 1 piece on both sides"
+        );
+    }
+
+    #[test]
     fn a_job_that_was_finished_before_says_when() {
         let report = DatabaseReport {
             was_finished: true,
@@ -364,10 +410,17 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_plural() {
-        let some = ["TABLE", "INDEX", "POLICY", "STATISTICS", "ROW SECURITY"];
+        let some = ["TABLE", "INDEX", "POLICY", "OPERATOR CLASS", "STATISTICS", "BLOB METADATA"];
         assert_eq!(
             some.map(|tag| names(tag).1),
-            ["tables", "indexes", "policies", "extended statistics", "tables with row security"]
+            [
+                "tables",
+                "indexes",
+                "policies",
+                "operator classes",
+                "extended statistics",
+                "large objects"
+            ]
         );
     }
 }

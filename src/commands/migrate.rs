@@ -1,7 +1,7 @@
 //! `pgconvoy migrate`: databases move from server to server, or go on moving where an earlier run
 //! was cut off.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, Step, TableId, VerifyMode};
+use crate::plan::{Plan, Step, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Toc};
 use crate::verify::{
@@ -22,6 +22,9 @@ use crate::wire::Session;
 
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair, TargetDatabase};
+use super::going_on::{
+    refuse_another_source, refuse_changed_definitions, refuse_other_terms, too_late_to_copy,
+};
 use super::passwords;
 use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
@@ -170,7 +173,7 @@ async fn migrate_one(
         database: pair.target.database().to_owned(),
         was_resumed,
         objects: count_objects(&adapted.toc),
-        tables: plan.tables.len(),
+        tables: plan.count_tables(),
         seconds: started.elapsed().as_secs_f64(),
         passwords_to_set,
         changes: job.changes,
@@ -225,72 +228,6 @@ fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
     Ok(report)
 }
 
-/// Whether the ledger's job is about this source.
-pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
-    let known =
-        |identity: &engine::SourceIdentity| (identity.system.clone(), identity.database.clone());
-    if known(&job.source) != known(&source.identity) {
-        return Err(another_job(format!("it copies another database, {}", job.source.database)));
-    }
-    Ok(())
-}
-
-/// Whether the ledger's job moves the same part, under the same owners.
-pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
-    if job.terms == terms {
-        return Ok(());
-    }
-    let words = |terms: &[String]| match terms {
-        [] => "no filters".to_owned(),
-        some => some.join(" "),
-    };
-    Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
-        .because(format!("it was begun with {}, not with {}", words(&job.terms), words(terms)))
-        .hint(
-            "run it with the same filters as before, or drop and recreate the target database to \
-             begin anew with these",
-        ))
-}
-
-/// Whether the source is still as the ledger's job was planned for.
-pub(super) fn refuse_changed_definitions(
-    then: &BTreeMap<String, u64>,
-    now: &BTreeMap<String, u64>,
-) -> Result<()> {
-    let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
-        a.iter()
-            .filter(|(title, digest)| b.get(*title) != Some(digest))
-            .map(|(t, _)| t.clone())
-            .collect()
-    };
-    let mut changed = names(then, now);
-    // The last large object of an owner or with some grants may go, as a table's last row may.
-    changed.retain(|title| now.contains_key(title) || !is_large_objects(title));
-    changed.extend(names(now, then));
-    changed.sort();
-    changed.dedup();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let more = changed.len().saturating_sub(10);
-    changed.truncate(10);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(another_job(format!(
-        "the source's definitions changed since: {}{more}",
-        changed.join(", ")
-    )))
-}
-
-fn is_large_objects(title: &str) -> bool {
-    title.strip_prefix(crate::toc::Kind::LargeObjects.tag()).is_some_and(|r| r.starts_with(' '))
-}
-
-fn another_job(because: String) -> Error {
-    Error::new(Kind::Refused, "going on with the job in the target's ledger")
-        .because(because)
-        .hint("drop and recreate the target database to begin anew, then run again")
-}
-
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
 async fn prepare_data(
     request: &Request,
@@ -327,22 +264,6 @@ async fn prepare_data(
     Ok((receipts, Some(snapshot)))
 }
 
-/// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
-fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
-    let names: Vec<String> =
-        lost.iter().map(|table| plan.table(*table).relation.to_string()).collect();
-    Error::new(Kind::Refused, "going on with the job in the target's ledger")
-        .because(format!(
-            "after all rows were copied the target has lost those of {}: unlogged tables are \
-             empty after a crash",
-            names.join(", ")
-        ))
-        .hint(
-            "fill these tables again, or drop and recreate the target database to begin anew; \
-             then run again",
-        )
-}
-
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
     let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
@@ -358,7 +279,7 @@ async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
     }
     let event = Event::Planned {
         steps: (owed, done),
-        tables: plan.tables.len(),
+        tables: plan.count_tables(),
         bytes: (all, there),
         cost: (all_cost, done_cost),
     };

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod databases;
 mod demo;
+mod going_on;
 mod migrate;
 mod passwords;
 mod plan;

@@ -10,7 +10,7 @@ use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
-use crate::toc::{Side, TableData, Toc};
+use crate::toc::{Side, TableData, Toc, counted};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_large_objects,
     compare_sequences, compare_tables, uncompared,
@@ -66,7 +66,8 @@ async fn verify_one(
     // A role that isn't there owns nothing there, which comparing tells.
     let (join, leave) = rejoin(&adapted.toc, &facts);
     if !join.is_empty() {
-        let note = format!("joining {} owners on the target while it is read", join.len());
+        let note =
+            format!("joining {} on the target while it is read", counted(join.len(), "owner"));
         events.say(Event::Note(note)).await;
         target.execute("joining the owners on the target", &join.concat()).await?;
     }
@@ -80,7 +81,7 @@ async fn verify_one(
     Ok(DatabaseReport {
         database: pair.target.database().to_owned(),
         objects: count_objects(&adapted.toc),
-        tables: plan.tables.len(),
+        tables: plan.count_tables(),
         rows: verification.equal_rows(),
         seconds: started.elapsed().as_secs_f64(),
         changes: chosen.into_iter().chain(adapted.findings).collect(),
@@ -108,7 +109,7 @@ async fn compare(
     catalog.extend(compare_large_objects(expected, &found));
 
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
-    events.say(Event::Reading { tables: plan.tables.len(), bytes }).await;
+    events.say(Event::Reading { tables: plan.count_tables(), bytes }).await;
     let pair = &pair.for_rows(request, &source, target);
     let snapshot = SourceSnapshot::export(source.session).await?;
     let ours = ReadFrom::source(&pair.source, &snapshot);

@@ -11,7 +11,7 @@ use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{ServerVersion, quote_literal};
 use crate::plan::{Plan, Step, StepId, VerifyMode};
-use crate::toc::{Finding, RowsOf, TableData};
+use crate::toc::{Finding, TableData};
 use crate::wire::Session;
 
 use super::large_objects::view_sql;
@@ -193,8 +193,7 @@ impl<'a> Ledger<'a> {
             quote_literal(env!("CARGO_PKG_VERSION")),
             quote_literal(&body)
         );
-        let takes_pieces = |table: &TableData| matches!(table.rows_of, RowsOf::LargeObjects { .. });
-        if plan.tables.iter().any(takes_pieces) {
+        if plan.tables.iter().any(TableData::holds_large_objects) {
             sql.push_str(&view_sql());
         }
         self.target.execute(doing, "BEGIN").await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::plan::{Action, Chunk, Plan, StepId, TableId};
-use crate::toc::{RowsOf, unlink_sql};
+use crate::toc::{counted, unlink_sql};
 use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
@@ -40,7 +40,10 @@ pub async fn recheck(
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let note = format!("reading {} finished chunks again: the old snapshot is gone", stale.len());
+    let note = format!(
+        "reading {} again: the old snapshot is gone",
+        counted(stale.len(), "finished chunk")
+    );
     events.say(Event::Note(note)).await;
     let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
         Action::Copy { chunks } => Some(chunks[*part].clone()),
@@ -55,14 +58,13 @@ pub async fn recheck(
         .zip(found)
         .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
         .map(|((_, chunk), _)| chunk);
-    let by_chunk =
-        |chunk: &Chunk| matches!(plan.table(chunk.table).rows_of, RowsOf::LargeObjects { .. });
-    let (objects, rows): (Vec<Chunk>, Vec<Chunk>) = differing.partition(by_chunk);
+    let (objects, rows): (Vec<Chunk>, Vec<Chunk>) =
+        differing.partition(|chunk| plan.table(chunk.table).holds_large_objects());
     if !objects.is_empty() {
         let note = format!(
-            "large objects changed on the source since they were copied: copying {} chunks of \
-             them anew",
-            objects.len()
+            "large objects changed on the source since they were copied: copying {} of them \
+             anew",
+            counted(objects.len(), "chunk")
         );
         events.say(Event::Note(note)).await;
     }

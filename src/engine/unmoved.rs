@@ -63,11 +63,7 @@ pub(super) async fn settle(
 
 /// Those whose rows a relation holds: large objects are MVCC-safe.
 fn relations<'a>(tables: &[&'a TableData]) -> Vec<&'a TableData> {
-    let of_relations = |table: &&&TableData| match table.rows_of {
-        RowsOf::Relation | RowsOf::Partitions => true,
-        RowsOf::LargeObjects { .. } => false,
-    };
-    tables.iter().filter(of_relations).copied().collect()
+    tables.iter().filter(|table| !table.holds_large_objects()).copied().collect()
 }
 
 /// Queries see the catalog of the snapshot; pg_relation_filenode, to_regclass and

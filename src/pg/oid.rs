@@ -51,7 +51,6 @@ pub mod class {
     pub const PG_OPFAMILY: Oid = Oid(2753);
     pub const PG_EXTENSION: Oid = Oid(3079);
     pub const PG_POLICY: Oid = Oid(3256);
-    pub const PG_STATISTIC_EXT: Oid = Oid(3381);
     pub const PG_COLLATION: Oid = Oid(3456);
     pub const PG_EVENT_TRIGGER: Oid = Oid(3466);
     pub const PG_TRANSFORM: Oid = Oid(3576);

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::pg::{LockMode, QualifiedName};
-use crate::toc::{ChunkRange, Entry, EntryId, Kind, RowsOf};
+use crate::toc::{ChunkRange, Entry, EntryId, Kind};
 
 use super::build::PlanInput;
 use super::locks::Relations;
@@ -87,7 +87,7 @@ fn vacuum(settled: StepId, steps: &mut Steps) {
     in_parts.sort();
     for table in in_parts {
         let table = steps.plan.table(table);
-        if matches!(table.rows_of, RowsOf::LargeObjects { .. }) {
+        if table.holds_large_objects() {
             continue;
         }
         let (relation, bytes) = (table.relation.clone(), table.size.bytes);

@@ -194,6 +194,11 @@ impl Plan {
         &self.tables[id.0 as usize]
     }
 
+    /// How many tables' rows it moves. Large objects are none, though their pieces travel as rows.
+    pub fn count_tables(&self) -> usize {
+        self.tables.iter().filter(|table| !table.holds_large_objects()).count()
+    }
+
     /// The steps that stand only on complete data: once one is done, no table may be emptied.
     pub fn beyond_data(&self) -> BTreeSet<StepId> {
         self.from(|action| matches!(action, Action::DataComplete))

@@ -100,26 +100,9 @@ impl Sources {
         self
     }
 
-    /// The same with another cache folder.
-    #[must_use]
-    pub fn with_cache(mut self, cache: impl Into<PathBuf>) -> Sources {
-        self.cache = cache.into();
-        self
-    }
-
     /// The folder that keeps what was fetched.
     pub fn cache(&self) -> &Path {
         &self.cache
-    }
-
-    /// An installation of exactly this major version.
-    pub async fn of_major(&self, major: u32) -> Result<Installation> {
-        self.find(Wanted::Major(major)).await
-    }
-
-    /// An installation of this major version or a later one.
-    pub async fn at_least(&self, major: u32) -> Result<Installation> {
-        self.find(Wanted::AtLeast(major)).await
     }
 
     /// The first installation that fits, fetched if need be.

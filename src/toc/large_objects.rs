@@ -10,6 +10,9 @@ use super::sql::{Token, tokens};
 /// What a piece holds at most: 32 pages of pg_largeobject.
 const PIECE_BYTES: u32 = 64 << 10;
 
+/// The view of the ledger's, by schema and name, whose rows are the pieces.
+pub(crate) const LARGE_OBJECTS_VIEW: (&str, &str) = ("pgconvoy", "large objects");
+
 /// The words by which statements about a group name its large objects: no large object has this
 /// OID.
 pub(crate) const ANY_LARGE_OBJECT: &str = "LARGE OBJECT 0";

@@ -13,6 +13,7 @@ mod finding;
 mod kind;
 mod large_objects;
 mod role_map;
+mod role_names;
 mod sort;
 mod sql;
 mod table;
@@ -21,10 +22,12 @@ mod target;
 pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, Toc};
+pub(crate) use finding::counted;
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};
 pub(crate) use large_objects::{
-    ANY_LARGE_OBJECT, GROUP_KEY, LargeObject, objects_sql, pieces_sql, settling, unlink_sql,
+    ANY_LARGE_OBJECT, GROUP_KEY, LARGE_OBJECTS_VIEW, LargeObject, objects_sql, pieces_sql,
+    settling, unlink_sql,
 };
 pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub use role_map::RoleMap;

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Result};
 use crate::pg::quote_ident;
 
-use super::adapt::{keep, rename_in};
+use super::adapt::keep;
 use super::finding::Finding;
-use super::sql::{Token, statements, tokens};
+use super::role_names::{introducing, named_in, rename_in, user_mapping_tag};
+use super::sql::{statements, tokens};
 use super::target::TargetFacts;
 use super::{Entry, Kind, Toc};
 
@@ -68,7 +69,7 @@ impl RoleMap {
         }
         let mut seen = BTreeSet::new();
         keep(&toc, |_, entry| {
-            if entry.kind == Kind::Acl
+            if has_grants(entry.kind)
                 && let Some(clash) = self.clash(entry)
             {
                 findings.push(clash);
@@ -101,44 +102,28 @@ impl RoleMap {
         let new = |name: &str| self.0.get(name).map_or(name, String::as_str).to_owned();
         let mut renamed = entry.clone();
         renamed.owner = entry.owner.as_deref().map(new);
-        let introducing: &[&str] = match entry.kind {
-            Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::DatabaseProperties => {
-                &["TO", "FROM", "ROLE", "BY"]
-            }
-            Kind::Role => &["ROLE"],
-            Kind::RoleMembership => &["GRANT", "REVOKE", "TO", "FROM", "BY"],
-            Kind::UserMapping => &["FOR"],
-            Kind::Comment | Kind::SecurityLabel if entry.name.starts_with("ROLE ") => &["ROLE"],
-            _ => return renamed,
-        };
+        let introducing = introducing(entry);
+        if introducing.is_empty() {
+            return renamed;
+        }
         renamed.create = rename_in(&entry.create, introducing, &self.0);
         renamed.drop = rename_in(&entry.drop, introducing, &self.0);
         renamed.name = match entry.kind {
             Kind::Role => new(&entry.name),
             Kind::RoleMembership => membership_tag(&renamed.create),
             Kind::Comment | Kind::SecurityLabel => format!("ROLE {}", new(&entry.name[5..])),
-            Kind::UserMapping => self.user_mapping_tag(&entry.name),
+            Kind::UserMapping => user_mapping_tag(&entry.name, &self.0),
             _ => entry.name.clone(),
         };
-        if entry.kind == Kind::Acl && renamed.owner != entry.owner {
+        if has_grants(entry.kind) && renamed.owner != entry.owner {
             renamed.create = without_grants_to_owner(entry, &renamed);
         }
         renamed
     }
 
-    /// pg_dump's tag of a user mapping: `USER MAPPING role SERVER server`.
-    fn user_mapping_tag(&self, tag: &str) -> String {
-        let rest = tag.strip_prefix("USER MAPPING ");
-        let old = self.0.iter().find_map(|(old, new)| {
-            let server = rest?.strip_prefix(old.as_str())?;
-            server.starts_with(" SERVER ").then(|| format!("USER MAPPING {new}{server}"))
-        });
-        old.unwrap_or_else(|| tag.to_owned())
-    }
-
     /// Two roles become one that both were granted something: the server would tell one grant.
     fn clash(&self, entry: &Entry) -> Option<Finding> {
-        let named: BTreeSet<String> = tokens_after_to(&entry.create);
+        let named: BTreeSet<String> = named_in(&entry.create, &["TO"]).into_iter().collect();
         let mut became: BTreeMap<&str, &str> = BTreeMap::new();
         for old in &named {
             let new = self.0.get(old).map_or(old.as_str(), String::as_str);
@@ -155,6 +140,11 @@ impl RoleMap {
         }
         None
     }
+}
+
+/// Whether the SQL of a kind is grants on something that has an owner.
+fn has_grants(kind: Kind) -> bool {
+    matches!(kind, Kind::Acl | Kind::LargeObjects)
 }
 
 /// What an owner was granted as another role is its own by now.
@@ -176,33 +166,13 @@ fn without_grants_to_owner(entry: &Entry, renamed: &Entry) -> String {
 
 /// A role that would be its own member.
 fn is_to_itself(entry: &Entry) -> bool {
-    let names = || {
-        tokens(&entry.create).filter_map(|(_, token)| match token {
-            Token::Quoted(name) => Some(name),
-            _ => None,
-        })
-    };
+    let names = || tokens(&entry.create).filter_map(|(_, token)| token.quoted_name());
     entry.kind == Kind::RoleMembership && names().next() == names().nth(1)
-}
-
-fn tokens_after_to(sql: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut after_to = false;
-    for (_, token) in tokens(sql) {
-        if let (Token::Quoted(name), true) = (token, after_to) {
-            found.insert(name[1..name.len() - 1].replace("\"\"", "\""));
-        }
-        after_to = token.is_word("TO");
-    }
-    found
 }
 
 /// `role TO member GRANTED BY grantor`, as the statement says it.
 fn membership_tag(create: &str) -> String {
-    let names = tokens(create).filter_map(|(_, token)| match token {
-        Token::Quoted(name) => Some(name[1..name.len() - 1].replace("\"\"", "\"")),
-        _ => None,
-    });
+    let names = tokens(create).filter_map(|(_, token)| token.quoted_name());
     match names.collect::<Vec<_>>().as_slice() {
         [role, member] => format!("{role} TO {member}"),
         [role, member, grantor] => format!("{role} TO {member} GRANTED BY {grantor}"),
@@ -260,6 +230,14 @@ mod tests {
              GRANT SELECT ON TABLE \"s\".\"a\" TO \"c\";\nRESET ROLE;\n"
         );
         assert!(findings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn those_whom_large_objects_are_granted_to_get_their_new_names() {
+        let create = "GRANT SELECT ON LARGE OBJECT 0 TO \"a\";\n";
+        let entry = Entry { kind: Kind::LargeObjects, ..acl(create) };
+        let (entries, _) = renamed(&["a=x"], entry);
+        assert_eq!(entries[0].create, "GRANT SELECT ON LARGE OBJECT 0 TO \"x\";\n");
     }
 
     #[test]

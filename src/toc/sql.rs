@@ -27,6 +27,13 @@ impl Token<'_> {
     pub(crate) fn name(self) -> Option<String> {
         match self {
             Token::Word(word) => Some(word.to_lowercase()),
+            _ => self.quoted_name(),
+        }
+    }
+
+    /// The name that it is, where that is quoted, as it is in whatever we write ourselves.
+    pub(crate) fn quoted_name(self) -> Option<String> {
+        match self {
             Token::Quoted(quoted) if quoted.len() > 1 => {
                 Some(quoted[1..quoted.len() - 1].replace("\"\"", "\""))
             }

@@ -89,6 +89,11 @@ impl TableData {
         self.condition.as_deref().into_iter().chain(filter)
     }
 
+    /// Whether its rows are pieces of large objects.
+    pub fn holds_large_objects(&self) -> bool {
+        matches!(self.rows_of, RowsOf::LargeObjects { .. })
+    }
+
     /// What stands after FROM to read the rows, on either side.
     pub fn source_sql(&self) -> String {
         match self.rows_of {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::toc::{Entry, Kind, Toc, Token, tokens};
+use crate::toc::{Entry, Kind, Toc, Token, counted, tokens};
 
 use super::operator_members::pooled;
 
@@ -100,8 +100,9 @@ pub fn uncompared(toc: &Toc, same_major: bool) -> Option<String> {
     let left = toc.entries.iter().filter(|e| counts(e) && rendered_by_server(e.kind)).count();
     (!same_major && left > 0).then(|| {
         format!(
-            "{left} definitions that servers of different majors render differently (views, \
-             materialized views, rules) were compared by name and owner only"
+            "{} (views, materialized views, rules) compared by name and owner only, as servers of \
+             different majors render them differently",
+            counted(left, "definition")
         )
     })
 }

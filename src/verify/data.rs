@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::copy::Fingerprint;
 use crate::pg::QualifiedName;
-use crate::toc::TableData;
+use crate::toc::{LARGE_OBJECTS_VIEW, TableData};
 
 /// What comparing a table came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,14 @@ pub enum TableVerdict {
 }
 
 impl TableVerdict {
+    /// Whether it is about the large objects, whose pieces travel as rows of a view.
+    pub fn is_about_large_objects(&self) -> bool {
+        let (TableVerdict::Equal { table, .. }
+        | TableVerdict::Differs { table, .. }
+        | TableVerdict::Unread { table }) = self;
+        (table.schema.as_str(), table.name.as_str()) == LARGE_OBJECTS_VIEW
+    }
+
     /// Whether the rows are proven equal.
     pub fn is_equal(&self) -> bool {
         matches!(self, TableVerdict::Equal { .. })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::toc::{Kind, LargeObjectSum, Toc};
+use crate::toc::{Kind, LargeObjectSum, Toc, counted};
 
 use super::catalogs::CatalogDifference;
 
@@ -46,7 +46,8 @@ fn title((owner, grants): (&str, &str)) -> String {
 }
 
 fn tell(sum: LargeObjectSum) -> String {
-    format!("{} large objects, OIDs and comments come to {:016x}", sum.count, sum.digest)
+    let objects = counted(sum.count as usize, "large object");
+    format!("{objects}, OIDs and comments come to {:016x}", sum.digest)
 }
 
 #[cfg(test)]

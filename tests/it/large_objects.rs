@@ -95,7 +95,7 @@ async fn large_objects_that_change_between_two_runs_arrive_as_they_are_then() {
 
     let second = trial::run(&request).await;
     assert!(second.clean().was_resumed);
-    assert!(second.notes().contains("copying 1 chunks of them anew"), "{}", second.notes());
+    assert!(second.notes().contains("copying 1 chunk of them anew"), "{}", second.notes());
     assert_eq!(objects(&source).await, objects(&target).await);
     let after = trial::ask(&target, "shop", chunks).await;
     let kept = before.lines().filter(|line| after.lines().any(|other| other == *line));

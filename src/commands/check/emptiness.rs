@@ -3,7 +3,7 @@
 use crate::catalog::Scope;
 use crate::error::Result;
 use crate::pg::Oid;
-use crate::toc::Finding;
+use crate::toc::{Finding, counted};
 
 use super::gathered::named;
 use super::sides::Sides;
@@ -44,7 +44,8 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
 }
 
 fn judge(database: &str, objects: &[String]) -> Option<Finding> {
-    let what = format!("isn't empty: it holds {} objects: {}", objects.len(), named(objects));
+    let what =
+        format!("isn't empty: it holds {}: {}", counted(objects.len(), "object"), named(objects));
     let remedy = format!(
         "name an empty database in --target, or drop what is in {database} if nobody needs it"
     );
@@ -115,6 +116,6 @@ mod tests {
     #[test]
     fn what_is_there_is_named() {
         let finding = judge("shop", &["table public.a".to_owned()]).unwrap();
-        assert_eq!(finding.what, "isn't empty: it holds 1 objects: table public.a");
+        assert_eq!(finding.what, "isn't empty: it holds 1 object: table public.a");
     }
 }

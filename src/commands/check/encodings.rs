@@ -4,7 +4,7 @@ use crate::catalog::DatabaseFacts;
 use crate::commands::survey::Source;
 use crate::error::Result;
 use crate::pg::{quote_ident, quote_literal};
-use crate::toc::{Finding, Toc};
+use crate::toc::{Finding, Toc, counted};
 use crate::wire::Session;
 
 use super::gathered::named;
@@ -94,8 +94,8 @@ async fn names(target: &Session, toc: &Toc, encoding: &str) -> Result<Option<Fin
         }
     }
     let what = format!(
-        "{} definitions have characters that {encoding} lacks: {}",
-        lacking.len(),
+        "{encoding} lacks characters of {}: {}",
+        counted(lacking.len(), "definition"),
         named(&lacking)
     );
     let remedy = "make the target database with ENCODING 'UTF8'";

@@ -30,7 +30,8 @@ fn text_tables(source: &Source) -> Option<Finding> {
             None => table.relation.to_string(),
         })
         .collect();
-    let what =
-        format!("{} travel as text, as binary can't carry them: {}", text.len(), named(&text));
+    let travel = if text.len() == 1 { "travels" } else { "travel" };
+    let (count, names) = (text.len(), named(&text));
+    let what = format!("{count} {travel} as text, as binary can't carry all columns: {names}");
     (!text.is_empty()).then(|| Finding::note("tables", what))
 }

@@ -4,7 +4,7 @@ use crate::catalog::Scope;
 use crate::commands::survey::ChosenNames;
 use crate::error::Result;
 use crate::pg::{QualifiedName, quote_ident};
-use crate::toc::Finding;
+use crate::toc::{Finding, counted};
 use crate::wire::Session;
 
 use super::gathered::named;
@@ -119,7 +119,11 @@ fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
         let all: Vec<String> = missing.schemas.iter().map(|name| quote_ident(name)).collect();
         refuse(
             "source schemas",
-            format!("{user} may not use {}: {}", count(&all, "schema"), named(&missing.schemas)),
+            format!(
+                "{user} may not use {}: {}",
+                counted(all.len(), "schema"),
+                named(&missing.schemas)
+            ),
             format!("on the source: GRANT USAGE ON SCHEMA {} TO {ident};", all.join(", ")),
         );
     }
@@ -129,7 +133,11 @@ fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
         if !relations.is_empty() {
             refuse(
                 &format!("source {one}s"),
-                format!("{user} may not read {}: {}", count(relations, one), names(relations)),
+                format!(
+                    "{user} may not read {}: {}",
+                    counted(relations.len(), one),
+                    names(relations)
+                ),
                 grants(relations, kind, &ident),
             );
         }
@@ -139,7 +147,7 @@ fn judge(missing: &Missing, user: &str) -> Vec<Finding> {
             "source tables",
             format!(
                 "policies hide rows of {} from {user}: {}",
-                count(&missing.hidden, "table"),
+                counted(missing.hidden.len(), "table"),
                 names(&missing.hidden)
             ),
             format!(
@@ -190,13 +198,6 @@ fn grants(relations: &[QualifiedName], kind: &str, user: &str) -> String {
         "on the source: GRANT SELECT ON ALL {kind}S IN SCHEMA {} TO {user};",
         schemas.join(", ")
     )
-}
-
-fn count<T>(all: &[T], one: &str) -> String {
-    match all.len() {
-        1 => format!("1 {one}"),
-        n => format!("{n} {one}s"),
-    }
 }
 
 fn names(relations: &[QualifiedName]) -> String {

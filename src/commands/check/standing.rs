@@ -1,6 +1,6 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
-use crate::commands::migrate::{
+use crate::commands::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_other_terms,
 };
 use crate::commands::survey::{Source, digests};

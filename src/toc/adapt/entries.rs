@@ -50,7 +50,7 @@ impl Context<'_> {
             Kind::Function | Kind::Procedure => routines::fit(&mut entry, target, findings),
             Kind::Operator => operators::fit(&mut entry, target, findings),
             Kind::Table | Kind::MaterializedView => self.keep_in_a_heap(&mut entry, findings),
-            Kind::Comment if self.is_about_a_missing_role(&entry) => {
+            Kind::Comment | Kind::SecurityLabel if self.is_about_a_missing_role(&entry) => {
                 let what = "left out, as the role is not made on the target";
                 findings.push(Finding::change(entry.title(), what));
                 return None;
@@ -64,8 +64,8 @@ impl Context<'_> {
         (!(emptied && carries_nothing)).then_some(entry)
     }
 
-    fn is_about_a_missing_role(&self, comment: &Entry) -> bool {
-        let role = comment.name.strip_prefix("ROLE ").filter(|_| comment.schema.is_none());
+    fn is_about_a_missing_role(&self, about: &Entry) -> bool {
+        let role = about.name.strip_prefix("ROLE ").filter(|_| about.schema.is_none());
         role.is_some_and(|role| {
             self.role_map.contains_key(role) && !self.target.roles.contains_key(role)
         })

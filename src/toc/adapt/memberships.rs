@@ -79,15 +79,17 @@ fn options(create: &str) -> MembershipOptions {
     }
 }
 
+/// Who is granted to whom by `GRANT role TO member`.
+fn role_and_member(entry: &Entry) -> Option<(String, String)> {
+    let name = |i: usize| tokens(&entry.create).nth(i).and_then(|(_, token)| token.name());
+    Some((name(1)?, name(3)?))
+}
+
 /// The memberships that roles of the source have on the target only.
 pub(super) fn of_the_targets_own(toc: &Toc, target: &TargetFacts) -> Vec<Finding> {
     let kind = |kind: Kind| toc.entries.iter().filter(move |entry| entry.kind == kind);
-    let wanted: BTreeSet<(String, String)> = kind(Kind::RoleMembership)
-        .filter_map(|entry| {
-            let name = |i: usize| tokens(&entry.create).nth(i).and_then(|(_, t)| t.name());
-            Some((name(1)?, name(3)?))
-        })
-        .collect();
+    let wanted: BTreeSet<(String, String)> =
+        kind(Kind::RoleMembership).filter_map(role_and_member).collect();
     let moved: BTreeSet<&str> = kind(Kind::Role).map(|entry| entry.name.as_str()).collect();
     let more = target.holds.memberships.keys().filter(|(role, member)| {
         moved.contains(member.as_str())
@@ -118,10 +120,7 @@ pub(super) fn circles(owners: &BTreeSet<&str>, toc: &Toc, target: &TargetFacts) 
         .entries
         .iter()
         .filter(|entry| entry.kind == Kind::RoleMembership)
-        .filter_map(|entry| {
-            let name = |i: usize| tokens(&entry.create).nth(i).and_then(|(_, t)| t.name());
-            Some((name(1)?, name(3)?))
-        })
+        .filter_map(role_and_member)
         .collect();
     while let Some((_, member)) =
         names.iter().find(|(role, member)| below.contains(role) && !below.contains(member))

@@ -18,7 +18,6 @@ mod subscriptions;
 use std::collections::{BTreeSet, HashMap};
 
 pub use owners::rejoin;
-pub(super) use owners::rename_in;
 
 use losses::Losses;
 

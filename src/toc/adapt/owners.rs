@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pg::quote_ident;
 use crate::toc::finding::Finding;
+use crate::toc::role_names::{introducing, rename_in, user_mapping_tag};
 use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
@@ -18,19 +19,16 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
     if let Some(new) = entry.owner.as_ref().and_then(|owner| map.get(owner)) {
         entry.owner = Some(new.clone());
     }
-    if names_roles(entry.kind) {
-        entry.create = rename_in(&entry.create, &["TO", "FROM", "ROLE", "BY"], map);
-    }
+    let introducing: &[&str] = match entry.kind {
+        // What is said of the role itself is judged by its name on the source.
+        Kind::Role | Kind::Comment | Kind::SecurityLabel => return entry,
+        Kind::RoleMembership => &["TO", "FROM", "BY"],
+        _ => introducing(&entry),
+    };
+    entry.create = rename_in(&entry.create, introducing, map);
+    entry.drop = rename_in(&entry.drop, introducing, map);
     if entry.kind == Kind::UserMapping {
-        entry.create = rename_in(&entry.create, &["FOR"], map);
-        entry.drop = rename_in(&entry.drop, &["FOR"], map);
-        for (old, new) in map {
-            let (old, new) = (format!("USER MAPPING {old} "), format!("USER MAPPING {new} "));
-            if let Some(rest) = entry.name.strip_prefix(&old) {
-                entry.name = new + rest;
-                break;
-            }
-        }
+        entry.name = user_mapping_tag(&entry.name, map);
     }
     entry
 }
@@ -71,48 +69,6 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
     entry
 }
 
-fn names_roles(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Acl
-            | Kind::LargeObjects
-            | Kind::DefaultAcl
-            | Kind::Policy
-            | Kind::RoleMembership
-            | Kind::DatabaseProperties
-    )
-}
-
-/// Replaces roles after the `introducing` words, and in the list that goes on from there. Object
-/// names are no keywords, as they are quoted.
-pub(in crate::toc) fn rename_in(
-    sql: &str,
-    introducing: &[&str],
-    map: &BTreeMap<String, String>,
-) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let (mut copied, mut names_roles) = (0, false);
-    for (at, token) in tokens(sql) {
-        match token {
-            Token::Word(word) => {
-                names_roles = introducing.iter().any(|w| word.eq_ignore_ascii_case(w));
-            }
-            Token::Quoted(quoted) if names_roles => {
-                let name = quoted[1..quoted.len() - 1].replace("\"\"", "\"");
-                if let Some(new) = map.get(&name) {
-                    out.push_str(&sql[copied..at]);
-                    out.push_str(&quote_ident(new));
-                    copied = at + quoted.len();
-                }
-            }
-            Token::Mark(',') => {}
-            _ => names_roles = false,
-        }
-    }
-    out.push_str(&sql[copied..]);
-    out
-}
-
 /// The memberships that the target user gives itself for the time of the job, and their undoing.
 pub(super) fn memberships(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
     needed(toc, target).into_iter().map(|role| target.joining(&role)).unzip()
@@ -134,9 +90,7 @@ pub(super) fn grantors(entry: &Entry) -> Vec<String> {
     }
     let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
     let roles = found.windows(3).filter_map(|three| match three {
-        [set, role, Token::Quoted(quoted)] if set.is_word("SET") && role.is_word("ROLE") => {
-            Some(quoted[1..quoted.len() - 1].replace("\"\"", "\""))
-        }
+        [set, role, name] if set.is_word("SET") && role.is_word("ROLE") => name.quoted_name(),
         _ => None,
     });
     roles.collect()
@@ -198,21 +152,4 @@ pub(super) fn database_rights(toc: &Toc, target: &TargetFacts) -> Vec<(String, S
         )
     });
     lent.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_roles_are_replaced_never_objects_of_the_same_name() {
-        let map = BTreeMap::from([("postgres".to_owned(), "ma\"ster".to_owned())]);
-        let sql = "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"postgres\" WITH GRANT \
-                   OPTION;\nSET ROLE \"postgres\";\n";
-        assert_eq!(
-            rename_in(sql, &["TO", "FROM", "ROLE", "BY"], &map),
-            "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"ma\"\"ster\" WITH GRANT \
-             OPTION;\nSET ROLE \"ma\"\"ster\";\n"
-        );
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::quote_ident;
-use crate::toc::finding::Finding;
+use crate::toc::finding::{Finding, counted};
 use crate::toc::sql::{Token, statements, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
@@ -67,7 +67,7 @@ fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding 
     let count = owned.count();
     let what = match count {
         0 => format!("{why}: what it granted is granted by the objects' owners"),
-        _ => format!("{why}: its {count} objects are given to {}", target.user),
+        _ => format!("{why}: {} it owns go to {}", counted(count, "object"), target.user),
     };
     Finding::change(format!("owner {role}"), what)
 }

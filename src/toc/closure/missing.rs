@@ -42,9 +42,11 @@ pub(super) fn of_the_whole(entries: &[Entry], kept: &[bool]) -> Option<Finding> 
     for (entry, kept) in entries.iter().zip(kept) {
         let is_global = matches!(entry.kind, Kind::Role | Kind::RoleMembership | Kind::Extension);
         let goes_along = matches!(entry.kind, Kind::Comment | Kind::Acl | Kind::SecurityLabel);
-        let counts_here = entry.schema.is_none() && entry.kind != Kind::Schema;
+        let is_part = matches!(entry.kind, Kind::Schema | Kind::LargeObjectData);
+        let counts_here = entry.schema.is_none() && !is_part;
         if !kept && counts_here && !is_global && !goes_along {
-            *counts.entry(entry.kind.tag()).or_default() += 1;
+            let objects = entry.large_objects.map_or(1, |sum| sum.count as usize);
+            *counts.entry(entry.kind.tag()).or_default() += objects;
         }
     }
     let all: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

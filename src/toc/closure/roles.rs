@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::toc::sql::{Token, tokens};
+use crate::toc::role_names::{introducing, named_in};
+use crate::toc::sql::tokens;
 use crate::toc::{Entry, EntryId, Kind};
 
 /// The roles among `entries` that the kept ones name, what those are members of, and who granted
@@ -11,9 +12,7 @@ pub(super) fn named(entries: &[Entry], kept: &[bool]) -> Vec<EntryId> {
     let mut names: HashSet<String> = HashSet::new();
     for (entry, _) in entries.iter().zip(kept).filter(|(_, kept)| **kept) {
         names.extend(entry.owner.clone());
-        if names_roles(entry.kind) {
-            names.extend(quoted(&entry.create));
-        }
+        names.extend(named_in(&entry.create, introducing(entry)));
     }
     let mut found = HashSet::new();
     let roles = ids(entries).filter(|(_, e)| e.kind == Kind::Role && names.contains(&e.name));
@@ -42,27 +41,9 @@ fn ids(entries: &[Entry]) -> impl Iterator<Item = (EntryId, &Entry)> {
     entries.iter().enumerate().map(|(i, entry)| (EntryId(i as u32), entry))
 }
 
-fn names_roles(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Acl | Kind::DefaultAcl | Kind::Policy | Kind::UserMapping | Kind::DatabaseProperties
-    )
-}
-
-fn quoted(sql: &str) -> Vec<String> {
-    let names = tokens(sql).filter_map(|(_, token)| match token {
-        Token::Quoted(quoted) => Some(quoted[1..quoted.len() - 1].replace("\"\"", "\"")),
-        _ => None,
-    });
-    names.collect()
-}
-
 /// Who is made a member: the name after TO.
 fn member(membership: &Entry) -> Option<String> {
     let mut after =
         tokens(&membership.create).skip_while(|(_, token)| !token.is_word("TO")).skip(1);
-    match after.next()?.1 {
-        Token::Quoted(name) => Some(name[1..name.len() - 1].replace("\"\"", "\"")),
-        _ => None,
-    }
+    after.next()?.1.quoted_name()
 }

@@ -4,6 +4,7 @@
 use crate::copy::{self, CopyPart, CopyStream, Progress, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
+use crate::toc::counted;
 use crate::wire::{Conninfo, RawConnection};
 
 /// How many rows are tried at most: enough for any list of users, not the whole of a huge table
@@ -94,7 +95,9 @@ impl Trial {
                 self.table
             ),
             Rule::Holds(_) => {
-                format!("{rows} rows of {} don't meet it under the target's locale", self.table)
+                let met_by = if rows == 1 { "doesn't meet" } else { "don't meet" };
+                let rows = counted(rows as usize, "row");
+                format!("{rows} of {} {met_by} it under the target's locale", self.table)
             }
         }
     }

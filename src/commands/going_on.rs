@@ -1,0 +1,91 @@
+//! Whether the job that a target's ledger holds can go on: for the same source, with the same terms
+//! and definitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::{Job, SourceIdentity};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Plan, TableId};
+
+use super::survey::Source;
+
+/// Whether the ledger's job is about this source.
+pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
+    let known = |identity: &SourceIdentity| (identity.system.clone(), identity.database.clone());
+    if known(&job.source) != known(&source.identity) {
+        return Err(another_job(format!("it copies another database, {}", job.source.database)));
+    }
+    Ok(())
+}
+
+/// Whether the ledger's job moves the same part, under the same owners.
+pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
+    if job.terms == terms {
+        return Ok(());
+    }
+    let words = |terms: &[String]| match terms {
+        [] => "no filters".to_owned(),
+        some => some.join(" "),
+    };
+    Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!("it was begun with {}, not with {}", words(&job.terms), words(terms)))
+        .hint(
+            "run it with the same filters as before, or drop and recreate the target database to \
+             begin anew with these",
+        ))
+}
+
+/// Whether the source is still as the ledger's job was planned for.
+pub(super) fn refuse_changed_definitions(
+    then: &BTreeMap<String, u64>,
+    now: &BTreeMap<String, u64>,
+) -> Result<()> {
+    let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
+        a.iter()
+            .filter(|(title, digest)| b.get(*title) != Some(digest))
+            .map(|(t, _)| t.clone())
+            .collect()
+    };
+    let mut changed = names(then, now);
+    // The last large object of an owner or with some grants may go, as a table's last row may.
+    changed.retain(|title| now.contains_key(title) || !is_large_objects(title));
+    changed.extend(names(now, then));
+    changed.sort();
+    changed.dedup();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let more = changed.len().saturating_sub(10);
+    changed.truncate(10);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(another_job(format!(
+        "the source's definitions changed since: {}{more}",
+        changed.join(", ")
+    )))
+}
+
+fn is_large_objects(title: &str) -> bool {
+    title.strip_prefix(crate::toc::Kind::LargeObjects.tag()).is_some_and(|r| r.starts_with(' '))
+}
+
+fn another_job(because: String) -> Error {
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(because)
+        .hint("drop and recreate the target database to begin anew, then run again")
+}
+
+/// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
+pub(super) fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
+    let names: Vec<String> =
+        lost.iter().map(|table| plan.table(*table).relation.to_string()).collect();
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!(
+            "after all rows were copied the target has lost those of {}: unlogged tables are \
+             empty after a crash",
+            names.join(", ")
+        ))
+        .hint(
+            "fill these tables again, or drop and recreate the target database to begin anew; \
+             then run again",
+        )
+}

@@ -1,0 +1,115 @@
+//! Where an entry's SQL names roles, and other names put there.
+
+use std::collections::BTreeMap;
+
+use crate::pg::quote_ident;
+
+use super::sql::{Token, tokens};
+use super::{Entry, Kind};
+
+/// The words after which an entry's statements name roles, other than its owner.
+pub(super) fn introducing(entry: &Entry) -> &'static [&'static str] {
+    match entry.kind {
+        Kind::Acl | Kind::LargeObjects | Kind::DefaultAcl | Kind::DatabaseProperties => {
+            &["TO", "FROM", "ROLE", "BY"]
+        }
+        // Its expressions may say FROM.
+        Kind::Policy => &["TO"],
+        Kind::UserMapping => &["FOR"],
+        Kind::Role => &["ROLE"],
+        Kind::RoleMembership => &["GRANT", "REVOKE", "TO", "FROM", "BY"],
+        Kind::Comment | Kind::SecurityLabel if entry.name.starts_with("ROLE ") => &["ROLE"],
+        _ => &[],
+    }
+}
+
+/// The roles after the `introducing` words, each with its place and its text there. A list goes
+/// on. Object names are no keywords, as they are quoted.
+fn places<'s>(
+    sql: &'s str,
+    introducing: &[&str],
+) -> impl Iterator<Item = (usize, &'s str, String)> {
+    let mut names_roles = false;
+    tokens(sql).filter_map(move |(at, token)| {
+        match token {
+            Token::Word(word) => {
+                names_roles = introducing.iter().any(|w| word.eq_ignore_ascii_case(w));
+            }
+            Token::Quoted(quoted) if names_roles => {
+                return Some((at, quoted, token.quoted_name()?));
+            }
+            Token::Mark(',') => {}
+            _ => names_roles = false,
+        }
+        None
+    })
+}
+
+/// The roles that `sql` names after the `introducing` words.
+pub(super) fn named_in(sql: &str, introducing: &[&str]) -> Vec<String> {
+    places(sql, introducing).map(|(_, _, name)| name).collect()
+}
+
+/// `sql` with other roles after the `introducing` words.
+pub(super) fn rename_in(sql: &str, introducing: &[&str], map: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut copied = 0;
+    for (at, quoted, name) in places(sql, introducing) {
+        if let Some(new) = map.get(&name) {
+            out.push_str(&sql[copied..at]);
+            out.push_str(&quote_ident(new));
+            copied = at + quoted.len();
+        }
+    }
+    out.push_str(&sql[copied..]);
+    out
+}
+
+/// pg_dump's tag of a user mapping, `USER MAPPING role SERVER server`, with another role.
+pub(super) fn user_mapping_tag(tag: &str, map: &BTreeMap<String, String>) -> String {
+    let rest = tag.strip_prefix("USER MAPPING ");
+    let renamed = map.iter().find_map(|(old, new)| {
+        let server = rest?.strip_prefix(old.as_str())?;
+        server.starts_with(" SERVER ").then(|| format!("USER MAPPING {new}{server}"))
+    });
+    renamed.unwrap_or_else(|| tag.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renamed(kind: Kind, sql: &str) -> String {
+        let map = BTreeMap::from([("postgres".to_owned(), "ma\"ster".to_owned())]);
+        rename_in(sql, introducing(&Entry::new(kind, None, "x")), &map)
+    }
+
+    #[test]
+    fn only_roles_are_replaced_never_objects_of_the_same_name() {
+        assert_eq!(
+            renamed(
+                Kind::Acl,
+                "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"postgres\" WITH GRANT \
+                 OPTION;\nSET ROLE \"postgres\";\n"
+            ),
+            "GRANT SELECT ON TABLE \"s\".\"postgres\" TO \"a\", \"ma\"\"ster\" WITH GRANT \
+             OPTION;\nSET ROLE \"ma\"\"ster\";\n"
+        );
+        assert_eq!(
+            renamed(
+                Kind::Policy,
+                "CREATE POLICY \"p\" ON \"s\".\"t\" TO \"postgres\" USING \
+                 ((a IS DISTINCT FROM \"postgres\"));\n"
+            ),
+            "CREATE POLICY \"p\" ON \"s\".\"t\" TO \"ma\"\"ster\" USING \
+             ((a IS DISTINCT FROM \"postgres\"));\n"
+        );
+    }
+
+    #[test]
+    fn a_user_mappings_tag_names_its_role_and_no_longer_one() {
+        let map = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        assert_eq!(user_mapping_tag("USER MAPPING a SERVER s", &map), "USER MAPPING b SERVER s");
+        assert_eq!(user_mapping_tag("USER MAPPING a2 SERVER s", &map), "USER MAPPING a2 SERVER s");
+    }
+}
