@@ -90,7 +90,21 @@ async fn control<'a>(archive: &[u8], cluster: &'a Cluster) -> (Side<'a>, String)
     (Side { cluster, database: CONTROL }, words)
 }
 
+/// A database that has subscriptions can't be dropped, nor a subscription whose slot is elsewhere.
 async fn drop_control(control: Side<'_>) {
+    let session = control.cluster.superuser_session(control.database).await.unwrap();
+    let sql = r"
+        select pg_catalog.format('ALTER SUBSCRIPTION %1$I SET (slot_name = NONE)', s.subname),
+               pg_catalog.format('DROP SUBSCRIPTION %1$I', s.subname)
+        from pg_catalog.pg_subscription s
+        where s.subdbid = (select oid from pg_catalog.pg_database
+                           where datname = pg_catalog.current_database())";
+    for row in session.query("reading subscriptions", sql, &[]).await.unwrap() {
+        for statement in [row.get::<_, String>(0), row.get(1)] {
+            session.execute("dropping a subscription", &statement).await.unwrap();
+        }
+    }
+    session.close().await;
     let session = control.cluster.superuser_session("postgres").await.unwrap();
     let sql = format!("DROP DATABASE {CONTROL}");
     session.execute("dropping a control", &sql).await.unwrap();
