@@ -1,6 +1,6 @@
 //! Catalogs compared directly: what pg_dump doesn't show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::oracle::Side;
 use crate::pg_dump;
@@ -71,25 +71,103 @@ const PASSING: &[&str] = &[
     "reltuples",
 ];
 
-/// What differs between two databases of one server: every column of the catalogs that doesn't
-/// hold an OID or a number made from one, and every recorded dependency.
-pub(crate) async fn differences(control: Side<'_>, copy: Side<'_>) -> Vec<String> {
+/// What differs between the control and the copy: every column of the catalogs that doesn't hold an
+/// OID or a number made from one, and every recorded dependency. What PostgreSQL's own restore got
+/// wrong, and the copy has as the original does, is no difference; nor is what it couldn't restore.
+pub(crate) async fn differences(
+    original: Side<'_>,
+    control: Side<'_>,
+    control_is_whole: bool,
+    copy: Side<'_>,
+) -> Vec<String> {
     let mut found = Vec::new();
-    let mut queries =
-        vec![("dependency", DEPENDENCIES.to_owned()), ("owner or grant", SHARED.to_owned())];
+    let mut queries: Vec<(&str, Query)> = vec![
+        ("dependency", Query::InSameWords(DEPENDENCIES)),
+        ("owner or grant", Query::InSameWords(SHARED)),
+    ];
     for catalog in OF_OBJECTS {
         let object = format!("('pg_catalog.{catalog}'::pg_catalog.regclass, c.oid, 0)");
-        queries.push((catalog, rows_of(copy, catalog, &object).await));
+        queries.push((catalog, Query::Rows(object)));
     }
     for (catalog, of, columns) in ABOUT_OBJECTS {
         let object = format!("('pg_catalog.{of}'::pg_catalog.regclass, {columns})");
-        queries.push((catalog, rows_of(copy, catalog, &object).await));
+        queries.push((catalog, Query::Rows(object)));
     }
-    for (what, sql) in queries.iter().filter(|(_, sql)| !sql.is_empty()) {
-        let (ours, theirs) = (lines(control, sql).await, lines(copy, sql).await);
-        found.extend(compared(what, "PostgreSQL's own copy", &ours, &theirs));
+    for (what, query) in queries {
+        let mut controls = by_object(query.lines(what, control).await);
+        let mut theirs = by_object(query.lines(what, copy).await);
+        if !control_is_whole {
+            theirs.retain(|object, _| controls.contains_key(object));
+        }
+        if controls != theirs {
+            let ours = by_object(query.lines(what, original).await);
+            let is_the_originals = |object: &String| {
+                let at = |side: &Lines| side.get(object).cloned().unwrap_or_default();
+                is_as(&at(&ours), &at(&controls), &at(&theirs))
+            };
+            let objects = controls.keys().chain(theirs.keys());
+            let fine: BTreeSet<String> = objects.filter(|o| is_the_originals(o)).cloned().collect();
+            controls.retain(|object, _| !fine.contains(object));
+            theirs.retain(|object, _| !fine.contains(object));
+        }
+        let all = |side: Lines| -> Vec<String> { side.into_values().flatten().collect() };
+        found.extend(compared(what, "PostgreSQL's own copy", &all(controls), &all(theirs)));
     }
     found
+}
+
+enum Query {
+    /// Which every version answers in the same words.
+    InSameWords(&'static str),
+    /// The rows of a catalog, about the objects that an expression gives.
+    Rows(String),
+}
+
+impl Query {
+    async fn lines(&self, catalog: &str, side: Side<'_>) -> Vec<String> {
+        let sql = match self {
+            Query::InSameWords(sql) => (*sql).to_owned(),
+            Query::Rows(object) => rows_of(side, catalog, object).await,
+        };
+        if sql.is_empty() { Vec::new() } else { lines(side, &sql).await }
+    }
+}
+
+/// Lines, by what they are about.
+type Lines = BTreeMap<String, Vec<String>>;
+
+fn by_object(lines: Vec<String>) -> Lines {
+    let mut by_object = Lines::new();
+    for line in lines {
+        by_object.entry(object(&line).to_owned()).or_default().push(line);
+    }
+    by_object.values_mut().for_each(|lines| lines.sort());
+    by_object
+}
+
+/// What a line is about.
+fn object(line: &str) -> &str {
+    let ends = [" -> ", ": "].map(|end| line.find(end).unwrap_or(line.len()));
+    &line[..ends.into_iter().min().unwrap_or(line.len())]
+}
+
+/// Whether the copy's lines on an object are the original's; columns that the original's version
+/// lacks count as the control has them.
+fn is_as(original: &[String], control: &[String], copy: &[String]) -> bool {
+    let columns = |line: &String| -> Option<serde_json::Map<String, serde_json::Value>> {
+        serde_json::from_str(&line[line.find(": {")? + 2..]).ok()
+    };
+    original.len() == copy.len()
+        && original.iter().zip(copy).enumerate().all(|(at, (ours, theirs))| {
+            let (Some(ours), Some(theirs)) = (columns(ours), columns(theirs)) else {
+                return ours == theirs;
+            };
+            let controls = control.get(at).and_then(columns);
+            theirs.iter().all(|(name, value)| {
+                let otherwise = || controls.as_ref().and_then(|columns| columns.get(name));
+                ours.get(name).or_else(otherwise) == Some(value)
+            })
+        })
 }
 
 /// What differs between two databases of any two servers, in what every version says in the same
@@ -112,18 +190,23 @@ pub(crate) async fn differences_between_clusters(
 
 /// Flags that differ from the original's and aren't as PostgreSQL's own copy has them either: that
 /// makes a child's constraint invalid like its parent's, from which it comes, though the child's
-/// own may have become valid.
+/// own may have become valid. Of a control that isn't whole only the objects that it has count.
 pub(crate) async fn different_flags(
     original: Side<'_>,
     control: Side<'_>,
+    control_is_whole: bool,
     copy: Side<'_>,
 ) -> Vec<String> {
-    let (ours, controls) = (lines(original, FLAGS).await, lines(control, FLAGS).await);
-    let theirs = lines(copy, FLAGS).await;
-    match theirs == controls {
-        true => Vec::new(),
-        false => compared("flag", "the original", &ours, &theirs),
-    }
+    let (mut ours, mut theirs) = (lines(original, FLAGS).await, lines(copy, FLAGS).await);
+    let of_control = by_object(lines(control, FLAGS).await);
+    let of_copy = by_object(theirs.clone());
+    let as_controls = |line: &String| {
+        let flags = of_control.get(object(line));
+        (control_is_whole || flags.is_some()) && flags == of_copy.get(object(line))
+    };
+    ours.retain(|line| !as_controls(line));
+    theirs.retain(|line| !as_controls(line));
+    compared("flag", "the original", &ours, &theirs)
 }
 
 /// What pg_dumpall prints of the roles that the copy's server has: those that nothing in a database
@@ -236,15 +319,15 @@ async fn rows_of(side: Side<'_>, catalog: &str, object: &str) -> String {
     )
 }
 
-/// A query's rows, without what is about the ledger or toast tables. `nameless(…)` takes out of a text the numbers
-/// that a server puts into the names of foreign keys' triggers.
+/// A query's rows, without what is about the ledger or toast tables. `nameless(…)` takes out of a
+/// text the numbers that a server puts into the names of constraints' triggers.
 async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
     let sql = sql.replace("nameless(", "pg_temp.nameless(");
     let session = side.cluster.superuser_session(side.database).await.unwrap();
     let function = r"
         create function pg_temp.nameless(name text) returns text language sql as $$
             select pg_catalog.regexp_replace(name,
-                '(RI_ConstraintTrigger_[ac]_|PK_ConstraintTrigger_)\d+',
+                '(RI_ConstraintTrigger_[ac]_|(?:PK|Unique)_ConstraintTrigger_)\d+',
                 '\1', 'g')
         $$";
     session.execute("making a function", function).await.unwrap();
@@ -254,22 +337,35 @@ async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
     lines.filter(|line| !others.iter().any(|name| line.contains(name))).collect()
 }
 
-/// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs may
-/// be newer. The columns are taken by name: children of
-/// tables have theirs in another order on the other side.
+/// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs
+/// may be newer. The columns are taken by name: children of tables have theirs in another order on
+/// the other side. Tables that are partitioned by the hash of an enum, which is made of its OIDs, are
+/// counted from their roots on.
 async fn rows(side: Side<'_>) -> Vec<String> {
     let sql = r"
+        with hashed as (
+            select distinct pg_catalog.pg_partition_root(p.partrelid) as root
+            from pg_catalog.pg_partitioned_table p
+            join pg_catalog.pg_attribute a
+                on a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            left join pg_catalog.pg_type e on e.oid = t.typelem
+            where p.partstrat = 'h' and 'e' in (t.typtype, e.typtype)
+        )
         select pg_catalog.format(
             'select %L || count(*) || '' rows, '' || coalesce(sum(pg_catalog.hashtextextended(
-                row(%s)::text, 0)), 0) from only %I.%I t',
+                row(%s)::text, 0)), 0) from %s %I.%I t',
             pg_catalog.format('%I.%I: ', n.nspname, c.relname),
             (select pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', '
                                           order by a.attname)
              from pg_catalog.pg_attribute a
              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
-            n.nspname, c.relname)
+            case c.relkind when 'r' then 'only' else '' end, n.nspname, c.relname)
         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where c.oid >= 16384 and c.relkind = 'r'
+        where c.oid >= 16384
+        and (c.oid in (select root from hashed)
+             or c.relkind = 'r'
+             and coalesce(pg_catalog.pg_partition_root(c.oid), 0) not in (select root from hashed))
         and n.nspname !~ '^pg_' and n.nspname <> 'pgconvoy'
         order by n.nspname, c.relname";
     let queries = lines(side, sql).await;

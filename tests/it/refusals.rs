@@ -288,6 +288,9 @@ fn entries(dump: &str) -> Toc {
 /// What becomes of each kind, by pg_dump's own SQL: what is kept can be created, all of it.
 async fn what_is_kept_can_be_created(source_major: u32, target_major: u32) {
     let source = source_of(source_major, &["00_roles.sql", "72_refused_kinds.sql"]).await;
+    let secret = "ALTER USER MAPPING FOR fixture_owner SERVER refused_server \
+                  OPTIONS (ADD secret 'never told')";
+    change(&source, "refused", secret).await;
     let target = kit::rds_like(target_major).await;
     change(&target, "postgres", "CREATE ROLE fixture_owner").await;
     let session = kit::session(&target.conninfo("postgres")).await;
