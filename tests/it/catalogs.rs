@@ -151,8 +151,8 @@ fn object(line: &str) -> &str {
     &line[..ends.into_iter().min().unwrap_or(line.len())]
 }
 
-/// Whether the copy's lines on an object are the original's; columns that the original's version
-/// lacks count as the control has them.
+/// Whether the copy's lines on an object are the original's, column by column, or the control's
+/// where versions say a column in other words or have it only lately.
 fn is_as(original: &[String], control: &[String], copy: &[String]) -> bool {
     let columns = |line: &String| -> Option<serde_json::Map<String, serde_json::Value>> {
         serde_json::from_str(&line[line.find(": {")? + 2..]).ok()
@@ -162,10 +162,9 @@ fn is_as(original: &[String], control: &[String], copy: &[String]) -> bool {
             let (Some(ours), Some(theirs)) = (columns(ours), columns(theirs)) else {
                 return ours == theirs;
             };
-            let controls = control.get(at).and_then(columns);
+            let controls = control.get(at).and_then(columns).unwrap_or_default();
             theirs.iter().all(|(name, value)| {
-                let otherwise = || controls.as_ref().and_then(|columns| columns.get(name));
-                ours.get(name).or_else(otherwise) == Some(value)
+                [&ours, &controls].iter().any(|side| side.get(name) == Some(value))
             })
         })
 }
@@ -230,13 +229,29 @@ fn roles(original: Side<'_>, copy: Side<'_>) -> (Vec<String>, Vec<String>) {
         Some(("CREATE " | "ALTER ", text)) => roles.iter().any(|role| begins(text, role)),
         _ => line.strip_prefix("GRANT ").is_none_or(grants),
     });
-    (ours, theirs)
+    let [before, after] = [original, copy].map(|side| side.cluster.installation().major());
+    match before < 16 && after >= 16 {
+        true => (ours, theirs.iter().map(|line| without_grant_options(line)).collect()),
+        false => (ours, theirs),
+    }
 }
 
-/// Dependencies, by the names of both ends. Names that a server makes from OIDs lose those.
+/// A grant of a role as versions before 16 have it: each grant has a grantor of its own since, and
+/// says itself whether the member inherits.
+fn without_grant_options(line: &str) -> String {
+    match line.strip_prefix("GRANT ").and(line.split_once(" GRANTED BY ")) {
+        Some((grant, _)) => {
+            let options = [(" WITH INHERIT TRUE", ""), (", INHERIT TRUE", "")];
+            options.iter().fold(grant.to_owned(), |text, (a, b)| text.replace(a, b)) + ";\n"
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// Dependencies, by the names of both ends.
 const DEPENDENCIES: &str = r"
-    select pg_catalog.format('%s %s -> %s %s (%s)', a.type, nameless(a.identity),
-                             b.type, nameless(b.identity), d.deptype)
+    select pg_catalog.format('%s %s -> %s %s (%s)', a.type, a.identity,
+                             b.type, b.identity, d.deptype)
     from pg_catalog.pg_depend d,
          pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a,
          pg_catalog.pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) b
@@ -244,7 +259,7 @@ const DEPENDENCIES: &str = r"
     order by 1";
 
 const SHARED: &str = r"
-    select pg_catalog.format('%s %s -> %s (%s)', a.type, nameless(a.identity),
+    select pg_catalog.format('%s %s -> %s (%s)', a.type, a.identity,
                              pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0), d.deptype)
     from pg_catalog.pg_shdepend d,
          pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a
@@ -263,23 +278,28 @@ const SETTINGS: &str = r"
                                 where datname = pg_catalog.current_database()))
     order by 1";
 
-/// What is valid, enabled, ready.
+/// What is valid, enabled, ready. How the server names the parts of a foreign key of or to partitioned
+/// tables depends on its version.
 const FLAGS: &str = r"
-    select pg_catalog.format('constraint %s: valid %s, %s %s', nameless(o.identity),
+    select pg_catalog.format('constraint %s: valid %s, %s %s',
+                             case when c.contype = 'f' and c.conparentid <> 0
+                             then pg_catalog.format('of %s to %s by %s', c.conrelid::regclass,
+                                                    c.confrelid::regclass, c.conkey)
+                             else o.identity end,
                              c.convalidated, c.condeferrable, c.condeferred)
     from pg_catalog.pg_constraint c,
          pg_catalog.pg_identify_object('pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid, 0) o
     where c.oid >= 16384 and c.contype <> 'n'
     union all
     select pg_catalog.format('index %s: valid %s, ready %s, live %s, identity %s, clustered %s',
-                             nameless(o.identity), i.indisvalid, i.indisready, i.indislive,
+                             o.identity, i.indisvalid, i.indisready, i.indislive,
                              i.indisreplident, i.indisclustered)
     from pg_catalog.pg_index i,
          pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass,
                                        i.indexrelid, 0) o
     where i.indexrelid >= 16384
     union all
-    select pg_catalog.format('trigger %s: %s', nameless(o.identity), t.tgenabled)
+    select pg_catalog.format('trigger %s: %s', o.identity, t.tgenabled)
     from pg_catalog.pg_trigger t,
          pg_catalog.pg_identify_object('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 0) o
     where t.oid >= 16384
@@ -308,33 +328,39 @@ async fn rows_of(side: Side<'_>, catalog: &str, object: &str) -> String {
     if columns.is_empty() {
         return String::new();
     }
+    let oid = object.split(", ").nth(1).unwrap();
     format!(
-        "select nameless(o.type || ' ' || o.identity || ': ' \
-                || pg_catalog.jsonb_build_object({})::text) \
+        "select o.type || ' ' || o.identity || ': ' \
+                || pg_catalog.jsonb_build_object({})::text \
          from pg_catalog.{catalog} c, \
               pg_catalog.pg_identify_object{object} o \
-         where o.identity is not null {} order by 1",
+         where o.identity is not null and {oid} >= 16384 {} order by 1",
         columns.join(", "),
         if catalog == "pg_attribute" { "and c.attnum > 0" } else { "" }
     )
 }
 
-/// A query's rows, without what is about the ledger or toast tables. `nameless(…)` takes out of a
-/// text the numbers that a server puts into the names of constraints' triggers.
+/// A query's rows, without what is about the ledger or toast tables.
 async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
-    let sql = sql.replace("nameless(", "pg_temp.nameless(");
     let session = side.cluster.superuser_session(side.database).await.unwrap();
-    let function = r"
-        create function pg_temp.nameless(name text) returns text language sql as $$
-            select pg_catalog.regexp_replace(name,
-                '(RI_ConstraintTrigger_[ac]_|(?:PK|Unique)_ConstraintTrigger_)\d+',
-                '\1', 'g')
-        $$";
-    session.execute("making a function", function).await.unwrap();
-    let rows = session.query("reading a catalog", &sql, &[]).await.unwrap();
+    let rows = session.query("reading a catalog", sql, &[]).await.unwrap();
     let lines = rows.iter().filter_map(|row| row.get::<_, Option<String>>(0));
     let others = ["pgconvoy", "pg_temp", "pg_toast"];
-    lines.filter(|line| !others.iter().any(|name| line.contains(name))).collect()
+    lines.filter(|line| !others.iter().any(|name| line.contains(name))).map(nameless).collect()
+}
+
+/// A text without the numbers that a server puts into the names of constraints' triggers.
+fn nameless(mut text: String) -> String {
+    const MARK: &str = "_ConstraintTrigger_";
+    let mut from = 0;
+    while let Some(at) = text[from..].find(MARK) {
+        from += at + MARK.len();
+        let rest = text[from..].trim_start_matches(['a', 'c', '_']);
+        let start = text.len() - rest.len();
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        text.replace_range(start..start + digits, "");
+    }
+    text
 }
 
 /// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs
