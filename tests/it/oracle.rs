@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgconvoy::servers::Cluster;
 
 use crate::archive::{Item, Key};
+use crate::legitimate::Legitimate;
 use crate::{archive, catalogs, legitimate, pg_dump};
 
 /// A database somewhere.
@@ -137,7 +138,8 @@ impl Sides {
                 Some(_) if theirs == controls => {}
                 // PostgreSQL couldn't restore it: then there is only the reason.
                 Some(_) if !self.control_is_whole && controls.is_empty() => {}
-                Some(why) => found.push(format!(
+                Some(entry) if in_same_words(entry, ours) == in_same_words(entry, theirs) => {}
+                Some(Legitimate { why, .. }) => found.push(format!(
                     "{key}: may differ ({why}), but not so:\n{}",
                     compared(controls, theirs)
                 )),
@@ -176,6 +178,10 @@ fn count(items: &[Item]) -> BTreeMap<&Key, BTreeMap<&str, usize>> {
         *counted.entry(&item.key).or_default().entry(&item.text).or_default() += 1;
     }
     counted
+}
+
+fn in_same_words(entry: &Legitimate, texts: &BTreeMap<&str, usize>) -> BTreeMap<String, usize> {
+    texts.iter().map(|(text, count)| (entry.in_same_words(text), *count)).collect()
 }
 
 /// The lines that only one of two has.
