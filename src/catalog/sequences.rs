@@ -48,6 +48,16 @@ pub(super) struct Sequences {
     have_persistence: bool,
 }
 
+/// What makes columns of a table identities.
+pub(super) struct Identities {
+    /// The statements.
+    pub(super) sql: String,
+    /// What versions from 15 on must be told besides: before, sequences of unlogged tables are logged.
+    pub(super) since_15: String,
+    /// The sequences that the statements create.
+    pub(super) sequences: Vec<u32>,
+}
+
 impl Sequences {
     pub(super) async fn read(session: &Session) -> Result<Self> {
         let rows = session.query("reading sequences", SEQUENCES_SQL, &[]).await?;
@@ -69,14 +79,14 @@ impl Sequences {
         all
     }
 
-    /// The statements that make columns of `table` identities, and the sequences these create.
+    /// The identities among the columns of `table`.
     pub(super) fn identities(
         &self,
         table: &Relation,
         columns: &Columns,
         relations: &Relations,
-    ) -> (String, Vec<u32>) {
-        let mut sql = String::new();
+    ) -> Identities {
+        let (mut sql, mut otherwise) = (String::new(), String::new());
         let oids = self.identities.get(&table.oid).cloned().unwrap_or_default();
         for oid in &oids {
             let sequence = &self.by_oid[oid];
@@ -93,12 +103,19 @@ impl Sequences {
                     relation.sql(),
                     sequence.properties(),
                 ));
-                if self.have_persistence && relation.unlogged != table.unlogged {
-                    sql.push_str(&persistence(relation));
+                if relation.unlogged != table.unlogged {
+                    otherwise.push_str(&persistence(relation));
                 }
             }
         }
-        (sql, oids)
+        let since_15 = match self.have_persistence {
+            true => {
+                sql.push_str(&otherwise);
+                String::new()
+            }
+            false => otherwise,
+        };
+        Identities { sql, since_15, sequences: oids }
     }
 
     fn is_identity(&self, oid: u32) -> bool {
@@ -368,9 +385,9 @@ mod tests {
         let (relations, columns) = world();
         let sequences = Sequences::new([sequence(9, Some("ALWAYS"))]);
         let table = relations.own(1).unwrap();
-        let (sql, oids) = sequences.identities(table, &columns, &relations);
-        assert_eq!(oids, [9]);
-        assert!(sql.starts_with(
+        let identities = sequences.identities(table, &columns, &relations);
+        assert_eq!(identities.sequences, [9]);
+        assert!(identities.sql.starts_with(
             "ALTER TABLE \"s\".\"t\" ALTER COLUMN \"id\" ADD GENERATED ALWAYS AS IDENTITY (\n    \
              SEQUENCE NAME \"s\".\"q\"\n    START WITH 1\n"
         ));

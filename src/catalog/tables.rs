@@ -60,8 +60,8 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
 
 fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
     let written = Written::new(table, parts, out);
-    let (identities, sequences) = parts.sequences.identities(table, parts.columns, parts.relations);
-    let create = format!("{}{}{identities}", written.create(), written.afterwards());
+    let identities = parts.sequences.identities(table, parts.columns, parts.relations);
+    let create = format!("{}{}{}", written.create(), written.afterwards(), identities.sql);
     let created = written.created();
     let (kind, word) = match table.kind {
         RelationKind::Foreign => (Kind::ForeignTable, "FOREIGN TABLE"),
@@ -72,6 +72,7 @@ fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
         Entry {
             owner: Some(table.owner.clone()),
             create,
+            since_15: identities.since_15,
             drop: format!("DROP {word} {};\n", table.sql()),
             ..Entry::new(kind, Some(&table.name.schema), &table.name.name)
         },
@@ -79,7 +80,7 @@ fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
     for object in created {
         out.also_creates(id, object);
     }
-    for relation in sequences.iter().filter_map(|&s| parts.relations.own(s)) {
+    for relation in identities.sequences.iter().filter_map(|&s| parts.relations.own(s)) {
         out.also_creates(id, relation.object());
     }
 }

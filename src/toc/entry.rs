@@ -25,6 +25,9 @@ pub struct Entry {
     /// The SQL that creates it: statements, each ended by `;` and a newline. Empty for data.
     /// Never sets the owner: that is derived from `drop`, as pg_restore does.
     pub create: String,
+    /// What follows on a target of 15 or later, which must be told what an older source does unasked.
+    #[serde(default)]
+    pub since_15: String,
     /// The SQL that drops it: `DROP kind name;`. Empty where dropping its parent does it.
     pub drop: String,
     /// What must be restored first.
@@ -45,6 +48,7 @@ impl Entry {
             name: name.into(),
             owner: None,
             create: String::new(),
+            since_15: String::new(),
             drop: String::new(),
             depends_on: Vec::new(),
             table: None,

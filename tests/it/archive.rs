@@ -84,7 +84,11 @@ fn item(input: &mut Input<'_>) -> Item {
     let _data_state_and_offset = input.bytes(9);
 
     let around = [("owner", owner), ("tablespace", tablespace), ("access method", access_method)];
-    let by_chance = |line: &str| line.contains(" DEPENDS ON EXTENSION ") || desc == "DEFAULT ACL";
+    let by_chance = |line: &str| match desc.as_str() {
+        "DEFAULT ACL" => true,
+        "DATABASE PROPERTIES" => line.starts_with("ALTER ROLE "),
+        _ => line.contains(" DEPENDS ON EXTENSION "),
+    };
     let mut text = in_any_order(&without_stamps(&definition), by_chance);
     for (name, value) in around {
         if !value.is_empty() {
@@ -95,7 +99,8 @@ fn item(input: &mut Input<'_>) -> Item {
 }
 
 /// Sorts lines that stand in an order `by_chance`: pg_dump asks in none for the extensions that an
-/// object depends on, and default privileges stand in that of the roles' OIDs.
+/// object depends on, and for roles' settings in a database, which the catalogs compared show; and
+/// default privileges stand in that of the roles' OIDs.
 fn in_any_order(text: &str, by_chance: impl Fn(&str) -> bool) -> String {
     let lines = text.lines().map(|line| format!("{line}\n"));
     let (mut moved, kept): (Vec<String>, Vec<String>) = lines.partition(|line| by_chance(line));

@@ -1,6 +1,6 @@
 //! Catalogs compared directly: what pg_dump doesn't show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::oracle::Side;
 use crate::pg_dump;
@@ -71,25 +71,102 @@ const PASSING: &[&str] = &[
     "reltuples",
 ];
 
-/// What differs between two databases of one server: every column of the catalogs that doesn't
-/// hold an OID or a number made from one, and every recorded dependency.
-pub(crate) async fn differences(control: Side<'_>, copy: Side<'_>) -> Vec<String> {
+/// What differs between the control and the copy: every column of the catalogs that doesn't hold an
+/// OID or a number made from one, and every recorded dependency. What PostgreSQL's own restore got
+/// wrong, and the copy has as the original does, is no difference; nor is what it couldn't restore.
+pub(crate) async fn differences(
+    original: Side<'_>,
+    control: Side<'_>,
+    control_is_whole: bool,
+    copy: Side<'_>,
+) -> Vec<String> {
     let mut found = Vec::new();
-    let mut queries =
-        vec![("dependency", DEPENDENCIES.to_owned()), ("owner or grant", SHARED.to_owned())];
+    let mut queries: Vec<(&str, Query)> = vec![
+        ("dependency", Query::InSameWords(DEPENDENCIES)),
+        ("owner or grant", Query::InSameWords(SHARED)),
+    ];
     for catalog in OF_OBJECTS {
         let object = format!("('pg_catalog.{catalog}'::pg_catalog.regclass, c.oid, 0)");
-        queries.push((catalog, rows_of(copy, catalog, &object).await));
+        queries.push((catalog, Query::Rows(object)));
     }
     for (catalog, of, columns) in ABOUT_OBJECTS {
         let object = format!("('pg_catalog.{of}'::pg_catalog.regclass, {columns})");
-        queries.push((catalog, rows_of(copy, catalog, &object).await));
+        queries.push((catalog, Query::Rows(object)));
     }
-    for (what, sql) in queries.iter().filter(|(_, sql)| !sql.is_empty()) {
-        let (ours, theirs) = (lines(control, sql).await, lines(copy, sql).await);
-        found.extend(compared(what, "PostgreSQL's own copy", &ours, &theirs));
+    for (what, query) in queries {
+        let mut controls = by_object(query.lines(what, control).await);
+        let mut theirs = by_object(query.lines(what, copy).await);
+        if !control_is_whole {
+            theirs.retain(|object, _| controls.contains_key(object));
+        }
+        if controls != theirs {
+            let ours = by_object(query.lines(what, original).await);
+            let is_the_originals = |object: &String| {
+                let at = |side: &Lines| side.get(object).cloned().unwrap_or_default();
+                is_as(&at(&ours), &at(&controls), &at(&theirs))
+            };
+            let objects = controls.keys().chain(theirs.keys());
+            let fine: BTreeSet<String> = objects.filter(|o| is_the_originals(o)).cloned().collect();
+            controls.retain(|object, _| !fine.contains(object));
+            theirs.retain(|object, _| !fine.contains(object));
+        }
+        let all = |side: Lines| -> Vec<String> { side.into_values().flatten().collect() };
+        found.extend(compared(what, "PostgreSQL's own copy", &all(controls), &all(theirs)));
     }
     found
+}
+
+enum Query {
+    /// Which every version answers in the same words.
+    InSameWords(&'static str),
+    /// The rows of a catalog, about the objects that an expression gives.
+    Rows(String),
+}
+
+impl Query {
+    async fn lines(&self, catalog: &str, side: Side<'_>) -> Vec<String> {
+        let sql = match self {
+            Query::InSameWords(sql) => (*sql).to_owned(),
+            Query::Rows(object) => rows_of(side, catalog, object).await,
+        };
+        if sql.is_empty() { Vec::new() } else { lines(side, &sql).await }
+    }
+}
+
+/// Lines, by what they are about.
+type Lines = BTreeMap<String, Vec<String>>;
+
+fn by_object(lines: Vec<String>) -> Lines {
+    let mut by_object = Lines::new();
+    for line in lines {
+        by_object.entry(object(&line).to_owned()).or_default().push(line);
+    }
+    by_object.values_mut().for_each(|lines| lines.sort());
+    by_object
+}
+
+/// What a line is about.
+fn object(line: &str) -> &str {
+    let ends = [" -> ", ": "].map(|end| line.find(end).unwrap_or(line.len()));
+    &line[..ends.into_iter().min().unwrap_or(line.len())]
+}
+
+/// Whether the copy's lines on an object are the original's, column by column, or the control's
+/// where versions say a column in other words or have it only lately.
+fn is_as(original: &[String], control: &[String], copy: &[String]) -> bool {
+    let columns = |line: &String| -> Option<serde_json::Map<String, serde_json::Value>> {
+        serde_json::from_str(&line[line.find(": {")? + 2..]).ok()
+    };
+    original.len() == copy.len()
+        && original.iter().zip(copy).enumerate().all(|(at, (ours, theirs))| {
+            let (Some(ours), Some(theirs)) = (columns(ours), columns(theirs)) else {
+                return ours == theirs;
+            };
+            let controls = control.get(at).and_then(columns).unwrap_or_default();
+            theirs.iter().all(|(name, value)| {
+                [&ours, &controls].iter().any(|side| side.get(name) == Some(value))
+            })
+        })
 }
 
 /// What differs between two databases of any two servers, in what every version says in the same
@@ -112,18 +189,23 @@ pub(crate) async fn differences_between_clusters(
 
 /// Flags that differ from the original's and aren't as PostgreSQL's own copy has them either: that
 /// makes a child's constraint invalid like its parent's, from which it comes, though the child's
-/// own may have become valid.
+/// own may have become valid. Of a control that isn't whole only the objects that it has count.
 pub(crate) async fn different_flags(
     original: Side<'_>,
     control: Side<'_>,
+    control_is_whole: bool,
     copy: Side<'_>,
 ) -> Vec<String> {
-    let (ours, controls) = (lines(original, FLAGS).await, lines(control, FLAGS).await);
-    let theirs = lines(copy, FLAGS).await;
-    match theirs == controls {
-        true => Vec::new(),
-        false => compared("flag", "the original", &ours, &theirs),
-    }
+    let (mut ours, mut theirs) = (lines(original, FLAGS).await, lines(copy, FLAGS).await);
+    let of_control = by_object(lines(control, FLAGS).await);
+    let of_copy = by_object(theirs.clone());
+    let as_controls = |line: &String| {
+        let flags = of_control.get(object(line));
+        (control_is_whole || flags.is_some()) && flags == of_copy.get(object(line))
+    };
+    ours.retain(|line| !as_controls(line));
+    theirs.retain(|line| !as_controls(line));
+    compared("flag", "the original", &ours, &theirs)
 }
 
 /// What pg_dumpall prints of the roles that the copy's server has: those that nothing in a database
@@ -147,13 +229,29 @@ fn roles(original: Side<'_>, copy: Side<'_>) -> (Vec<String>, Vec<String>) {
         Some(("CREATE " | "ALTER ", text)) => roles.iter().any(|role| begins(text, role)),
         _ => line.strip_prefix("GRANT ").is_none_or(grants),
     });
-    (ours, theirs)
+    let [before, after] = [original, copy].map(|side| side.cluster.installation().major());
+    match before < 16 && after >= 16 {
+        true => (ours, theirs.iter().map(|line| without_grant_options(line)).collect()),
+        false => (ours, theirs),
+    }
 }
 
-/// Dependencies, by the names of both ends. Names that a server makes from OIDs lose those.
+/// A grant of a role as versions before 16 have it: each grant has a grantor of its own since, and
+/// says itself whether the member inherits.
+fn without_grant_options(line: &str) -> String {
+    match line.strip_prefix("GRANT ").and(line.split_once(" GRANTED BY ")) {
+        Some((grant, _)) => {
+            let options = [(" WITH INHERIT TRUE", ""), (", INHERIT TRUE", "")];
+            options.iter().fold(grant.to_owned(), |text, (a, b)| text.replace(a, b)) + ";\n"
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// Dependencies, by the names of both ends.
 const DEPENDENCIES: &str = r"
-    select pg_catalog.format('%s %s -> %s %s (%s)', a.type, nameless(a.identity),
-                             b.type, nameless(b.identity), d.deptype)
+    select pg_catalog.format('%s %s -> %s %s (%s)', a.type, a.identity,
+                             b.type, b.identity, d.deptype)
     from pg_catalog.pg_depend d,
          pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a,
          pg_catalog.pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) b
@@ -161,7 +259,7 @@ const DEPENDENCIES: &str = r"
     order by 1";
 
 const SHARED: &str = r"
-    select pg_catalog.format('%s %s -> %s (%s)', a.type, nameless(a.identity),
+    select pg_catalog.format('%s %s -> %s (%s)', a.type, a.identity,
                              pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0), d.deptype)
     from pg_catalog.pg_shdepend d,
          pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) a
@@ -180,23 +278,28 @@ const SETTINGS: &str = r"
                                 where datname = pg_catalog.current_database()))
     order by 1";
 
-/// What is valid, enabled, ready.
+/// What is valid, enabled, ready. How the server names the parts of a foreign key of or to partitioned
+/// tables depends on its version.
 const FLAGS: &str = r"
-    select pg_catalog.format('constraint %s: valid %s, %s %s', nameless(o.identity),
+    select pg_catalog.format('constraint %s: valid %s, %s %s',
+                             case when c.contype = 'f' and c.conparentid <> 0
+                             then pg_catalog.format('of %s to %s by %s', c.conrelid::regclass,
+                                                    c.confrelid::regclass, c.conkey)
+                             else o.identity end,
                              c.convalidated, c.condeferrable, c.condeferred)
     from pg_catalog.pg_constraint c,
          pg_catalog.pg_identify_object('pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid, 0) o
     where c.oid >= 16384 and c.contype <> 'n'
     union all
     select pg_catalog.format('index %s: valid %s, ready %s, live %s, identity %s, clustered %s',
-                             nameless(o.identity), i.indisvalid, i.indisready, i.indislive,
+                             o.identity, i.indisvalid, i.indisready, i.indislive,
                              i.indisreplident, i.indisclustered)
     from pg_catalog.pg_index i,
          pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass,
                                        i.indexrelid, 0) o
     where i.indexrelid >= 16384
     union all
-    select pg_catalog.format('trigger %s: %s', nameless(o.identity), t.tgenabled)
+    select pg_catalog.format('trigger %s: %s', o.identity, t.tgenabled)
     from pg_catalog.pg_trigger t,
          pg_catalog.pg_identify_object('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 0) o
     where t.oid >= 16384
@@ -225,51 +328,70 @@ async fn rows_of(side: Side<'_>, catalog: &str, object: &str) -> String {
     if columns.is_empty() {
         return String::new();
     }
+    let oid = object.split(", ").nth(1).unwrap();
     format!(
-        "select nameless(o.type || ' ' || o.identity || ': ' \
-                || pg_catalog.jsonb_build_object({})::text) \
+        "select o.type || ' ' || o.identity || ': ' \
+                || pg_catalog.jsonb_build_object({})::text \
          from pg_catalog.{catalog} c, \
               pg_catalog.pg_identify_object{object} o \
-         where o.identity is not null {} order by 1",
+         where o.identity is not null and {oid} >= 16384 {} order by 1",
         columns.join(", "),
         if catalog == "pg_attribute" { "and c.attnum > 0" } else { "" }
     )
 }
 
-/// A query's rows, without what is about the ledger or toast tables. `nameless(…)` takes out of a text the numbers
-/// that a server puts into the names of foreign keys' triggers.
+/// A query's rows, without what is about the ledger or toast tables.
 async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
-    let sql = sql.replace("nameless(", "pg_temp.nameless(");
     let session = side.cluster.superuser_session(side.database).await.unwrap();
-    let function = r"
-        create function pg_temp.nameless(name text) returns text language sql as $$
-            select pg_catalog.regexp_replace(name,
-                '(RI_ConstraintTrigger_[ac]_|PK_ConstraintTrigger_)\d+',
-                '\1', 'g')
-        $$";
-    session.execute("making a function", function).await.unwrap();
-    let rows = session.query("reading a catalog", &sql, &[]).await.unwrap();
+    let rows = session.query("reading a catalog", sql, &[]).await.unwrap();
     let lines = rows.iter().filter_map(|row| row.get::<_, Option<String>>(0));
     let others = ["pgconvoy", "pg_temp", "pg_toast"];
-    lines.filter(|line| !others.iter().any(|name| line.contains(name))).collect()
+    lines.filter(|line| !others.iter().any(|name| line.contains(name))).map(nameless).collect()
 }
 
-/// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs may
-/// be newer. The columns are taken by name: children of
-/// tables have theirs in another order on the other side.
+/// A text without the numbers that a server puts into the names of constraints' triggers.
+fn nameless(mut text: String) -> String {
+    const MARK: &str = "_ConstraintTrigger_";
+    let mut from = 0;
+    while let Some(at) = text[from..].find(MARK) {
+        from += at + MARK.len();
+        let rest = text[from..].trim_start_matches(['a', 'c', '_']);
+        let start = text.len() - rest.len();
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        text.replace_range(start..start + digits, "");
+    }
+    text
+}
+
+/// Every table's rows, as a count and a sum of hashes; materialized views are refreshed, so theirs
+/// may be newer. The columns are taken by name: children of tables have theirs in another order on
+/// the other side. Tables that are partitioned by the hash of an enum, which is made of its OIDs, are
+/// counted from their roots on.
 async fn rows(side: Side<'_>) -> Vec<String> {
     let sql = r"
+        with hashed as (
+            select distinct pg_catalog.pg_partition_root(p.partrelid) as root
+            from pg_catalog.pg_partitioned_table p
+            join pg_catalog.pg_attribute a
+                on a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            left join pg_catalog.pg_type e on e.oid = t.typelem
+            where p.partstrat = 'h' and 'e' in (t.typtype, e.typtype)
+        )
         select pg_catalog.format(
             'select %L || count(*) || '' rows, '' || coalesce(sum(pg_catalog.hashtextextended(
-                row(%s)::text, 0)), 0) from only %I.%I t',
+                row(%s)::text, 0)), 0) from %s %I.%I t',
             pg_catalog.format('%I.%I: ', n.nspname, c.relname),
             (select pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', '
                                           order by a.attname)
              from pg_catalog.pg_attribute a
              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
-            n.nspname, c.relname)
+            case c.relkind when 'r' then 'only' else '' end, n.nspname, c.relname)
         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where c.oid >= 16384 and c.relkind = 'r'
+        where c.oid >= 16384
+        and (c.oid in (select root from hashed)
+             or c.relkind = 'r'
+             and coalesce(pg_catalog.pg_partition_root(c.oid), 0) not in (select root from hashed))
         and n.nspname !~ '^pg_' and n.nspname <> 'pgconvoy'
         order by n.nspname, c.relname";
     let queries = lines(side, sql).await;

@@ -1,6 +1,7 @@
 //! The written list of differences that are legitimate between a database and its migrated copy,
 //! each with its reason. An item that the list covers isn't let off: it must be what PostgreSQL's own
-//! programs make of the same database on the same target.
+//! programs make of the same database on the same target, or the original's in words that mean the
+//! same.
 
 use crate::archive::Key;
 
@@ -12,8 +13,20 @@ pub(crate) struct Legitimate {
     kinds: &'static [&'static str],
     /// How the item's name begins; empty for any.
     begins: &'static str,
+    /// Words of which both versions mean the same: the item may be as the original's but for them.
+    alike: Option<[&'static str; 2]>,
     /// A reason that people can check.
     pub(crate) why: &'static str,
+}
+
+impl Legitimate {
+    /// An item's text in the words of either version.
+    pub(crate) fn in_same_words(&self, text: &str) -> String {
+        match self.alike {
+            Some([before, after]) => text.replace(before, after),
+            None => text.to_owned(),
+        }
+    }
 }
 
 /// The list.
@@ -22,12 +35,14 @@ const LIST: &[Legitimate] = &[
         between: |_, _| true,
         kinds: &["COMMENT"],
         begins: "EXTENSION ",
+        alike: None,
         why: "an extension's script comments on it, and no dump says that somebody took it away",
     },
     Legitimate {
         between: |from, to| from < to,
         kinds: &["VIEW", "MATERIALIZED VIEW", "RULE"],
         begins: "",
+        alike: None,
         why: "the server renders queries, and renders them otherwise in another version: \
               before 16 it qualifies columns more, from 16 on it says NO INDENT of XMLSERIALIZE",
     },
@@ -35,28 +50,52 @@ const LIST: &[Legitimate] = &[
         between: |from, to| from < 14 && to >= 14,
         kinds: &["TYPE"],
         begins: "",
+        alike: None,
         why: "ranges have a multirange since 14, which is created with them and named",
     },
     Legitimate {
         between: |from, to| from < 17 && to >= 17,
         kinds: &["ACL", "DEFAULT ACL"],
         begins: "",
-        why: "17 brought the privilege MAINTAIN: ALL of before is a list without it from then on",
+        alike: Some(["SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE ON", "ALL ON"]),
+        why: "17 brought the privilege MAINTAIN: pg_dump lists what was ALL before, here it stays ALL",
     },
     Legitimate {
         between: |from, to| from < 14 && to >= 14,
         kinds: &["FUNCTION", "PROCEDURE"],
         begins: "",
+        alike: None,
         why: "14 counts OUT arguments of procedures among those that name them",
+    },
+    Legitimate {
+        between: |from, to| from < 14 && to >= 14,
+        kinds: &["COMMENT", "ACL"],
+        begins: "PROCEDURE ",
+        alike: None,
+        why: "14 counts OUT arguments of procedures among those that name them, and says IN then",
+    },
+    Legitimate {
+        between: |from, to| from < 14 && to >= 14,
+        kinds: &["OPERATOR CLASS", "OPERATOR FAMILY"],
+        begins: "",
+        alike: None,
+        why: "14 ties to a class only the members that it can't be without, others to its family",
+    },
+    Legitimate {
+        between: |from, to| from < 18 && to >= 18,
+        kinds: &["TABLE"],
+        begins: "",
+        alike: None,
+        why: "NOT NULL has a name since 18, and pg_dump says those that it had to shorten",
     },
 ];
 
 /// Why this item may differ, if it may.
-pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static str> {
+pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static Legitimate> {
     let covers = |entry: &&Legitimate| {
         (entry.between)(from, to)
             && entry.kinds.contains(&key.desc.as_str())
             && key.tag.starts_with(entry.begins)
     };
-    LIST.iter().find(covers).map(|entry| entry.why)
+    LIST.iter().find(covers)
 }

