@@ -27,6 +27,8 @@ impl Side<'_> {
 pub(crate) struct Verdict {
     /// All that makes the copy another database than the original.
     pub(crate) differences: Vec<String>,
+    /// The first items that stand in another order than PostgreSQL's own copy has them.
+    pub(crate) order: Option<String>,
     /// What PostgreSQL's own restore couldn't do: then the control says little.
     pub(crate) control_lacks: String,
 }
@@ -35,7 +37,7 @@ pub(crate) struct Verdict {
 pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
     let archive = pg_dump::archive(original.cluster, original.database);
     let (control, control_lacks) = control(&archive, copy.cluster).await;
-    let sides = Sides {
+    let mut sides = Sides {
         from: original.major(),
         to: copy.major(),
         original: archive::items(&archive),
@@ -43,23 +45,23 @@ pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
         control: archive::items(&pg_dump::archive(control.cluster, control.database)),
         control_is_whole: control_lacks.is_empty(),
     };
-    let mut found = sides.items();
     // Where PostgreSQL can't restore something, it is in a circle that is cut open anywhere.
-    if found.is_empty() && control_lacks.is_empty() {
-        found.extend(sides.order());
-    }
+    let order = if control_lacks.is_empty() { sides.order() } else { None };
+    archive::without_cuts(&mut sides.original, &mut sides.copy);
+    let mut found = sides.items();
     if control_lacks.is_empty() {
         found.extend(catalogs::differences(control, copy).await);
         found.extend(catalogs::different_flags(original, control, copy).await);
     }
     found.extend(catalogs::differences_between_clusters(original, copy).await);
     drop_control(control).await;
-    Verdict { differences: found, control_lacks }
+    Verdict { differences: found, order, control_lacks }
 }
 
 /// Fails if a copy differs from what it is of.
 pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
-    let Verdict { differences: found, control_lacks } = judge(original, copy).await;
+    let Verdict { differences: mut found, order, control_lacks } = judge(original, copy).await;
+    found.extend(order);
     assert!(control_lacks.is_empty(), "PostgreSQL's own restore fails: {control_lacks}");
     assert!(
         found.is_empty(),

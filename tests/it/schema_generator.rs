@@ -470,7 +470,9 @@ impl Generator {
         let query = self.query(&mut view.columns, &view.name);
         let options =
             self.random.of(&["", "", " WITH (security_barrier)", " WITH (check_option='local')"]);
-        let sql = format!("CREATE OR REPLACE VIEW {}{options} AS {query}", view.name);
+        // Views that read each other can't be read: no such.
+        let read = format!("SELECT FROM {} LIMIT 0", view.name);
+        let sql = format!("CREATE OR REPLACE VIEW {}{options} AS {query}; {read}", view.name);
         self.pending = vec![Pending::Replaced(view)];
         Some(sql)
     }
