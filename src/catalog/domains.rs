@@ -10,6 +10,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
 use super::fragments::{quoted, stands_alone};
+use super::rendered::{rendered, rendered_all};
 use super::scope::Scope;
 use super::types::also_creates_type;
 
@@ -27,7 +28,10 @@ pub(super) async fn read(
     for row in session.query("reading domains", &sql, &[]).await? {
         let oids: Vec<u32> = row.get("check_oids");
         let names: Vec<String> = row.get("check_names");
-        let definitions: Vec<String> = row.get("check_definitions");
+        let named = || {
+            format!("domain {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("typname"))
+        };
+        let definitions = rendered_all(&row, "check_definitions", named)?;
         let valid: Vec<bool> = row.get("check_valid");
         let object = ObjectId::new(class::PG_TYPE, row.get("oid"));
         let checks = oids
@@ -48,7 +52,7 @@ pub(super) async fn read(
                 row.get::<_, String>("typname"),
             ),
             owner: row.get("owner"),
-            base: row.get("base"),
+            base: rendered(&row, "base", named)?.to_owned(),
             collation: row.get("collation"),
             default: row.get("expression"),
             not_null: row.get("typnotnull"),
@@ -92,7 +96,9 @@ fn comes_back(dependencies: &Dependencies, check: ObjectId, domain: ObjectId) ->
     false
 }
 
-/// NOT NULL has a constraint, and with it a name that counts, since 17.
+/// NOT NULL has a constraint, and with it a name that counts, since 17. A domain that has no default
+/// would take its base type's, which may have got one later (source: DefineDomain in
+/// commands/typecmds.c).
 fn query(scope: &Scope, major: u32) -> String {
     let (not_null, join) = if major >= 17 {
         (
@@ -109,7 +115,8 @@ fn query(scope: &Scope, major: u32) -> String {
          case when t.typcollation <> b.typcollation then {collation} end as collation, \
          coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, \
          'pg_catalog.pg_type'::pg_catalog.regclass), \
-         pg_catalog.quote_literal(t.typdefault)) as expression, \
+         pg_catalog.quote_literal(t.typdefault), \
+         case when b.typdefault is not null then 'NULL' end) as expression, \
          t.typnotnull, {not_null}, \
          coalesce(checks.oids, '{{}}') as check_oids, \
          coalesce(checks.names, '{{}}') as check_names, \

@@ -6,6 +6,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, quoted};
+use super::rendered::rendered;
 use super::scope::Scope;
 use super::types::{self, Named, also_creates_type, listed};
 
@@ -60,7 +61,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     for row in session.query("reading range types", &sql, &[]).await? {
         let named = Named::of(&row);
         let range = Range {
-            subtype: row.get("subtype"),
+            subtype: rendered(&row, "subtype", || format!("type {}", named.name))?.to_owned(),
             multirange: row
                 .get::<_, Option<String>>("multirange")
                 .filter(|name| *name != made_up_multirange(&named.name)),

@@ -28,6 +28,16 @@ pub(super) fn rendered_if(
     whether.then(|| rendered(row, column, object).map(str::to_owned)).transpose()
 }
 
+/// A column that holds a list of such; an error where one of them is NULL.
+pub(super) fn rendered_all(
+    row: &Row,
+    column: &str,
+    object: impl FnOnce() -> String,
+) -> Result<Vec<String>> {
+    let all: Option<Vec<String>> = row.get::<_, Vec<Option<String>>>(column).into_iter().collect();
+    all.ok_or_else(|| unrendered(&object()))
+}
+
 fn unrendered(object: &str) -> Error {
     Error::new(Kind::Refused, format!("reading the definition of {object}"))
         .because(

@@ -90,7 +90,11 @@ fn take_away(key: Key, here: &mut Vec<Item>, there: &mut [Item]) {
     let (_, expression) =
         statement.split_once(" SET ").or_else(|| statement.split_once("ADD ")).unwrap();
     let places = match key.desc.as_str() {
-        "DEFAULT" => vec![format!(" {expression}")],
+        // Cut off, a generated column's expression is a mere default, by pg_dump's mistake.
+        "DEFAULT" => {
+            let generated = expression.replacen("DEFAULT ", "GENERATED ALWAYS AS (", 1);
+            vec![format!(" {expression}"), format!(" {generated}) STORED")]
+        }
         _ => [",\n    ", "\n    ", "\n\t"].map(|gap| format!("{gap}{expression}")).to_vec(),
     };
     let whole = there.iter_mut().find_map(|item| {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgconvoy::servers::Cluster;
 
 use crate::archive::{Item, Key};
-use crate::{archive, catalogs, legitimate, pg_dump};
+use crate::{archive, catalogs, kit, legitimate, pg_dump};
 
 /// A database somewhere.
 #[derive(Clone, Copy)]
@@ -76,7 +76,16 @@ pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
 /// What PostgreSQL's own programs couldn't restore of a database on another server.
 pub(crate) async fn restored_by_postgresql(original: Side<'_>, cluster: &Cluster) -> String {
     let archive = pg_dump::archive(original.cluster, original.database);
-    let (control, lacks) = control(&archive, cluster).await;
+    let (control, mut lacks) = control(&archive, cluster).await;
+    // pg_dump cuts a generated column in a circle off as a mere default.
+    let generated = "SELECT count(*)::text FROM pg_catalog.pg_attribute WHERE attgenerated <> ''";
+    let count = async |side: Side<'_>| {
+        kit::ask(&side.cluster.superuser_conninfo(side.database), generated).await
+    };
+    let (ours, theirs) = (count(original).await, count(control).await);
+    if ours != theirs {
+        lacks.push_str(&format!("\nERROR: of {ours} generated columns {theirs} are generated"));
+    }
     drop_control(control).await;
     lacks
 }
