@@ -55,6 +55,7 @@ pub(super) async fn read(
             base: rendered(&row, "base", named)?.to_owned(),
             collation: row.get("collation"),
             default: row.get("expression"),
+            lacks_bases_default: row.get("lacks_bases_default"),
             not_null: row.get("typnotnull"),
             not_null_name: row.get("not_null_name"),
             checks,
@@ -115,8 +116,8 @@ fn query(scope: &Scope, major: u32) -> String {
          case when t.typcollation <> b.typcollation then {collation} end as collation, \
          coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, \
          'pg_catalog.pg_type'::pg_catalog.regclass), \
-         pg_catalog.quote_literal(t.typdefault), \
-         case when b.typdefault is not null then 'NULL' end) as expression, \
+         pg_catalog.quote_literal(t.typdefault)) as expression, \
+         t.typdefault is null and b.typdefault is not null as lacks_bases_default, \
          t.typnotnull, {not_null}, \
          coalesce(checks.oids, '{{}}') as check_oids, \
          coalesce(checks.names, '{{}}') as check_names, \
@@ -150,6 +151,7 @@ struct Domain {
     /// As SQL, where it isn't the base type's own.
     collation: Option<String>,
     default: Option<String>,
+    lacks_bases_default: bool,
     not_null: bool,
     not_null_name: Option<String>,
     checks: Vec<Check>,
@@ -190,6 +192,9 @@ impl Domain {
             ));
         }
         create.push_str(";\n");
+        if self.lacks_bases_default {
+            create.push_str(&format!("ALTER DOMAIN {name} DROP DEFAULT;\n"));
+        }
         Entry {
             owner: Some(self.owner.clone()),
             create,
@@ -229,6 +234,7 @@ mod tests {
             base: "character varying(20)".to_owned(),
             collation: Some("\"pg_catalog\".\"C\"".to_owned()),
             default: Some("'x'::character varying".to_owned()),
+            lacks_bases_default: false,
             not_null: true,
             not_null_name: Some("d_nn".to_owned()),
             checks: vec![
