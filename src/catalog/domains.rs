@@ -125,7 +125,7 @@ fn query(scope: &Scope, major: u32) -> String {
          coalesce(checks.valid, '{{}}') as check_valid \
          from pg_catalog.pg_type t \
          join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
-         join pg_catalog.pg_type b on b.oid = t.typbasetype \
+         left join pg_catalog.pg_type b on b.oid = t.typbasetype \
          left join (pg_catalog.pg_collation co \
          join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = t.typcollation \
          {join} \

@@ -50,7 +50,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     );
     let joins = format!(
         "join pg_catalog.pg_range r on r.rngtypid = t.oid \
-         join pg_catalog.pg_type st on st.oid = r.rngsubtype \
+         left join pg_catalog.pg_type st on st.oid = r.rngsubtype \
          join pg_catalog.pg_opclass oc on oc.oid = r.rngsubopc \
          join pg_catalog.pg_namespace ocn on ocn.oid = oc.opcnamespace \
          left join (pg_catalog.pg_collation co \

@@ -112,7 +112,7 @@ async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) ->
          pg_catalog.array_agg(case when a.attcollation <> it.typcollation then {} end \
          order by a.attnum) as collations \
          from pg_catalog.pg_attribute a \
-         join pg_catalog.pg_type it on it.oid = a.atttypid \
+         left join pg_catalog.pg_type it on it.oid = a.atttypid \
          left join (pg_catalog.pg_collation co \
          join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = a.attcollation \
          where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) attributes on true",
