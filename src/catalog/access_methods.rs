@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, stands_alone};
+use super::rendered::rendered;
 
 /// Adds an entry for each access method that neither initdb nor an extension brings. They live in
 /// no schema, nor has any an owner.
@@ -19,7 +20,9 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         stands_alone("pg_am", "o.oid")
     );
     for row in session.query("reading access methods", &sql, &[]).await? {
-        let entry = entry(row.get("amname"), row.get("amtype"), row.get("handler"));
+        let name: &str = row.get("amname");
+        let handler = rendered(&row, "handler", || format!("access method {name}"))?;
+        let entry = entry(name, row.get("amtype"), handler);
         out.add(ObjectId::new(class::PG_AM, row.get("oid")), entry);
     }
     Ok(())

@@ -38,7 +38,7 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         };
         let held =
             if word == "SCHEMA" && held.name == "public" { held.of_public(major) } else { held };
-        let Some(mut entry) = held.entry(major) else {
+        let Some(mut entry) = held.entry() else {
             out.unsupported(held.tag(), "its privileges could not be read");
             continue;
         };
@@ -280,14 +280,13 @@ struct Held {
 
 impl Held {
     /// None where the privileges can't be read.
-    fn entry(&self, major: u32) -> Option<Entry> {
+    fn entry(&self) -> Option<Entry> {
         let target = Target {
             kind: self.kind,
             object: self.object(),
             column: self.column.as_deref(),
             owner: &self.owner,
             prefix: String::new(),
-            major,
         };
         Some(Entry {
             owner: Some(self.owner.clone()),
@@ -328,7 +327,7 @@ impl Held {
     fn of_public(mut self, major: u32) -> Held {
         let owner = quote_ident(&self.owner);
         self.base = vec![format!("{owner}=UC/{owner}"), format!("=U/{owner}")];
-        let fresh = self.entry(major).is_some_and(|e| e.create.is_empty());
+        let fresh = self.entry().is_some_and(|e| e.create.is_empty());
         if major < 15 || !fresh {
             self.base[1] = format!("=UC*/{owner}");
         }
@@ -355,7 +354,7 @@ mod tests {
 
     #[test]
     fn grants_name_their_object_as_its_kind_wants() {
-        let create = |held: &Held| held.entry(15).unwrap().create;
+        let create = |held: &Held| held.entry().unwrap().create;
         assert_eq!(
             create(&held(Grantable::Type, "t")),
             "GRANT ALL ON TYPE \"s\".\"t\" TO \"a\";\n"
@@ -384,7 +383,7 @@ mod tests {
                 acl: acl.iter().map(|item| (*item).to_owned()).collect(),
                 ..held(Grantable::Schema, "public")
             };
-            held.of_public(major).entry(major).unwrap().create
+            held.of_public(major).entry().unwrap().create
         };
         assert_eq!(public(15, &["o=UC/o", "=U/o"]), "");
         assert_eq!(

@@ -9,6 +9,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, leaned_on, operator_name, stands_alone};
 use super::functions::argument_types;
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// Adds an entry for each of the user's aggregates.
@@ -23,14 +24,17 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             modify: row.get(format!("{prefix}finalmodify").as_str()),
             initial: row.get(format!("{prefix}initval").as_str()),
         };
+        let named = || {
+            format!("aggregate {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("proname"))
+        };
         let aggregate = Aggregate {
             name: QualifiedName::new(
                 row.get::<_, String>("nspname"),
                 row.get::<_, String>("proname"),
             ),
             owner: row.get("owner"),
-            arguments: row.get("arguments"),
-            identity: row.get("identity"),
+            arguments: rendered(&row, "arguments", named)?.to_owned(),
+            identity: rendered(&row, "identity", named)?.to_owned(),
             types: row.get("types"),
             kind: row.get("aggkind"),
             parallel: row.get("proparallel"),

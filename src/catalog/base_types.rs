@@ -10,6 +10,7 @@ use crate::wire::Session;
 
 use super::builder::Builder;
 use super::fragments::function_name;
+use super::rendered::rendered;
 use super::scope::Scope;
 use super::types::{self, Named, listed};
 
@@ -25,7 +26,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     for row in session.query("reading base types", &sql, &[]).await? {
         let named = Named::of(&row);
         let entry = match row.get("typisdefined") {
-            true => base(&named, &BaseType::of(&row)),
+            true => base(&named, &BaseType::of(&row, &named)?),
             false => undefined(&named),
         };
         types::add(out, &row, entry);
@@ -109,10 +110,11 @@ struct BaseType {
 }
 
 impl BaseType {
-    fn of(row: &Row) -> BaseType {
-        BaseType {
-            input: row.get("input"),
-            output: row.get("output"),
+    fn of(row: &Row, named: &Named) -> Result<BaseType> {
+        let object = || format!("type {}", named.name);
+        Ok(BaseType {
+            input: rendered(row, "input", object)?.to_owned(),
+            output: rendered(row, "output", object)?.to_owned(),
             receive: row.get("receive"),
             send: row.get("send"),
             typmod_in: row.get("typmod_in"),
@@ -129,7 +131,7 @@ impl BaseType {
             collatable: row.get("collatable"),
             default: row.get("typdefault"),
             element: row.get("element_name"),
-        }
+        })
     }
 
     fn options(&self) -> Vec<String> {

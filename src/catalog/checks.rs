@@ -24,6 +24,7 @@ pub(super) struct Check {
     /// `CHECK (…)`, with NO INHERIT and NOT VALID where they are so.
     definition: String,
     local: bool,
+    valid: bool,
     separate: bool,
 }
 
@@ -70,6 +71,7 @@ impl Checks {
                 })?
                 .to_owned(),
                 local: row.get("conislocal"),
+                valid,
                 separate: !valid || placement.is_separate(object(oid), table),
             });
         }
@@ -172,6 +174,15 @@ impl Checks {
             .map(|found| object(found.oid))
     }
 
+    /// Whether a partition's check, which is never its own, holds for sure what the parent's only
+    /// claims: it would come out unproven if it came from there.
+    fn is_proven_here_only(&self, table: &Relation, check: &Check) -> bool {
+        let above = table.parents.iter().flat_map(|&parent| self.of(parent));
+        table.is_partition
+            && check.valid
+            && above.filter(|above| above.name == check.name).any(|above| !above.valid)
+    }
+
     fn of(&self, table: u32) -> impl Iterator<Item = &Check> {
         self.by_table.get(&table).into_iter().flatten()
     }
@@ -181,7 +192,8 @@ impl Checks {
     pub(super) fn add(&self, relations: &Relations, columns: &Columns, out: &mut Builder) {
         let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
         for table in relations.iter() {
-            for check in self.of(table.oid).filter(|c| c.separate && c.local) {
+            let own = |check: &&Check| check.local || self.is_proven_here_only(table, check);
+            for check in self.of(table.oid).filter(|c| c.separate).filter(own) {
                 let entry = separate_entry(table, &check.name, &check.definition);
                 let id = out.add(object(check.oid), entry);
                 out.needs(id, table.object());
@@ -290,6 +302,7 @@ mod tests {
             name: name.to_owned(),
             definition: "CHECK (a > 0)".to_owned(),
             local,
+            valid: true,
             separate,
         }
     }

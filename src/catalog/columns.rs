@@ -11,7 +11,7 @@ use crate::wire::Session;
 use super::inheritance::Inherited;
 use super::relations::Relation;
 use super::reloptions;
-use super::rendered::rendered_if;
+use super::rendered::{rendered, rendered_if};
 use super::scope::Scope;
 
 /// A column.
@@ -180,13 +180,14 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
                 pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, \
                 a.attislocal, a.attnotnull, a.attgenerated::text AS generated, \
                 cn.nspname AS collation_schema, co.collname AS collation_name, \
-                a.attstorage::text AS storage, a.attstorage = t.typstorage AS plainly_stored, \
+                a.attstorage::text AS storage, \
+                a.attstorage IS NOT DISTINCT FROM t.typstorage AS plainly_stored, \
                 {compression} AS compression, a.attstattarget::int4 AS statistics, a.attoptions, \
                 d.oid AS default_oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_sql \
          FROM pg_catalog.pg_attribute a \
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_catalog.pg_collation co \
                 ON co.oid = a.attcollation AND a.attcollation <> t.typcollation \
          LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
@@ -201,15 +202,18 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
 
 fn from_row(row: &Row) -> Result<Column> {
     let default_oid: Option<u32> = row.get("default_oid");
-    let default_sql = rendered_if(row, default_oid.is_some(), "default_sql", || {
+    let column = || {
         let (column, relation): (&str, u32) = (row.get("attname"), row.get("attrelid"));
-        format!("the default of column {column} of the relation with OID {relation}")
+        format!("column {column} of the relation with OID {relation}")
+    };
+    let default_sql = rendered_if(row, default_oid.is_some(), "default_sql", || {
+        format!("the default of {}", column())
     })?;
     Ok(Column {
         number: row.get("attnum"),
         name: row.get("attname"),
         type_oid: row.get("atttypid"),
-        type_name: row.get("type_name"),
+        type_name: rendered(row, "type_name", column)?.to_owned(),
         local: row.get("attislocal"),
         not_null: row.get("attnotnull"),
         collation: row

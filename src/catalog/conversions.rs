@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, stands_alone};
+use super::rendered::rendered;
 use super::scope::Scope;
 
 /// Adds an entry for each of the user's conversions.
@@ -24,16 +25,15 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         stands_alone("pg_conversion", "c.oid")
     );
     for row in session.query("reading encoding conversions", &sql, &[]).await? {
+        let name =
+            QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("conname"));
         let conversion = Conversion {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("conname"),
-            ),
+            function: rendered(&row, "function", || format!("conversion {name}"))?.to_owned(),
+            name,
             owner: row.get("owner"),
             default: row.get("condefault"),
             from: row.get("source"),
             to: row.get("target"),
-            function: row.get("function"),
         };
         out.add(ObjectId::new(class::PG_CONVERSION, row.get("oid")), conversion.entry());
     }

@@ -26,7 +26,6 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
          order by n.nspname nulls first, a.defaclobjtype, r.rolname",
         scope.schemas("n.nspname")
     );
-    let major = session.version().major();
     for row in session.query("reading default privileges", &sql, &[]).await? {
         let defaults = Defaults {
             role: row.get("rolname"),
@@ -35,7 +34,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             base: row.get("base"),
             acl: row.get("acl"),
         };
-        match defaults.entry(major) {
+        match defaults.entry() {
             Some(entry) if entry.create.is_empty() => {}
             Some(entry) => {
                 let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
@@ -64,7 +63,7 @@ struct Defaults {
 
 impl Defaults {
     /// None for a kind of object that isn't known.
-    fn entry(&self, major: u32) -> Option<Entry> {
+    fn entry(&self) -> Option<Entry> {
         let (kind, objects) = match self.kind.as_str() {
             "r" => (Grantable::Table, "TABLES"),
             "S" => (Grantable::Sequence, "SEQUENCES"),
@@ -78,14 +77,8 @@ impl Defaults {
         if let Some(schema) = &self.schema {
             prefix.push_str(&format!("IN SCHEMA {} ", quote_ident(schema)));
         }
-        let target = Target {
-            kind,
-            object: objects.to_owned(),
-            column: None,
-            owner: &self.role,
-            prefix,
-            major,
-        };
+        let target =
+            Target { kind, object: objects.to_owned(), column: None, owner: &self.role, prefix };
         // A server keeps them in the order of the roles' OIDs (source: aclchk.c, SetDefaultACL),
         // which is another on each.
         let mut acl = self.acl.clone();
@@ -115,7 +108,7 @@ mod tests {
             base: Vec::new(),
             acl: vec!["a=r/o".to_owned()],
         };
-        let entry = defaults.entry(15).unwrap();
+        let entry = defaults.entry().unwrap();
         assert_eq!(entry.title(), "DEFAULT ACL s.DEFAULT PRIVILEGES FOR TABLES");
         assert_eq!(
             entry.create,
@@ -134,7 +127,7 @@ mod tests {
                 base: Vec::new(),
                 acl: acl.map(str::to_owned).to_vec(),
             };
-            defaults.entry(15).unwrap().create
+            defaults.entry().unwrap().create
         };
         assert_eq!(told(["a=r/o", "b=r/o"]), told(["b=r/o", "a=r/o"]));
     }
@@ -149,7 +142,7 @@ mod tests {
             acl: vec!["o=X/o".to_owned()],
         };
         assert_eq!(
-            defaults.entry(15).unwrap().create,
+            defaults.entry().unwrap().create,
             "ALTER DEFAULT PRIVILEGES FOR ROLE \"o\" REVOKE ALL ON FUNCTIONS FROM PUBLIC;\n"
         );
     }

@@ -10,6 +10,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
 use super::fragments::{quoted, stands_alone};
+use super::rendered::{rendered, rendered_all};
 use super::scope::Scope;
 use super::types::also_creates_type;
 
@@ -27,7 +28,10 @@ pub(super) async fn read(
     for row in session.query("reading domains", &sql, &[]).await? {
         let oids: Vec<u32> = row.get("check_oids");
         let names: Vec<String> = row.get("check_names");
-        let definitions: Vec<String> = row.get("check_definitions");
+        let named = || {
+            format!("domain {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("typname"))
+        };
+        let definitions = rendered_all(&row, "check_definitions", named)?;
         let valid: Vec<bool> = row.get("check_valid");
         let object = ObjectId::new(class::PG_TYPE, row.get("oid"));
         let checks = oids
@@ -48,9 +52,10 @@ pub(super) async fn read(
                 row.get::<_, String>("typname"),
             ),
             owner: row.get("owner"),
-            base: row.get("base"),
+            base: rendered(&row, "base", named)?.to_owned(),
             collation: row.get("collation"),
             default: row.get("expression"),
+            lacks_bases_default: row.get("lacks_bases_default"),
             not_null: row.get("typnotnull"),
             not_null_name: row.get("not_null_name"),
             checks,
@@ -92,7 +97,9 @@ fn comes_back(dependencies: &Dependencies, check: ObjectId, domain: ObjectId) ->
     false
 }
 
-/// NOT NULL has a constraint, and with it a name that counts, since 17.
+/// NOT NULL has a constraint, and with it a name that counts, since 17. A domain that has no default
+/// would take its base type's, which may have got one later (source: DefineDomain in
+/// commands/typecmds.c).
 fn query(scope: &Scope, major: u32) -> String {
     let (not_null, join) = if major >= 17 {
         (
@@ -110,6 +117,7 @@ fn query(scope: &Scope, major: u32) -> String {
          coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, \
          'pg_catalog.pg_type'::pg_catalog.regclass), \
          pg_catalog.quote_literal(t.typdefault)) as expression, \
+         t.typdefault is null and b.typdefault is not null as lacks_bases_default, \
          t.typnotnull, {not_null}, \
          coalesce(checks.oids, '{{}}') as check_oids, \
          coalesce(checks.names, '{{}}') as check_names, \
@@ -117,7 +125,7 @@ fn query(scope: &Scope, major: u32) -> String {
          coalesce(checks.valid, '{{}}') as check_valid \
          from pg_catalog.pg_type t \
          join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
-         join pg_catalog.pg_type b on b.oid = t.typbasetype \
+         left join pg_catalog.pg_type b on b.oid = t.typbasetype \
          left join (pg_catalog.pg_collation co \
          join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = t.typcollation \
          {join} \
@@ -143,6 +151,7 @@ struct Domain {
     /// As SQL, where it isn't the base type's own.
     collation: Option<String>,
     default: Option<String>,
+    lacks_bases_default: bool,
     not_null: bool,
     not_null_name: Option<String>,
     checks: Vec<Check>,
@@ -183,6 +192,9 @@ impl Domain {
             ));
         }
         create.push_str(";\n");
+        if self.lacks_bases_default {
+            create.push_str(&format!("ALTER DOMAIN {name} DROP DEFAULT;\n"));
+        }
         Entry {
             owner: Some(self.owner.clone()),
             create,
@@ -222,6 +234,7 @@ mod tests {
             base: "character varying(20)".to_owned(),
             collation: Some("\"pg_catalog\".\"C\"".to_owned()),
             default: Some("'x'::character varying".to_owned()),
+            lacks_bases_default: false,
             not_null: true,
             not_null_name: Some("d_nn".to_owned()),
             checks: vec![

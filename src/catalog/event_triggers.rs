@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, stands_alone};
+use super::rendered::rendered;
 use super::rules::state;
 
 /// Adds an entry for each of the user's event triggers.
@@ -21,12 +22,13 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         stands_alone("pg_event_trigger", "e.oid")
     );
     for row in session.query("reading event triggers", &sql, &[]).await? {
+        let name: &str = row.get("evtname");
         let trigger = EventTrigger {
-            name: row.get("evtname"),
+            name: name.to_owned(),
             owner: row.get("owner"),
             event: row.get("evtevent"),
             tags: row.get("tags"),
-            function: row.get("function"),
+            function: rendered(&row, "function", || format!("event trigger {name}"))?.to_owned(),
             state: state(row.get("enabled")),
         };
         out.add(ObjectId::new(class::PG_EVENT_TRIGGER, row.get("oid")), trigger.entry());

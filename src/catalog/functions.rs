@@ -44,8 +44,8 @@ pub(super) async fn read(
         let object = ObjectId::new(class::PG_PROC, row.get("oid"));
         let mut entry = routine.entry();
         let body: Option<&str> = row.get("body");
-        if let Some(stand_in) =
-            body.and_then(|body| stand_ins::of_function(&routine.definition, body))
+        if let Some(stand_in) = body
+            .and_then(|body| stand_ins::of_function(&routine.definition, body, row.get("returns")))
         {
             // A body that calls its own function finds it only if it is there already.
             if dependencies.of(object).iter().any(|edge| edge.to == object) {
@@ -75,7 +75,7 @@ fn query(scope: &Scope, major: u32) -> String {
          pg_catalog.pg_get_userbyid(p.proowner)::text as owner, p.prokind = 'p' as procedure, \
          pg_catalog.pg_get_function_identity_arguments(p.oid) as identity, {types} as types, \
          pg_catalog.pg_get_functiondef(p.oid) as definition, \
-         {body} as body, {extensions} as extensions \
+         {body} as body, {returns} as returns, {extensions} as extensions \
          from pg_catalog.pg_proc p \
          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
          where p.prokind <> 'a' and {} and {} \
@@ -83,7 +83,17 @@ fn query(scope: &Scope, major: u32) -> String {
         scope.schemas("n.nspname"),
         stands_alone("pg_proc", "p.oid"),
         types = argument_types("p"),
+        returns = one_value("p"),
         extensions = leaned_on("pg_proc", "p.oid"),
+    )
+}
+
+/// The expression for the type of the one value that a function returns.
+fn one_value(function: &str) -> String {
+    format!(
+        "case when {function}.prokind = 'f' and not {function}.proretset and {function}.prorettype \
+         not in ('pg_catalog.record'::pg_catalog.regtype, 'pg_catalog.void'::pg_catalog.regtype) \
+         then pg_catalog.format_type({function}.prorettype, null) end"
     )
 }
 

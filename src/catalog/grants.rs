@@ -40,12 +40,11 @@ impl Grantable {
         }
     }
 
-    /// The privileges it can have, as aclitem's letters, in the order pg_dump names them.
-    /// `major` is the source's version: what it calls ALL stays ALL.
-    fn letters(self, major: u32) -> &'static str {
+    /// The privileges it can have, as aclitem's letters, in the order pg_dump names them. MAINTAIN
+    /// came with 17: what was ALL before is a list, lest a newer server grants more than there was.
+    fn letters(self) -> &'static str {
         match self {
-            Grantable::Table if major >= 17 => "rawdDxtm",
-            Grantable::Table => "rawdDxt",
+            Grantable::Table => "rawdDxtm",
             Grantable::Column => "rawx",
             Grantable::Sequence => "rUw",
             Grantable::Function | Grantable::Procedure => "X",
@@ -70,8 +69,6 @@ pub(super) struct Target<'a> {
     pub(super) owner: &'a str,
     /// What each statement begins with: `ALTER DEFAULT PRIVILEGES FOR ROLE "r" `.
     pub(super) prefix: String,
-    /// The major version of the server that stores them.
-    pub(super) major: u32,
 }
 
 /// The statements that lead from the privileges `base` to `acl`, empty where they are the same;
@@ -133,7 +130,7 @@ pub(super) fn grantee(item: &str) -> Option<String> {
 impl Target<'_> {
     /// The privileges of these letters as GRANT lists them, or none where there are none.
     fn privileges(&self, letters: &str) -> Option<String> {
-        let possible = self.kind.letters(self.major);
+        let possible = self.kind.letters();
         let column = match self.column {
             Some(column) => format!("({})", quote_ident(column)),
             None => String::new(),
@@ -241,7 +238,6 @@ mod tests {
             column: None,
             owner,
             prefix: String::new(),
-            major: 15,
         }
     }
 
@@ -259,7 +255,7 @@ mod tests {
     #[test]
     fn an_empty_list_takes_the_owners_own_privileges_away() {
         assert_eq!(
-            told(&table("o"), &["o=arwdDxt/o"], &[]),
+            told(&table("o"), &["o=arwdDxtm/o"], &[]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n"
         );
     }
@@ -267,7 +263,7 @@ mod tests {
     #[test]
     fn the_owners_own_grants_come_first_and_the_rest_keeps_its_order() {
         assert_eq!(
-            told(&table("o"), &["o=arwdDxt/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
+            told(&table("o"), &["o=arwdDxtm/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO PUBLIC;\n\
@@ -280,10 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn all_is_what_the_source_calls_all() {
-        let target = Target { major: 17, ..table("o") };
+    fn all_means_what_the_newest_server_calls_all() {
         assert_eq!(
-            told(&target, &[], &["a=arwdDxtm/o", "b=arwdDxt/o"]),
+            told(&table("o"), &[], &["a=arwdDxtm/o", "b=arwdDxt/o"]),
             "GRANT ALL ON TABLE \"s\".\"t\" TO \"a\";\n\
              GRANT SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER \
              ON TABLE \"s\".\"t\" TO \"b\";\n"

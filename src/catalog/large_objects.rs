@@ -27,7 +27,6 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
     if bounds.is_empty() {
         return Ok(());
     }
-    let major = session.version().major();
     for row in session.query(READING, &groups_sql(), &[]).await? {
         let (key, owner): (&str, &str) = (row.get(0), row.get(1));
         let target = Target {
@@ -36,7 +35,6 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
             column: None,
             owner,
             prefix: String::new(),
-            major,
         };
         let (base, acl): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         let Some(create) = grants::statements(&target, &base, &acl) else {

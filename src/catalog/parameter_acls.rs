@@ -21,7 +21,7 @@ pub(super) async fn read(session: &Session, roles: &[String], out: &mut Builder)
     for row in session.query("reading parameters' privileges", sql, &[]).await? {
         let granted =
             Granted { parameter: row.get("parname"), owner: row.get("owner"), acl: row.get("acl") };
-        if let Some(entry) = granted.entry(roles, major) {
+        if let Some(entry) = granted.entry(roles) {
             out.add_part(entry);
         }
         if granted.to(|grantee| grantee.is_empty()).next().is_some() {
@@ -50,7 +50,7 @@ impl Granted {
     }
 
     /// None where none of the roles is granted anything.
-    fn entry(&self, roles: &[String], major: u32) -> Option<Entry> {
+    fn entry(&self, roles: &[String]) -> Option<Entry> {
         let acl: Vec<String> = self.to(|grantee| roles.contains(grantee)).cloned().collect();
         let target = Target {
             kind: Grantable::Parameter,
@@ -58,7 +58,6 @@ impl Granted {
             column: None,
             owner: &self.owner,
             prefix: String::new(),
-            major,
         };
         let create = grants::statements(&target, &[], &acl)?;
         (!create.is_empty()).then(|| Entry {
@@ -81,8 +80,8 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec(),
         };
-        let entry = granted.entry(&["app".to_owned()], 15).unwrap();
+        let entry = granted.entry(&["app".to_owned()]).unwrap();
         assert_eq!(entry.create, "GRANT SET ON PARAMETER \"log_statement\" TO \"app\";\n");
-        assert_eq!(granted.entry(&[], 15), None);
+        assert_eq!(granted.entry(&[]), None);
     }
 }

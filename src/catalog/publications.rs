@@ -10,6 +10,7 @@ use crate::wire::Session;
 use super::builder::{Builder, ObjectId};
 use super::fragments::stands_alone;
 use super::relations::Relations;
+use super::rendered::rendered_if;
 
 /// Adds PUBLICATION, PUBLICATION TABLE and PUBLICATION TABLES IN SCHEMA entries.
 pub(super) async fn read(
@@ -42,8 +43,12 @@ pub(super) async fn read(
                 row.get::<_, String>("relname"),
             ),
             columns: row.get("columns"),
-            filter: row.get("filter"),
+            filter: None,
         };
+        let filtered: bool = row.get("filtered");
+        let object = || format!("table {} of publication {}", table.name, publication.name);
+        let filter = rendered_if(&row, filtered, "filter", object)?;
+        let table = Published { filter, ..table };
         let Some(relation) = relations.any(row.get("prrelid")) else {
             out.left_out(
                 format!("table {} of publication {}", table.name, publication.name),
@@ -91,19 +96,21 @@ fn publications_sql(major: u32) -> String {
 
 /// Columns and filters came with 15.
 fn tables_sql(major: u32) -> String {
-    let (columns, filter) = match major {
+    let (columns, filter, filtered) = match major {
         15.. => (
             "(select pg_catalog.array_agg(a.attname::text order by listed.place) \
              from pg_catalog.unnest(p.prattrs) with ordinality listed(number, place) \
              join pg_catalog.pg_attribute a on a.attrelid = p.prrelid \
              and a.attnum = listed.number)",
             "pg_catalog.pg_get_expr(p.prqual, p.prrelid)",
+            "p.prqual is not null",
         ),
-        _ => ("null::text[]", "null::text"),
+        _ => ("null::text[]", "null::text", "false"),
     };
     format!(
         "select p.oid, p.prpubid, p.prrelid, n.nspname::text, c.relname::text, \
-         coalesce({columns}, '{{}}') as columns, {filter} as filter \
+         coalesce({columns}, '{{}}') as columns, {filter} as filter, \
+         {filtered} as filtered \
          from pg_catalog.pg_publication_rel p \
          join pg_catalog.pg_class c on c.oid = p.prrelid \
          join pg_catalog.pg_namespace n on n.oid = c.relnamespace \

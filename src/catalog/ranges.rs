@@ -6,6 +6,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{function_name, quoted};
+use super::rendered::rendered;
 use super::scope::Scope;
 use super::types::{self, Named, also_creates_type, listed};
 
@@ -49,7 +50,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     );
     let joins = format!(
         "join pg_catalog.pg_range r on r.rngtypid = t.oid \
-         join pg_catalog.pg_type st on st.oid = r.rngsubtype \
+         left join pg_catalog.pg_type st on st.oid = r.rngsubtype \
          join pg_catalog.pg_opclass oc on oc.oid = r.rngsubopc \
          join pg_catalog.pg_namespace ocn on ocn.oid = oc.opcnamespace \
          left join (pg_catalog.pg_collation co \
@@ -60,7 +61,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     for row in session.query("reading range types", &sql, &[]).await? {
         let named = Named::of(&row);
         let range = Range {
-            subtype: row.get("subtype"),
+            subtype: rendered(&row, "subtype", || format!("type {}", named.name))?.to_owned(),
             multirange: row
                 .get::<_, Option<String>>("multirange")
                 .filter(|name| *name != made_up_multirange(&named.name)),

@@ -1,6 +1,6 @@
 //! What the server renders, it may fail to render: `pg_get_*` answer NULL for an object that was
 //! dropped after the snapshot was taken, as they read the catalog of now, and for a row that is
-//! damaged. Either is told by the object's name; nothing goes on without its definition.
+//! damaged; `format_type` calls such a type `???` (source: utils/adt/format_type.c). Either is told by the object's name; nothing goes on without its definition.
 
 use tokio_postgres::Row;
 
@@ -15,7 +15,8 @@ pub(super) fn rendered<'a>(
     column: &str,
     object: impl FnOnce() -> String,
 ) -> Result<&'a str> {
-    row.get::<_, Option<&str>>(column).ok_or_else(|| unrendered(&object()))
+    let text: Option<&str> = row.get(column);
+    text.filter(|text| is_known(text)).ok_or_else(|| unrendered(&object()))
 }
 
 /// The same of what an object has only where the column `whether` says so.
@@ -26,6 +27,22 @@ pub(super) fn rendered_if(
     object: impl FnOnce() -> String,
 ) -> Result<Option<String>> {
     whether.then(|| rendered(row, column, object).map(str::to_owned)).transpose()
+}
+
+/// A column that holds a list of such; an error where one of them is NULL.
+pub(super) fn rendered_all(
+    row: &Row,
+    column: &str,
+    object: impl FnOnce() -> String,
+) -> Result<Vec<String>> {
+    let all: Vec<Option<String>> = row.get(column);
+    let known = all.into_iter().map(|text| text.filter(|text| is_known(text)));
+    known.collect::<Option<_>>().ok_or_else(|| unrendered(&object()))
+}
+
+/// A type that is really called so is quoted.
+fn is_known(text: &str) -> bool {
+    !matches!(text, "???" | "???[]")
 }
 
 fn unrendered(object: &str) -> Error {

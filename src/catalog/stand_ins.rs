@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::pg::quote_ident;
+use crate::pg::{quote_ident, quote_literal};
 use crate::toc::{Entry, EntryId, Kind, Sorted, Token, in_restoring_order, tokens};
 
 use super::columns::Column;
@@ -36,11 +36,15 @@ pub(super) fn of_view(view: &Relation, columns: &[Column]) -> String {
     format!("CREATE VIEW {} AS\nSELECT\n    {};\n", view.sql(), columns.join(",\n    "))
 }
 
-/// A function that does nothing, from the `definition` of one that ends in the parsed `body`.
-/// Bodies that are strings aren't looked at until they run.
-pub(super) fn of_function(definition: &str, body: &str) -> Option<String> {
-    let declared = definition.trim_end().strip_suffix(body.trim_end())?;
-    Some(format!("{}\nAS '';\n", declared.trim_end()))
+/// A function that finds nothing, from the `definition` of one that ends in the parsed `body`.
+/// Bodies that are strings aren't looked at until they run; but a table whose expressions call an
+/// immutable function of constants has it run (source: evaluate_function in clauses.c), so what
+/// returns one value of a type (`returns`) must come to an end. No row is NULL without a cast that a
+/// domain could refuse, and such a query isn't inlined.
+pub(super) fn of_function(definition: &str, body: &str, returns: Option<&str>) -> Option<String> {
+    let declared = definition.trim_end().strip_suffix(body.trim_end())?.trim_end();
+    let nothing = returns.map(|name| format!("SELECT NULL::{name} WHERE false"));
+    Some(format!("{declared}\nAS {};\n", quote_literal(&nothing.unwrap_or_default())))
 }
 
 /// Sorts `entries`; splits those that have stand-ins until no circle goes through one.
@@ -196,9 +200,11 @@ mod tests {
         let definition =
             format!("CREATE OR REPLACE FUNCTION s.f()\n RETURNS void\n LANGUAGE sql\n{body}\n");
         assert_eq!(
-            of_function(&definition, body).as_deref(),
+            of_function(&definition, body, None).as_deref(),
             Some("CREATE OR REPLACE FUNCTION s.f()\n RETURNS void\n LANGUAGE sql\nAS '';\n")
         );
-        assert_eq!(of_function("AS $$ $$", body), None);
+        assert_eq!(of_function("AS $$ $$", body, None), None);
+        let value = of_function(&definition, body, Some("s.\"It's\"")).unwrap();
+        assert!(value.ends_with("\nAS 'SELECT NULL::s.\"It''s\" WHERE false';\n"), "{value}");
     }
 }

@@ -7,6 +7,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::fragments::{quoted, stands_alone};
+use super::rendered::rendered_all;
 use super::scope::Scope;
 
 /// Adds an entry for each type that stands on its own: not the array types, row types and
@@ -111,7 +112,7 @@ async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) ->
          pg_catalog.array_agg(case when a.attcollation <> it.typcollation then {} end \
          order by a.attnum) as collations \
          from pg_catalog.pg_attribute a \
-         join pg_catalog.pg_type it on it.oid = a.atttypid \
+         left join pg_catalog.pg_type it on it.oid = a.atttypid \
          left join (pg_catalog.pg_collation co \
          join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace) on co.oid = a.attcollation \
          where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) attributes on true",
@@ -127,7 +128,9 @@ async fn read_composites(session: &Session, scope: &Scope, out: &mut Builder) ->
     );
     for row in session.query("reading composite types", &sql, &[]).await? {
         let names: Vec<String> = row.get("names");
-        let types: Vec<String> = row.get("types");
+        let types = rendered_all(&row, "types", || {
+            format!("type {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("typname"))
+        })?;
         let collations: Vec<Option<String>> = row.get("collations");
         let attributes: Vec<Attribute> = names
             .into_iter()

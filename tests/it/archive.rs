@@ -64,6 +64,51 @@ fn whole_views(items: impl Iterator<Item = Item>) -> Vec<Item> {
     items
 }
 
+/// Where pg_dump cuts a circle hangs on OIDs, too: one side may have a default or a check as an item
+/// of its own, where the other has it in its table or domain. Takes such away from both.
+pub(crate) fn without_cuts(ours: &mut Vec<Item>, theirs: &mut Vec<Item>) {
+    for key in cuts(ours, theirs) {
+        take_away(key, ours, theirs);
+    }
+    for key in cuts(theirs, ours) {
+        take_away(key, theirs, ours);
+    }
+}
+
+/// The defaults and checks that only `here` are items.
+fn cuts(here: &[Item], there: &[Item]) -> Vec<Key> {
+    let kinds = ["DEFAULT", "CHECK CONSTRAINT"];
+    let cut = here.iter().map(|item| &item.key).filter(|key| kinds.contains(&key.desc.as_str()));
+    cut.filter(|key| !there.iter().any(|item| item.key == **key)).cloned().collect()
+}
+
+/// Takes what is an item `here` out of the item of `there` that has it, if one has it in the same
+/// words.
+fn take_away(key: Key, here: &mut Vec<Item>, there: &mut [Item]) {
+    let at = here.iter().position(|item| item.key == key).unwrap();
+    let statement = here[at].text.split(";\n").next().unwrap();
+    let (_, expression) =
+        statement.split_once(" SET ").or_else(|| statement.split_once("ADD ")).unwrap();
+    let places = match key.desc.as_str() {
+        // Cut off, a generated column's expression is a mere default, by pg_dump's mistake.
+        "DEFAULT" => {
+            let generated = expression.replacen("DEFAULT ", "GENERATED ALWAYS AS (", 1);
+            vec![format!(" {expression}"), format!(" {generated}) STORED")]
+        }
+        _ => [",\n    ", "\n    ", "\n\t"].map(|gap| format!("{gap}{expression}")).to_vec(),
+    };
+    let whole = there.iter_mut().find_map(|item| {
+        let of_kind = ["TABLE", "DOMAIN"].contains(&item.key.desc.as_str());
+        let is_its = of_kind && item.key.schema == key.schema && key.tag.starts_with(&item.key.tag);
+        let place = places.iter().find(|place| is_its && item.text.contains(*place))?;
+        Some((item, place))
+    });
+    if let Some((item, place)) = whole {
+        item.text = item.text.replacen(place, "", 1);
+        here.remove(at);
+    }
+}
+
 fn item(input: &mut Input<'_>) -> Item {
     let _dump_id = input.int();
     let _has_data = input.int();

@@ -59,12 +59,37 @@ async fn what_lost_a_part_is_refused_by_name() {
 
 #[tokio::test]
 async fn what_the_server_renders_nothing_for_is_refused_by_name() {
-    let found = refusals(
-        "CREATE TABLE p (a integer) PARTITION BY LIST (a); \
-         CREATE TABLE boundless PARTITION OF p FOR VALUES IN (1); \
-         UPDATE pg_class SET relpartbound = NULL WHERE relname = 'boundless'",
-    )
-    .await;
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].1.contains("partition public.boundless"), "{found:?}");
+    for (sql, object) in [
+        (
+            "CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+             CREATE TABLE boundless PARTITION OF p FOR VALUES IN (1); \
+             UPDATE pg_class SET relpartbound = NULL WHERE relname = 'boundless'",
+            "partition public.boundless",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; \
+             CREATE EVENT TRIGGER idle ON sql_drop EXECUTE FUNCTION f(); \
+             DELETE FROM pg_proc WHERE proname = 'f'",
+            "event trigger idle",
+        ),
+        (
+            "CREATE TYPE gone AS ENUM (); CREATE TABLE t (typeless gone); \
+             DELETE FROM pg_type WHERE typname = 'gone'",
+            "column typeless",
+        ),
+        (
+            "CREATE TYPE gone AS ENUM (); CREATE TYPE typeless AS (a gone); \
+             DELETE FROM pg_type WHERE typname = 'gone'",
+            "type public.typeless",
+        ),
+        (
+            "CREATE TYPE gone AS ENUM (); CREATE DOMAIN baseless AS gone; \
+             DELETE FROM pg_type WHERE typname = 'gone'",
+            "domain public.baseless",
+        ),
+    ] {
+        let found = refusals(sql).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].1.contains(object), "{found:?}");
+    }
 }

@@ -144,6 +144,24 @@ circles! {
          INSERT INTO u VALUES (1); \
          CREATE OR REPLACE FUNCTION f(integer) RETURNS integer LANGUAGE sql IMMUTABLE BEGIN ATOMIC \
          SELECT $1 + 0 * count(*)::integer FROM l.u; END;";
+    an_immutable_function_that_runs_while_it_is_stood_in_for:
+        "CREATE DOMAIN d AS text NOT NULL; CREATE TYPE r AS (x d); \
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql IMMUTABLE RETURN 'f'; \
+         CREATE FUNCTION h() RETURNS d LANGUAGE sql IMMUTABLE RETURN 'h'; \
+         CREATE FUNCTION k() RETURNS r LANGUAGE sql IMMUTABLE RETURN ROW('k')::r; \
+         CREATE FUNCTION o(OUT a text, OUT b text) LANGUAGE sql IMMUTABLE \
+         BEGIN ATOMIC SELECT 'a' AS a, 'b' AS b; END; \
+         CREATE TABLE u (a text DEFAULT f() || h(), b text GENERATED ALWAYS AS (f() || h()) STORED, \
+         c d GENERATED ALWAYS AS (h()) STORED, e d GENERATED ALWAYS AS ((k()).x) STORED, \
+         i text GENERATED ALWAYS AS ((o()).a) STORED); INSERT INTO u DEFAULT VALUES; \
+         CREATE OR REPLACE FUNCTION f() RETURNS text LANGUAGE sql IMMUTABLE BEGIN ATOMIC \
+         SELECT coalesce((SELECT a FROM l.u LIMIT 0), 'f'); END; \
+         CREATE OR REPLACE FUNCTION h() RETURNS d LANGUAGE sql IMMUTABLE BEGIN ATOMIC \
+         SELECT coalesce((SELECT a FROM l.u LIMIT 0), 'h')::l.d; END; \
+         CREATE OR REPLACE FUNCTION k() RETURNS r LANGUAGE sql IMMUTABLE BEGIN ATOMIC \
+         SELECT ROW(coalesce((SELECT a FROM l.u LIMIT 0), 'k'))::l.r; END; \
+         CREATE OR REPLACE FUNCTION o(OUT a text, OUT b text) LANGUAGE sql IMMUTABLE BEGIN ATOMIC \
+         SELECT coalesce((SELECT a FROM l.u LIMIT 0), 'a') AS a, 'b' AS b; END;";
     a_table_and_a_check_by_a_function_of_its_row:
         "CREATE TABLE u (a integer); \
          CREATE FUNCTION f(u) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1.a > 0'; \
@@ -162,6 +180,16 @@ circles! {
          SELECT count(*)::integer FROM l.u; END; \
          ALTER TABLE u ALTER b SET DEFAULT f(NULL), ALTER a SET DEFAULT g(); \
          CREATE TABLE c () INHERITS (u); ALTER TABLE c ALTER b DROP DEFAULT;";
+    a_partition_that_proves_a_check_by_a_function_that_its_parent_only_claims:
+        "CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+         CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+         CREATE TABLE o PARTITION OF p FOR VALUES IN (0); \
+         ALTER TABLE p ADD CONSTRAINT k CHECK (f(a)) NOT VALID; \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (a); \
+         CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); INSERT INTO p VALUES (0), (1);";
+    a_domain_without_the_default_that_its_base_got_later:
+        "CREATE DOMAIN b AS text; CREATE DOMAIN d AS b; ALTER DOMAIN b SET DEFAULT 'x'; \
+         CREATE DOMAIN e AS b; CREATE TABLE u (b b, d d, e e);";
     a_domain_and_a_check_by_a_function_of_its_own:
         "CREATE DOMAIN d AS integer; \
          CREATE FUNCTION f(d) RETURNS boolean LANGUAGE sql AS 'SELECT $1::integer > 0'; \

@@ -8,7 +8,7 @@ use pgconvoy::servers::Cluster;
 
 use crate::archive::{Item, Key};
 use crate::legitimate::Legitimate;
-use crate::{archive, catalogs, legitimate, pg_dump};
+use crate::{archive, catalogs, kit, legitimate, pg_dump};
 
 /// A database somewhere.
 #[derive(Clone, Copy)]
@@ -28,6 +28,8 @@ impl Side<'_> {
 pub(crate) struct Verdict {
     /// All that makes the copy another database than the original.
     pub(crate) differences: Vec<String>,
+    /// The first items that stand in another order than PostgreSQL's own copy has them.
+    pub(crate) order: Option<String>,
     /// What PostgreSQL's own restore couldn't do: then the control is silent on that.
     pub(crate) control_lacks: String,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Verdict {
 pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
     let archive = pg_dump::archive(original.cluster, original.database);
     let (control, control_lacks) = control(&archive, copy.cluster).await;
-    let sides = Sides {
+    let mut sides = Sides {
         from: original.major(),
         to: copy.major(),
         original: archive::items(&archive),
@@ -44,22 +46,22 @@ pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
         control: archive::items(&pg_dump::archive(control.cluster, control.database)),
         control_is_whole: control_lacks.is_empty(),
     };
-    let mut found = sides.items();
     // Where PostgreSQL can't restore something, it is in a circle that is cut open anywhere.
-    if found.is_empty() && control_lacks.is_empty() {
-        found.extend(sides.order());
-    }
     let whole = control_lacks.is_empty();
+    let order = if whole { sides.order() } else { None };
+    archive::without_cuts(&mut sides.original, &mut sides.copy);
+    let mut found = sides.items();
     found.extend(catalogs::differences(original, control, whole, copy).await);
     found.extend(catalogs::different_flags(original, control, whole, copy).await);
     found.extend(catalogs::differences_between_clusters(original, copy).await);
     drop_control(control).await;
-    Verdict { differences: found, control_lacks }
+    Verdict { differences: found, order, control_lacks }
 }
 
 /// Fails if a copy differs from what it is of.
 pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
-    let found = judge(original, copy).await.differences;
+    let Verdict { differences: mut found, order, .. } = judge(original, copy).await;
+    found.extend(order);
     assert!(
         found.is_empty(),
         "{} differences from PostgreSQL {} to {}:\n{}",
@@ -73,7 +75,16 @@ pub(crate) async fn assert_same(original: Side<'_>, copy: Side<'_>) {
 /// What PostgreSQL's own programs couldn't restore of a database on another server.
 pub(crate) async fn restored_by_postgresql(original: Side<'_>, cluster: &Cluster) -> String {
     let archive = pg_dump::archive(original.cluster, original.database);
-    let (control, lacks) = control(&archive, cluster).await;
+    let (control, mut lacks) = control(&archive, cluster).await;
+    // pg_dump cuts a generated column in a circle off as a mere default.
+    let generated = "SELECT count(*)::text FROM pg_catalog.pg_attribute WHERE attgenerated <> ''";
+    let count = async |side: Side<'_>| {
+        kit::ask(&side.cluster.superuser_conninfo(side.database), generated).await
+    };
+    let (ours, theirs) = (count(original).await, count(control).await);
+    if ours != theirs {
+        lacks.push_str(&format!("\nERROR: of {ours} generated columns {theirs} are generated"));
+    }
     drop_control(control).await;
     lacks
 }
