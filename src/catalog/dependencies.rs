@@ -102,6 +102,26 @@ impl Dependencies {
         self.by_object.get(&object).map_or(&[], |range| &self.edges[range.clone()])
     }
 
+    /// The types in which values are stored: those of columns and of domains, and an array's
+    /// elements'. Views' columns don't count: `is_view` tells them.
+    pub(super) fn stored_types(&self, is_view: impl Fn(ObjectId) -> bool) -> HashSet<Oid> {
+        let of_types = || self.edges.iter().filter(|edge| edge.to.class == class::PG_TYPE);
+        let is_element =
+            |edge: &Edge| edge.from.class == class::PG_TYPE && edge.nature == Nature::Internal;
+        let stores = |edge: &Edge| {
+            matches!(edge.from.class, class::PG_CLASS | class::PG_TYPE)
+                && !is_element(edge)
+                && !is_view(edge.from)
+        };
+        let mut stored: HashSet<Oid> = of_types().filter(|e| stores(e)).map(|e| e.to.oid).collect();
+        for edge in of_types().filter(|edge| is_element(edge)) {
+            if stored.contains(&edge.from.oid) {
+                stored.insert(edge.to.oid);
+            }
+        }
+        stored
+    }
+
     /// The objects that extensions bring.
     pub(super) fn extension_members(&self) -> HashSet<ObjectId> {
         self.edges

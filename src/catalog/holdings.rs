@@ -24,6 +24,7 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         members_of_user: members_of_user(session).await?,
         public_schema: public_schema(session).await?,
         database_creators: database_creators(session).await?,
+        lacks_lz4: lacks_lz4(session).await?,
     })
 }
 
@@ -88,4 +89,11 @@ async fn database_creators(session: &Session) -> Result<BTreeSet<String>> {
                pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CREATE')";
     let rows = session.query("asking who may create in the target database", sql, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Before 14 no column has a compression method of its own to be brought.
+async fn lacks_lz4(session: &Session) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_settings \
+               WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))";
+    Ok(session.query_one("asking for the target's ways to compress", sql, &[]).await?.get(0))
 }

@@ -1,6 +1,8 @@
 //! What a table's columns get from its parents, so that its definition says no more and no less
 //! than what differs (source: bin/pg_dump/common.c, flagInhAttrs).
 
+use std::collections::HashMap;
+
 use super::columns::{Column, Columns};
 use super::relations::{Relation, Relations};
 
@@ -50,6 +52,33 @@ pub(super) fn inherited(
     found
 }
 
+/// The columns of `table` in the order in which creating it puts them: what it inherits comes
+/// first, parent by parent, wherever it stands on the source, as after an ALTER TABLE … INHERIT
+/// (source: MergeAttributes in commands/tablecmds.c). A partition is created by itself.
+pub(super) fn created_order<'c>(
+    table: &Relation,
+    relations: &Relations,
+    columns: &'c Columns,
+) -> Vec<&'c Column> {
+    let own = columns.of(table.oid);
+    if table.is_partition || table.parents.is_empty() {
+        return own.iter().collect();
+    }
+    let mut ordered: Vec<&Column> = Vec::with_capacity(own.len());
+    let parents = table.parents.iter().filter_map(|&parent| relations.any(parent));
+    let inherited = parents.flat_map(|parent| created_order(parent, relations, columns));
+    let places: HashMap<&str, usize> =
+        own.iter().enumerate().map(|(place, column)| (column.name.as_str(), place)).collect();
+    let mut taken = vec![false; own.len()];
+    let inherited = inherited.filter_map(|above| places.get(above.name.as_str()).copied());
+    for place in inherited.chain(0..own.len()) {
+        if !std::mem::replace(&mut taken[place], true) {
+            ordered.push(&own[place]);
+        }
+    }
+    ordered
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::columns::{Expression, Generated};
@@ -94,5 +123,20 @@ mod tests {
         assert!(of(&column("g", Some("d * 2"), true)).generation);
         assert!(!of(&column("g", Some("d * 3"), true)).generation);
         assert_eq!(of(&column("x", None, false)), Inherited::default());
+    }
+
+    #[test]
+    fn a_child_is_created_with_what_it_inherits_first() {
+        let relations = Relations::new([sample::table(1, "p"), sample::table(2, "c")], [(2, 1)]);
+        let columns = Columns::new([
+            (1, column("a", None, false)),
+            (1, column("b", None, false)),
+            (2, column("own", None, false)),
+            (2, column("b", None, false)),
+            (2, column("a", None, false)),
+        ]);
+        let order = created_order(relations.own(2).unwrap(), &relations, &columns);
+        let names: Vec<&str> = order.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "own"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Tables: CREATE TABLE with all that belongs to it, and the attachment of partitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::pg::{class, quote_ident};
+use crate::pg::{Oid, class, quote_ident};
 use crate::toc::{Entry, EntryId, Kind};
 
 use super::builder::{Builder, ObjectId};
@@ -11,7 +11,7 @@ use super::columns::{self, Column, Columns};
 use super::defaults::{self, Placement};
 use super::dependencies::Dependencies;
 use super::foreign_tables::ForeignTables;
-use super::inheritance::{Inherited, inherited};
+use super::inheritance::{Inherited, created_order, inherited};
 use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
 use super::sequences::Sequences;
@@ -32,8 +32,13 @@ pub(super) type Attached = HashMap<u32, Vec<EntryId>>;
 
 /// Adds TABLE, FOREIGN TABLE and TABLE ATTACH entries.
 pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
+    let stored = parts.dependencies.stored_types(|object| {
+        let relation =
+            parts.relations.any(object.oid.0).filter(|_| object.class == class::PG_CLASS);
+        relation.is_some_and(|relation| relation.kind == RelationKind::View)
+    });
     for table in parts.relations.iter().filter(|r| r.is_any_table()) {
-        add_table(table, parts, out);
+        add_table(table, parts, &stored, out);
         if let Some(space) = &table.tablespace {
             out.left_out(
                 format!("tablespace of {}", table.name),
@@ -58,11 +63,12 @@ pub(super) fn add(parts: Parts<'_>, out: &mut Builder) -> Attached {
     attached
 }
 
-fn add_table(table: &Relation, parts: Parts<'_>, out: &mut Builder) {
+fn add_table(table: &Relation, parts: Parts<'_>, stored: &HashSet<Oid>, out: &mut Builder) {
     let written = Written::new(table, parts, out);
     let identities = parts.sequences.identities(table, parts.columns, parts.relations);
     let create = format!("{}{}{}", written.create(), written.afterwards(), identities.sql);
     let created = written.created();
+    written.tell_moved_columns(stored, out);
     let (kind, word) = match table.kind {
         RelationKind::Foreign => (Kind::ForeignTable, "FOREIGN TABLE"),
         _ => (Kind::Table, "TABLE"),
@@ -103,10 +109,8 @@ impl<'a> Written<'a> {
     fn new(table: &'a Relation, parts: Parts<'a>, out: &Builder) -> Self {
         let placement =
             Placement { dependencies: parts.dependencies, relations: parts.relations, out };
-        let columns = parts
-            .columns
-            .of(table.oid)
-            .iter()
+        let columns = created_order(table, parts.relations, parts.columns)
+            .into_iter()
             .map(|column| WrittenColumn {
                 column,
                 inherited: inherited(table, column, parts.relations, parts.columns),
@@ -205,6 +209,33 @@ impl<'a> Written<'a> {
             sql.push_str(&format!("{alter} FORCE ROW LEVEL SECURITY;\n"));
         }
         sql
+    }
+
+    /// Whoever names no columns, as `INSERT` without a list, sees where they stand.
+    /// Where values of its row type are stored, their text is by place, and would come to mean other
+    /// columns without anybody noticing.
+    fn tell_moved_columns(&self, stored: &HashSet<Oid>, out: &mut Builder) {
+        let list = |columns: &[&Column]| {
+            columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let before: Vec<&Column> = self.parts.columns.of(self.table.oid).iter().collect();
+        let after: Vec<&Column> = self.columns.iter().map(|written| written.column).collect();
+        if before.iter().map(|c| c.number).ne(after.iter().map(|c| c.number)) {
+            let object = format!("column order of {}", self.table.name);
+            let order = format!(
+                "what a table inherits comes first when it is created, so that it has ({}) instead \
+                 of ({})",
+                list(&after),
+                list(&before)
+            );
+            if stored.contains(&Oid(self.table.row_type)) {
+                let why = "columns of its row type hold values by place, which would be mixed up";
+                out.unsupported(object, format!("{order}; {why}"));
+            } else {
+                let why = "statements that name no columns may mean others";
+                out.left_out(object, format!("{order}; {why}"));
+            }
+        }
     }
 
     /// The parts that come with the table: row type, inline defaults and constraints.

@@ -54,6 +54,8 @@ pub struct TargetHoldings {
     pub public_schema: Option<PublicSchema>,
     /// The roles that may create in the database.
     pub database_creators: BTreeSet<String>,
+    /// Whether the server is built without lz4.
+    pub lacks_lz4: bool,
 }
 
 /// What a membership allows. Before 16 only ADMIN is an option.

@@ -257,3 +257,24 @@ async fn a_finished_job_is_told_and_another_ones_target_is_refused() {
     let found = findings(&server.conninfo("other"), &target).await;
     assert!(says(&found, Severity::Refusal, "target database", "it copies another database, one"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_creating_a_table_anew_would_mix_up_or_lose_is_found() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    kit::run(
+        &source.superuser_conninfo("postgres"),
+        "CREATE TABLE parent (a int); CREATE TABLE told (b int) INHERITS (parent); \
+         CREATE TABLE held (b int) INHERITS (parent); ALTER TABLE parent ADD z int; \
+         CREATE TABLE holder (v held[]); \
+         SET allow_system_table_mods = on; CREATE TABLE information_schema.mine (a int); \
+         CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+    )
+    .await;
+    let found = findings(&source.conninfo("postgres"), &target.conninfo("postgres")).await;
+    let order = "it has (a, z, b) instead of (a, b, z)";
+    assert!(says(&found, Severity::Change, "column order of public.told", order), "{found:#?}");
+    assert!(says(&found, Severity::Refusal, "column order of public.held", "by place"));
+    assert!(says(&found, Severity::Refusal, "table information_schema.mine", "the system's own"));
+    assert!(says(&found, Severity::Change, "function mine()", "the system's own"), "{found:#?}");
+    assert_eq!(refusals(&found).len(), 2, "{found:#?}");
+}

@@ -33,6 +33,9 @@ impl Context<'_> {
                 return None;
             }
         }
+        if matches!(entry.kind, Kind::Table | Kind::MaterializedView) && target.holds.lacks_lz4 {
+            without_lz4(&mut entry, findings);
+        }
         match entry.kind {
             Kind::Extension => extension(&entry, target, findings),
             Kind::Role if target.roles.contains_key(&entry.name) => {
@@ -111,6 +114,24 @@ fn extension(entry: &Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Values are the same, compressed by whichever method (documentation: configure option
+/// `--with-lz4`).
+fn without_lz4(entry: &mut Entry, findings: &mut Vec<Finding>) {
+    let chosen: Vec<String> = statements(&entry.create)
+        .into_iter()
+        .filter(|statement| statement.ends_with(" SET COMPRESSION lz4;"))
+        .map(str::to_owned)
+        .collect();
+    for statement in chosen {
+        entry.create = entry.create.replacen(&format!("{statement}\n"), "", 1);
+        let what = "is compressed by the default method, as the target is built without lz4";
+        findings.push(
+            Finding::change(entry.title(), what)
+                .mend(format!("once the target has lz4: {statement}")),
+        );
+    }
+}
+
 /// Keeps the statements for which `refused` gives no reason.
 fn keep_statements(
     entry: &mut Entry,
@@ -118,10 +139,8 @@ fn keep_statements(
     findings: &mut Vec<Finding>,
     refused: impl Fn(&str, &TargetFacts) -> Option<String>,
 ) {
-    if target.superuser {
-        return;
-    }
     let title = entry.title();
+    let told_before = findings.len();
     let mut kept = String::new();
     for statement in statements(&entry.create) {
         match refused(statement, target) {
@@ -135,7 +154,9 @@ fn keep_statements(
             ),
         }
     }
-    entry.create = kept;
+    if findings.len() > told_before {
+        entry.create = kept;
+    }
 }
 
 /// The role that stands for the attribute REPLICATION on Amazon RDS.
@@ -189,17 +210,41 @@ fn role_statement(statement: &str, target: &TargetFacts) -> Option<String> {
     if !words.peek().is_some_and(|word| word.eq_ignore_ascii_case("ALTER")) {
         return None;
     }
-    match words.find(|word| privileged.iter().any(|p| word.eq_ignore_ascii_case(p))) {
+    let word = words.find(|word| privileged.iter().any(|p| word.eq_ignore_ascii_case(p)));
+    match word.filter(|_| !target.superuser) {
         Some(word) if may(word) => None,
         Some(word) => Some(format!("{word} takes a superuser")),
         None => refused_setting(statement, target),
     }
 }
 
-/// Settings that only a superuser may set, or that the server doesn't know.
+/// Settings that the server takes though it lists them nowhere, and old names that it still
+/// understands (source: utils/misc/guc_tables.c, GUC_NO_SHOW_ALL, and map_old_guc_names in guc.c).
+const UNLISTED_SETTINGS: [&str; 10] = [
+    "default_with_oids",
+    "force_parallel_mode",
+    "role",
+    "seed",
+    "session_authorization",
+    "sort_mem",
+    "ssl_ecdh_curve",
+    "ssl_renegotiation_limit",
+    "transaction_isolation",
+    "vacuum_mem",
+];
+
+/// Settings that the server doesn't know, as one that a later major has no more, or that only a
+/// superuser may set.
 pub(super) fn refused_setting(statement: &str, target: &TargetFacts) -> Option<String> {
     let mut after_set = tokens(statement).skip_while(|(_, token)| !token.is_word("SET")).skip(1);
     let name = after_set.next()?.1.name()?.to_lowercase();
+    let unlisted = UNLISTED_SETTINGS.contains(&name.as_str());
+    if !name.contains('.') && !unlisted && !target.known_settings.contains(&name) {
+        return Some(format!("the target has no setting {name}"));
+    }
+    if target.superuser {
+        return None;
+    }
     if target.superuser_settings.contains(&name) {
         Some(format!("{name} takes a superuser"))
     } else if name.contains('.') && !target.known_settings.contains(&name) {

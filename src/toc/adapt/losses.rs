@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::toc::finding::Finding;
-use crate::toc::sql::tokens;
+use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
@@ -45,7 +45,7 @@ impl Losses {
             return true;
         }
         let needed = entry.depends_on.iter().find(|needed| {
-            self.left.contains_key(needed) && !does_without(entry.kind, toc.entry(**needed).kind)
+            self.left.contains_key(needed) && !does_without(entry, toc.entry(**needed).kind)
         });
         let Some(needed) = needed.copied().or_else(|| self.server_of(entry, toc)) else {
             return false;
@@ -128,8 +128,22 @@ fn carries_others(kind: Kind) -> bool {
 }
 
 /// Whether an entry can be had without what it depends on: rows are the same in a heap.
-fn does_without(kind: Kind, needed: Kind) -> bool {
-    matches!(kind, Kind::Table | Kind::MaterializedView) && needed == Kind::AccessMethod
+fn does_without(entry: &Entry, needed: Kind) -> bool {
+    match (entry.kind, needed) {
+        (Kind::Table | Kind::MaterializedView, Kind::AccessMethod) => true,
+        (Kind::Function | Kind::Procedure, Kind::Transform) => !says_transform(&entry.create),
+        _ => false,
+    }
+}
+
+/// Whether a routine's definition asks for transforms. The server notes a dependency on each that
+/// there is for its language and one of its types, used or not (source: ProcedureCreate in
+/// catalog/pg_proc.c).
+fn says_transform(create: &str) -> bool {
+    let found: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
+    found.windows(3).any(|three| {
+        ["TRANSFORM", "FOR", "TYPE"].iter().zip(three).all(|(word, token)| token.is_word(word))
+    })
 }
 
 /// Parts of an entry, which the finding about that covers.

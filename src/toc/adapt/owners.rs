@@ -123,7 +123,8 @@ pub(super) fn schema_rights(
     }
     for (id, schema) in toc.iter().filter(|(_, entry)| entry.kind == Kind::Schema) {
         let borrowers = borrowers.get(schema.name.as_str()).into_iter().flatten();
-        for (right, role) in borrowers.filter(|(_, role)| schema.owner.as_ref() != Some(role)) {
+        let owner = owner_of(schema, target);
+        for (right, role) in borrowers.filter(|(_, role)| owner != Some(role.as_str())) {
             let (name, role) = (quote_ident(&schema.name), quote_ident(role));
             let granted = format!("GRANT {right} ON SCHEMA {name} TO {role};\n");
             lend.entry(id).or_default().push(granted);
@@ -131,6 +132,13 @@ pub(super) fn schema_rights(
         }
     }
     (lend, take_back)
+}
+
+/// Whom a schema belongs to, and who so has all rights on it already: taking them back would take
+/// its own. The entry of `public` names nobody where that stays as every new database has it.
+fn owner_of<'a>(schema: &'a Entry, target: &'a TargetFacts) -> Option<&'a str> {
+    let there = target.holds.public_schema.as_ref().filter(|_| schema.name == "public");
+    schema.owner.as_deref().or(there.map(|public| public.owner.as_str()))
 }
 
 /// The database's CREATE right lent to owners of publications who haven't got it, each with its
@@ -152,4 +160,24 @@ pub(super) fn database_rights(toc: &Toc, target: &TargetFacts) -> Vec<(String, S
         )
     });
     lent.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests;
+    use super::*;
+    use crate::toc::target::PublicSchema;
+
+    #[test]
+    fn what_owns_public_by_itself_is_lent_nothing_that_taking_back_would_cost_it() {
+        let mut target = tests::target();
+        let owner = "pg_database_owner".to_owned();
+        target.holds.public_schema = Some(PublicSchema { owner: owner.clone(), is_empty: true });
+        let mut table = Entry::new(Kind::Table, Some("public"), "t");
+        table.owner = Some(owner);
+        table.drop = "DROP TABLE \"public\".\"t\";\n".to_owned();
+        let public = Entry::new(Kind::Schema, None, "public");
+        let (lend, take_back) = schema_rights(&Toc { entries: vec![public, table] }, &target);
+        assert!(lend.is_empty() && take_back.is_empty(), "{lend:?} {take_back:?}");
+    }
 }

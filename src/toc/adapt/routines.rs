@@ -42,9 +42,6 @@ fn clauses(create: &str) -> Vec<(usize, Token<'_>)> {
 
 /// The function as the target user may create it.
 pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
-    if target.superuser {
-        return;
-    }
     let found = clauses(&entry.create);
     let administrator = |clause: &str| {
         let object = entry.drop.trim_end().trim_end_matches(';');
@@ -55,8 +52,8 @@ pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Fi
     for (i, (at, token)) in found.iter().enumerate() {
         let negated = i > 0 && found[i - 1].1.is_word("NOT");
         let last = match token {
-            word if word.is_word("LEAKPROOF") && !negated => i,
-            word if word.is_word("SUPPORT") => last_of_name(&found, i),
+            word if word.is_word("LEAKPROOF") && !negated && !target.superuser => i,
+            word if word.is_word("SUPPORT") && !target.superuser => last_of_name(&found, i),
             word if word.is_word("SET") => last_of_setting(&found, i),
             _ => continue,
         };

@@ -24,7 +24,7 @@ pub(super) fn target() -> TargetFacts {
             TargetExtension { trusted: true, ..Default::default() },
         )]),
         superuser_settings: BTreeSet::from(["log_statement".to_owned()]),
-        known_settings: BTreeSet::new(),
+        known_settings: ["log_statement", "search_path", "work_mem"].map(str::to_owned).into(),
         holds: Default::default(),
     }
 }
@@ -78,6 +78,36 @@ fn settings_and_role_attributes_for_superusers_are_left_out_and_reported() {
     assert_eq!(adapted.toc.entries[0].create, "CREATE ROLE \"app\" WITH LOGIN;\n");
     assert!(adapted.toc.entries[1].create.contains("work_mem"));
     assert!(!adapted.toc.entries[1].create.contains("log_statement"));
+}
+
+#[test]
+fn settings_that_the_target_has_no_more_are_left_out_for_a_superuser_too() {
+    let mut database = Entry::new(Kind::DatabaseProperties, None, "shop");
+    database.create = "ALTER DATABASE \"shop\" SET \"operator_precedence_warning\" TO 'on';\n\
+                       ALTER DATABASE \"shop\" SET \"my.own\" TO 'x';\n"
+        .into();
+    let function = "CREATE FUNCTION s.f()\n RETURNS integer\n LANGUAGE sql\n LEAKPROOF\n SET \
+                    vacuum_cleanup_index_scale_factor TO '0.2'\nAS $f$select 1$f$;\n";
+    let function = made(Kind::Function, "f()", function, &[]);
+    let of_super = TargetFacts { superuser: true, ..target() };
+    let adapted = adapt(&toc(vec![database, function]), "postgres", &of_super);
+    let [database, function] = adapted.toc.entries.as_slice() else { panic!("{adapted:?}") };
+    assert_eq!(database.create, "ALTER DATABASE \"shop\" SET \"my.own\" TO 'x';\n");
+    assert!(function.create.contains("LEAKPROOF\nAS "), "{}", function.create);
+    assert_eq!(adapted.findings.len(), 2, "{:?}", adapted.findings);
+}
+
+#[test]
+fn a_table_goes_without_lz4_where_the_target_has_none() {
+    let create = "CREATE TABLE \"s\".\"t\" (\n    \"c\" text\n);\n";
+    let lz4 = "ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"c\" SET COMPRESSION lz4;\n";
+    let table = made(Kind::Table, "t", &format!("{create}{lz4}"), &[]);
+    let mut target = target();
+    assert!(adapt(&toc(vec![table.clone()]), "postgres", &target).findings.is_empty());
+    target.holds.lacks_lz4 = true;
+    let adapted = adapt(&toc(vec![table]), "postgres", &target);
+    assert_eq!(adapted.toc.entries[0].create, create);
+    assert_eq!(adapted.findings.len(), 1);
 }
 
 #[test]
@@ -150,6 +180,20 @@ fn rows_that_would_be_lost_are_a_refusal_with_the_whole_chain() {
     let super_target = TargetFacts { superuser: true, ..target() };
     let all = adapt(&toc(entries), "postgres", &super_target);
     assert_eq!((all.toc.entries.len(), all.findings.len()), (6, 0));
+}
+
+#[test]
+fn a_routine_goes_without_a_transform_that_it_does_not_ask_for() {
+    let transform = "CREATE TRANSFORM FOR integer LANGUAGE \"sql\" (FROM SQL WITH FUNCTION f);\n";
+    let plain = "CREATE FUNCTION s.f(integer)\n RETURNS integer\n LANGUAGE sql\nRETURN 1\n;\n";
+    let asks = plain.replace(" LANGUAGE", " TRANSFORM FOR TYPE integer\n LANGUAGE");
+    let entries = vec![
+        made(Kind::Transform, "TRANSFORM FOR integer LANGUAGE sql", transform, &[]),
+        made(Kind::Function, "f(integer)", plain, &[0]),
+        made(Kind::Function, "g(integer)", &asks, &[0]),
+    ];
+    let adapted = adapt(&toc(entries), "postgres", &target());
+    assert_eq!(titles(&adapted), ["FUNCTION s.f(integer)"]);
 }
 
 #[test]
