@@ -37,6 +37,8 @@ pub(super) struct Builder {
     pub(super) left_out: Vec<LeftOut>,
     /// Objects that an extension brings: never entries of their own.
     pub(super) extension_members: HashSet<ObjectId>,
+    /// Objects that need no entry: they were reported, or come with another.
+    entryless: HashSet<ObjectId>,
     /// Views without their queries and functions without their bodies, for circles.
     pub(super) stand_ins: StandIns,
 }
@@ -75,6 +77,18 @@ impl Builder {
     /// Whether an extension brings `object`.
     pub(super) fn is_extension_member(&self, object: ObjectId) -> bool {
         self.extension_members.contains(&object)
+    }
+
+    /// Says that `object` needs no entry: it was reported, or comes with another.
+    pub(super) fn needs_no_entry(&mut self, object: ObjectId) {
+        self.entryless.insert(object);
+    }
+
+    /// Whether an entry or an extension creates `object`, or it needs none.
+    pub(super) fn is_answered_for(&self, object: ObjectId) -> bool {
+        self.objects.contains_key(&object)
+            || self.is_extension_member(object)
+            || self.entryless.contains(&object)
     }
 
     /// Says that the entry `id` needs `object`, whoever creates it.

@@ -20,7 +20,8 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         let mut creators: Vec<EntryId> =
             [object, parent].into_iter().filter_map(|object| out.creator(object)).collect();
         creators.dedup();
-        if creators.is_empty() && word != "DATABASE" {
+        // Extensions that initdb brings have no entries, and may have other comments nevertheless.
+        if creators.is_empty() && !matches!(word.as_str(), "DATABASE" | "EXTENSION") {
             continue;
         }
         let commented = Commented {

@@ -34,10 +34,10 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             base: row.get("base"),
             acl: row.get("acl"),
         };
+        let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
         match defaults.entry() {
-            Some(entry) if entry.create.is_empty() => {}
+            Some(entry) if entry.create.is_empty() => out.needs_no_entry(object),
             Some(entry) => {
-                let object = ObjectId::new(class::PG_DEFAULT_ACL, row.get("oid"));
                 let id = out.add(object, entry);
                 if defaults.schema.is_some() {
                     out.needs(id, ObjectId::new(class::PG_NAMESPACE, row.get("schema_oid")));

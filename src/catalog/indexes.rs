@@ -122,6 +122,7 @@ pub(super) fn add(
                 format!("index {}", index.name),
                 "it is invalid on the source: left by a failed build, and used by no query",
             );
+            out.needs_no_entry(index.object());
             continue;
         }
         if let Some(space) = &index.tablespace {

@@ -32,7 +32,10 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         let object = ObjectId::new(class::PG_LANGUAGE, row.get("oid"));
         match language.entry() {
             Some(entry) => _ = out.add(object, entry),
-            None => out.unsupported(format!("language {}", language.name), "it has no handler"),
+            None => {
+                out.needs_no_entry(object);
+                out.unsupported(format!("language {}", language.name), "it has no handler");
+            }
         }
     }
     Ok(())

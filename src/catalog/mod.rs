@@ -75,6 +75,7 @@ mod text_search;
 mod transforms;
 mod triggers;
 mod types;
+mod unread;
 mod unrecorded;
 mod user_mappings;
 mod views;
@@ -167,6 +168,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
 
     rendered::report_lost_owners(&mut out);
     dependencies.resolve(&mut out);
+    unread::report(session, &dependencies, &mut out).await?;
     shell_types::untie(&mut out);
     unrecorded::add(&mut out);
     let (findings, search_path) = chosen::choose(session, scope, &mut out).await?;

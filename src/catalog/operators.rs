@@ -29,6 +29,10 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         } else if !row.get::<_, bool>("named") {
             let object = format!("operator {} {}", operator.name, operator.arguments());
             out.left_out(object, "it has no function, and no operator names it any more");
+            out.needs_no_entry(ObjectId::new(class::PG_OPERATOR, oid));
+        } else {
+            // The operator that names it makes it, too.
+            out.needs_no_entry(ObjectId::new(class::PG_OPERATOR, oid));
         }
     }
     for (namer, named) in one_sided(&links) {

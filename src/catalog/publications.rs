@@ -46,17 +46,18 @@ pub(super) async fn read(
             filter: None,
         };
         let filtered: bool = row.get("filtered");
-        let object = || format!("table {} of publication {}", table.name, publication.name);
-        let filter = rendered_if(&row, filtered, "filter", object)?;
+        let shown = || format!("table {} of publication {}", table.name, publication.name);
+        let filter = rendered_if(&row, filtered, "filter", shown)?;
         let table = Published { filter, ..table };
+        let object = ObjectId::new(class::PG_PUBLICATION_REL, row.get("oid"));
         let Some(relation) = relations.any(row.get("prrelid")) else {
+            out.needs_no_entry(object);
             out.left_out(
                 format!("table {} of publication {}", table.name, publication.name),
                 "the table isn't moved",
             );
             continue;
         };
-        let object = ObjectId::new(class::PG_PUBLICATION_REL, row.get("oid"));
         let id = out.add(object, publication.table(&table));
         out.needs(id, ObjectId::new(class::PG_PUBLICATION, row.get("prpubid")));
         out.needs(id, relation.object());

@@ -81,7 +81,8 @@ async fn extensions(session: &Session) -> Result<BTreeMap<String, TargetExtensio
          coalesce(v.trusted, false) AS trusted, \
          coalesce(pg_catalog.pg_has_role(CURRENT_USER, x.extowner, 'USAGE'), true) AS ours, \
          coalesce(NOT v.superuser, false) AS plain, \
-         coalesce(pg_catalog.obj_description(x.oid, 'pg_extension'), e.comment) AS comment \
+         coalesce(pg_catalog.obj_description(x.oid, 'pg_extension'), e.comment) AS comment, \
+         e.comment AS own_comment \
          FROM pg_catalog.pg_available_extensions e \
          LEFT JOIN pg_catalog.pg_extension x ON x.extname = e.name \
          CROSS JOIN LATERAL (SELECT pg_catalog.bool_or({trusted} OR NOT v.superuser) AS trusted, \
@@ -97,6 +98,7 @@ async fn extensions(session: &Session) -> Result<BTreeMap<String, TargetExtensio
         is_ours: row.get("ours"),
         members_are_ours: row.get::<_, bool>("ours") && row.get::<_, bool>("plain"),
         comment: row.get("comment"),
+        own_comment: row.get("own_comment"),
     };
     Ok(rows.iter().map(|row| (row.get(0), extension(row))).collect())
 }

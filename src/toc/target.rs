@@ -107,6 +107,8 @@ pub struct TargetExtension {
     pub members_are_ours: bool,
     /// The comment it has, or will have.
     pub comment: Option<String>,
+    /// The comment that its script gives it.
+    pub own_comment: Option<String>,
 }
 
 /// The role whose only member is, by itself, whoever owns the database (from PostgreSQL 14 on).

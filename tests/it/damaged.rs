@@ -8,6 +8,11 @@ use crate::kit;
 
 /// What stands in the way of moving what `sql` makes and damages: (object, what).
 async fn refusals(sql: &str) -> Vec<(String, String)> {
+    found(sql, Severity::Refusal).await
+}
+
+/// What is said, this severely, of what `sql` makes and damages: (object, what).
+async fn found(sql: &str, severity: Severity) -> Vec<(String, String)> {
     let cluster = kit::bundled(18).await;
     let session = cluster.superuser_session("postgres").await.unwrap();
     session.execute("making a database", "CREATE DATABASE source").await.unwrap();
@@ -31,7 +36,7 @@ async fn refusals(sql: &str) -> Vec<(String, String)> {
     .unwrap();
     let found = checked.into_iter().flat_map(|checked| checked.findings);
     found
-        .filter(|finding| finding.severity == Severity::Refusal)
+        .filter(|finding| finding.severity == severity)
         .map(|finding| (finding.object, finding.what))
         .collect()
 }
@@ -92,4 +97,27 @@ async fn what_the_server_renders_nothing_for_is_refused_by_name() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].1.contains(object), "{found:?}");
     }
+}
+
+#[tokio::test]
+async fn what_no_family_reads_is_refused_by_name_and_its_parts_are_not() {
+    let found = refusals(
+        "CREATE TABLE public.of_the_future (id serial, t text);
+         UPDATE pg_class SET relkind = 'x' WHERE oid = 'public.of_the_future'::regclass;",
+    )
+    .await;
+    let objects: Vec<&str> = found.iter().map(|(object, _)| object.as_str()).collect();
+    assert_eq!(objects, ["relation public.of_the_future"], "{found:?}");
+}
+
+#[tokio::test]
+async fn what_users_put_among_the_system_s_objects_stays_behind_and_is_told() {
+    let found = found(
+        "CREATE FUNCTION pg_catalog.own() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE VIEW information_schema.own AS SELECT 1 AS n;",
+        Severity::Change,
+    )
+    .await;
+    let objects: Vec<&str> = found.iter().map(|(object, _)| object.as_str()).collect();
+    assert_eq!(objects, ["function own()", "view information_schema.own"], "{found:?}");
 }

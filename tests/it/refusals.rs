@@ -122,9 +122,12 @@ async fn predicted(request: &Request) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether a finding is about the cluster, which a database's dump doesn't show.
+/// Whether a finding is about the cluster, or about an extension that initdb brings, which a
+/// database's dump doesn't show.
 fn is_about_the_cluster(finding: &Finding) -> bool {
-    ["ROLE ", "ROLE MEMBERSHIP ", "owner "].iter().any(|kind| finding.object.starts_with(kind))
+    ["ROLE ", "ROLE MEMBERSHIP ", "owner ", "COMMENT EXTENSION plpgsql"]
+        .iter()
+        .any(|kind| finding.object.starts_with(kind))
 }
 
 /// Whether the difference in `title` is told: by a finding on it, or on what it is a part of.
@@ -193,6 +196,10 @@ async fn what_is_predicted_happens(source_major: u32, target_major: u32) {
         assert!(found, "{words:?} is not in {cluster:#?}");
     };
     says(&["owner postgres"]);
+    says(&["COMMENT EXTENSION plpgsql", "doesn't own the extension"]);
+    let comment = "SELECT obj_description(oid, 'pg_extension') FROM pg_extension \
+                   WHERE extname = 'plpgsql'";
+    assert_ne!(ask(&target, "refused", comment).await, ask(&source, "refused", comment).await);
     says(&["ROLE refused_login", "BYPASSRLS"]);
     says(&["ROLE refused_login", "rds_replication"]);
     says(&["ROLE refused_login", "log_statement"]);
@@ -200,7 +207,7 @@ async fn what_is_predicted_happens(source_major: u32, target_major: u32) {
     says(&["ROLE fixture_reader", "work_mem"]);
     says(&["ROLE fixture_reader", "statement_timeout"]);
     says(&["ROLE MEMBERSHIP of_the_target TO fixture_reader"]);
-    assert_eq!(cluster.len(), 8, "{cluster:#?}");
+    assert_eq!(cluster.len(), 9, "{cluster:#?}");
     let login = "SELECT concat_ws(' ', r.rolcanlogin, r.rolbypassrls, r.rolreplication, \
                  r.rolconnlimit, r.rolconfig, pg_has_role(r.oid, 'fixture_owner', 'MEMBER'), \
                  pg_has_role(r.oid, 'rds_replication', 'MEMBER')) \

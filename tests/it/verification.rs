@@ -209,3 +209,19 @@ async fn a_row_that_is_lost_on_the_way_shows_in_the_migrations_own_report() {
     trial::run(&request).await.clean();
     assert_eq!(trial::ask(&target, "store", sealed).await, "true");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_that_a_migration_gave_extensions_are_no_difference_afterwards() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    trial::make_database(&source, "shop", "").await;
+    let sql = "CREATE EXTENSION citext; COMMENT ON EXTENSION citext IS 'ours'; \
+               COMMENT ON EXTENSION plpgsql IS 'ours, too'";
+    trial::change(&source, "shop", sql).await;
+    let request = request(&source, &target, &["shop"]);
+    moved(&request).await;
+    let report = verified(&request).await;
+    assert!(report.verification.is_clean(), "{:#?}", report.verification);
+    let comments = "SELECT string_agg(obj_description(oid, 'pg_extension'), ' ' ORDER BY extname) \
+                    FROM pg_extension";
+    assert_eq!(trial::ask(&target, "shop", comments).await, "ours ours, too");
+}

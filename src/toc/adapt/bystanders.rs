@@ -65,14 +65,19 @@ fn grant(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<String> {
     None
 }
 
-/// Whether the target has the very comment, as an extension's own.
+/// Whether the target has the very comment: from the extension's script, or from somebody where the
+/// target user may not give it. One that the job gave is given again, so that it isn't thought of as
+/// something that only the target has.
 fn is_comment_there(entry: &Entry, target: &TargetFacts) -> bool {
     let Some(name) = entry.name.strip_prefix("EXTENSION ") else { return false };
-    let there = target.extensions.get(name).and_then(|there| there.comment.as_ref());
-    there.is_some_and(|comment| {
-        let stands = quote_literal(comment);
-        entry.create == format!("COMMENT ON EXTENSION {} IS {stands};\n", quote_ident(name))
-    })
+    let Some(there) = target.extensions.get(name) else { return false };
+    let is = |comment: &Option<String>| {
+        comment.as_deref().is_some_and(|comment| {
+            let stands = quote_literal(comment);
+            entry.create == format!("COMMENT ON EXTENSION {} IS {stands};\n", quote_ident(name))
+        })
+    };
+    is(&there.own_comment) || (!target.superuser && !there.is_ours && is(&there.comment))
 }
 
 fn comment(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<String> {

@@ -7,7 +7,7 @@ use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
 
-use super::routines;
+use super::{retired, routines};
 
 /// Why an entry can't be created, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,9 @@ fn denied(why: impl Into<String>) -> Option<Denial> {
 pub(super) fn denial(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<Denial> {
     if entry.kind == Kind::SecurityLabel {
         return label(entry, target);
+    }
+    if let Some(denial) = retired::denial(entry, target) {
+        return Some(denial);
     }
     if target.superuser {
         return None;

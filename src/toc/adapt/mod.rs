@@ -12,6 +12,7 @@ mod operators;
 mod owners;
 mod public;
 mod publications;
+mod retired;
 mod roles;
 mod routines;
 mod subscriptions;

@@ -386,8 +386,13 @@ fn a_comment_on_an_extension_is_its_owners_unless_it_is_the_same() {
     };
     assert_eq!(count(&target, "same"), (0, 0));
     assert_eq!(count(&target, "other"), (0, 1));
-    target.extensions.insert("citext".into(), TargetExtension { is_ours: true, ..there });
+    let ours = TargetExtension { is_ours: true, ..there };
+    target.extensions.insert("citext".into(), ours.clone());
     assert_eq!(count(&target, "other"), (1, 0));
+    assert_eq!(count(&target, "same"), (1, 0), "it isn't the script's: an earlier run gave it");
+    let scripted = TargetExtension { own_comment: Some("same".into()), ..ours };
+    target.extensions.insert("citext".into(), scripted);
+    assert_eq!(count(&target, "same"), (0, 0));
 }
 
 #[test]
@@ -419,4 +424,33 @@ fn an_administrator_of_a_managed_server_may_more() {
     target.known_settings.insert("rds.extensions".into());
     let adapted = adapt(&entries(), "postgres", &target);
     assert_eq!((adapted.toc.entries.len(), adapted.findings.len()), (2, 0));
+}
+
+#[test]
+fn what_a_newer_major_creates_no_more_is_left_out_even_for_a_superuser() {
+    let entries = || {
+        let postfix =
+            "CREATE OPERATOR \"s\".!!! (\n    FUNCTION = s.f,\n    LEFTARG = integer\n);\n";
+        let whole = "CREATE TYPE \"s\".\"t\" (\n    INTERNALLENGTH = variable,\n    ELEMENT = integer\n);\n";
+        let fixed =
+            "CREATE TYPE \"s\".\"u\" (\n    INTERNALLENGTH = 8,\n    ELEMENT = integer\n);\n";
+        let prefix =
+            "CREATE OPERATOR \"s\".!! (\n    FUNCTION = s.f,\n    RIGHTARG = integer\n);\n";
+        toc(vec![
+            made(Kind::Operator, "!!!", postfix, &[]),
+            made(Kind::Type, "t", whole, &[]),
+            made(Kind::Type, "u", fixed, &[]),
+            made(Kind::Operator, "!!", prefix, &[]),
+            made(Kind::View, "v", "CREATE VIEW \"s\".\"v\" AS SELECT 1;\n", &[0]),
+        ])
+    };
+    let mut target = target();
+    target.superuser = true;
+    target.version = ServerVersion(180_000);
+    let adapted = adapt(&entries(), "postgres", &target);
+    let left: Vec<String> = adapted.toc.entries.iter().map(Entry::title).collect();
+    assert_eq!(left, ["TYPE s.u", "OPERATOR s.!!"], "{:?}", told(&adapted));
+    assert_eq!(adapted.findings.len(), 3, "{:?}", told(&adapted));
+    target.version = ServerVersion(130_000);
+    assert_eq!(adapt(&entries(), "postgres", &target).toc.entries.len(), 5);
 }
