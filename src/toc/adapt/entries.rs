@@ -58,7 +58,11 @@ impl Context<'_> {
                 findings.push(Finding::change(entry.title(), what));
                 return None;
             }
-            Kind::Acl | Kind::LargeObjects => without_needless_roles(&mut entry, target),
+            Kind::Acl => without_needless_roles(&mut entry, target),
+            Kind::LargeObjects => {
+                findings.extend(unreadable(&entry, target));
+                without_needless_roles(&mut entry, target);
+            }
             _ => {}
         }
         let emptied = entry.create.is_empty() && entry.table.is_none() && entry.drop.is_empty();
@@ -252,6 +256,22 @@ pub(super) fn refused_setting(statement: &str, target: &TargetFacts) -> Option<S
     } else {
         None
     }
+}
+
+/// Large objects that their own owner may not read: neither may we, who are but a member of it, so
+/// what was copied couldn't be read back.
+fn unreadable(entry: &Entry, target: &TargetFacts) -> Option<Finding> {
+    let owner = quote_ident(entry.owner.as_deref().filter(|_| !target.superuser)?);
+    let all = statements(&entry.create);
+    let revoked = all.iter().any(|sql| sql.ends_with(&format!(" FROM {owner};")));
+    let granted = all.iter().any(|sql| {
+        sql.ends_with(&format!(" TO {owner};")) && tokens(sql).any(|(_, t)| t.is_word("SELECT"))
+    });
+    (revoked && !granted).then(|| {
+        let what = format!("{owner} may not read them, so nor may {} on the target", target.user);
+        Finding::refusal(entry.title(), what)
+            .mend(format!("on the source: GRANT SELECT ON LARGE OBJECT … TO {owner};"))
+    })
 }
 
 /// SET ROLE to ourselves needs no right and says nothing.

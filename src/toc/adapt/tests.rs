@@ -454,3 +454,23 @@ fn what_a_newer_major_creates_no_more_is_left_out_even_for_a_superuser() {
     target.version = ServerVersion(130_000);
     assert_eq!(adapt(&entries(), "postgres", &target).toc.entries.len(), 5);
 }
+
+#[test]
+fn large_objects_that_their_owner_may_not_read_are_refused() {
+    let entry = |create: &str| Entry {
+        owner: Some("app".to_owned()),
+        create: create.to_owned(),
+        ..Entry::new(Kind::LargeObjects, None, "app {app=w/app}")
+    };
+    let refused = |create: &str, superuser: bool| {
+        let toc = Toc { entries: vec![entry(create)] };
+        let target = TargetFacts { superuser, ..target() };
+        let adapted = adapt(&toc, "postgres", &target);
+        adapted.findings.iter().any(|finding| finding.severity == Severity::Refusal)
+    };
+    let revoke = "REVOKE ALL ON LARGE OBJECT 0 FROM \"app\";\n";
+    let write = format!("{revoke}GRANT UPDATE ON LARGE OBJECT 0 TO \"app\";\n");
+    let read = format!("{revoke}GRANT SELECT ON LARGE OBJECT 0 TO \"app\";\n");
+    assert!(refused(revoke, false) && refused(&write, false));
+    assert!(!refused(&read, false) && !refused(&write, true) && !refused("", false));
+}
