@@ -82,7 +82,7 @@ pub(super) fn statements(target: &Target<'_>, base: &[String], acl: &[String]) -
     let mut first = String::new();
     let mut then = String::new();
     for item in base.iter().filter(|item| !acl.contains(item)) {
-        if let Some(privileges) = target.privileges(&item.all()) {
+        if let Some(privileges) = target.privileges(&target.with_newer(item.all())) {
             first.push_str(&format!(
                 "{}REVOKE {privileges} ON {} FROM {};\n",
                 target.prefix,
@@ -128,6 +128,15 @@ pub(super) fn grantee(item: &str) -> Option<String> {
 }
 
 impl Target<'_> {
+    /// The letters to revoke: who loses all that an older server knows loses MAINTAIN as well.
+    fn with_newer(&self, mut letters: String) -> String {
+        let older = "rawdDxt";
+        if self.kind == Grantable::Table && older.chars().all(|letter| letters.contains(letter)) {
+            letters.push('m');
+        }
+        letters
+    }
+
     /// The privileges of these letters as GRANT lists them, or none where there are none.
     fn privileges(&self, letters: &str) -> Option<String> {
         let possible = self.kind.letters();
@@ -255,7 +264,7 @@ mod tests {
     #[test]
     fn an_empty_list_takes_the_owners_own_privileges_away() {
         assert_eq!(
-            told(&table("o"), &["o=arwdDxtm/o"], &[]),
+            told(&table("o"), &["o=arwdDxt/o"], &[]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n"
         );
     }
@@ -263,7 +272,7 @@ mod tests {
     #[test]
     fn the_owners_own_grants_come_first_and_the_rest_keeps_its_order() {
         assert_eq!(
-            told(&table("o"), &["o=arwdDxtm/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
+            told(&table("o"), &["o=arwdDxt/o"], &["=r/o", "z=r*w/o", "a=r/z", "o=r/o"]),
             "REVOKE ALL ON TABLE \"s\".\"t\" FROM \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO \"o\";\n\
              GRANT SELECT ON TABLE \"s\".\"t\" TO PUBLIC;\n\
