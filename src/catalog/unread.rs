@@ -125,9 +125,18 @@ async fn name(session: &Session, unread: &[ObjectId], out: &mut Builder) -> Resu
                FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), \
                pg_catalog.unnest($2::pg_catalog.oid[])) o(class, oid) \
                CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i ORDER BY 1";
+    let told: HashSet<String> = out
+        .unsupported
+        .iter()
+        .map(|object| object.object.clone())
+        .chain(out.left_out.iter().map(|object| object.object.clone()))
+        .collect();
     for row in session.query(READING, sql, &[&classes, &oids]).await? {
         // An object dropped since has no name any more; the locks keep those that matter.
         let Some(what) = row.get::<_, Option<String>>("what") else { continue };
+        if told.contains(&what) {
+            continue;
+        }
         match row.get("system") {
             true => out.left_out(what, "it lies in a schema of the system's"),
             false => out.unsupported(what, "objects of its kind are not handled"),
