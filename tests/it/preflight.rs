@@ -167,7 +167,7 @@ async fn citext_keys_that_collide_under_the_targets_ctype_are_found() {
     let refused = |object, what| says(&found, Severity::Refusal, object, what);
     assert!(refused("INDEX public.users_email_key", "2 rows of public.users have keys"));
     assert!(refused("INDEX public.users_login", "2 rows of public.users have keys"));
-    assert!(refused("CHECK CONSTRAINT public.users users_login_check", "1 rows of public.users"));
+    assert!(refused("CHECK CONSTRAINT public.users users_login_check", "1 row of public.users"));
     assert_eq!(refusals(&found).len(), 3);
     assert!(says(&found, Severity::Change, "locale", "upper and lower case"));
     assert!(!found.iter().any(|f| f.what.contains("ordered otherwise")));
@@ -195,8 +195,8 @@ async fn ranges_and_checks_that_another_order_would_judge_otherwise_are_found() 
     .await;
     let found = findings(&server.conninfo("by_language"), &server.conninfo("by_code")).await;
     let refused = |object, what| says(&found, Severity::Refusal, object, what);
-    assert!(refused("TABLE ATTACH public.names_a", "1 rows of public.names_a"));
-    assert!(refused("CHECK CONSTRAINT public.checked checked_word_check", "1 rows"));
+    assert!(refused("TABLE ATTACH public.names_a", "1 row of public.names_a"));
+    assert!(refused("CHECK CONSTRAINT public.checked checked_word_check", "1 row"));
     assert_eq!(refusals(&found).len(), 2);
     assert!(says(&found, Severity::Change, "locale", "ordered otherwise"));
 }
@@ -219,7 +219,7 @@ async fn every_topic_can_be_asked_of_every_major() {
         kit::run(&server.conninfo("b"), "CREATE EXTENSION citext WITH SCHEMA pg_catalog").await;
         let found = findings(&server.conninfo("a"), &server.conninfo("b")).await;
         assert!(says(&found, Severity::Refusal, "EXTENSION citext", "is in schema pg_catalog"));
-        assert!(says(&found, Severity::Refusal, "CHECK CONSTRAINT public.t t_n_check", "1 rows"));
+        assert!(says(&found, Severity::Refusal, "CHECK CONSTRAINT public.t t_n_check", "1 row"));
         assert_eq!(refusals(&found).len(), 2, "{major}");
         assert!(says(&found, Severity::Change, "locale", "upper and lower case"), "{major}");
         assert!(!found.iter().any(|f| f.what.contains("couldn't be")), "{major}");
