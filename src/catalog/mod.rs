@@ -67,7 +67,6 @@ mod shell_types;
 mod stand_ins;
 mod statistics;
 mod subscriptions;
-mod system_schemas;
 mod table_data;
 mod tables;
 mod target;
@@ -157,7 +156,6 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     event_triggers::read(session, &mut out).await?;
     subscriptions::read(session, &mut out).await?;
     large_objects::read(session, &mut out).await?;
-    system_schemas::tell(session, &mut out).await?;
     operator_schemas::put_in_path(session, &dependencies, &mut out).await?;
     // These are about other entries.
     comments::read(session, &mut out).await?;

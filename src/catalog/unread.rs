@@ -115,31 +115,33 @@ fn wholes(unread: &[ObjectId], dependencies: &Dependencies) -> Vec<ObjectId> {
 }
 
 /// Names what was found. What users put among the system's own objects is no part of the database,
-/// for pg_dump either (source: pg_dump.c, selectDumpableNamespace).
+/// for pg_dump either, which loses it without a word (source: pg_dump.c, selectDumpableNamespace):
+/// tables there, and what something else needs, stop the job.
 async fn name(session: &Session, unread: &[ObjectId], out: &mut Builder) -> Result<()> {
     let classes: Vec<u32> = unread.iter().map(|object| object.class.0).collect();
     let oids: Vec<u32> = unread.iter().map(|object| object.oid.0).collect();
     let sql = "SELECT pg_catalog.pg_describe_object(o.class, o.oid, 0) AS what, \
                coalesce(i.schema IN ('pg_catalog', 'information_schema'), \
-               i.identity ~ ' on (pg_catalog|information_schema)[.]', false) AS system \
+               i.identity ~ ' on (pg_catalog|information_schema)[.]', false) AS system, \
+               o.class = 'pg_catalog.pg_class'::pg_catalog.regclass \
+               AND EXISTS (SELECT FROM pg_catalog.pg_class c \
+               WHERE c.oid = o.oid AND c.relkind IN ('r', 'p', 'f', 'm')) \
+               OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = o.class \
+               AND d.refobjid = o.oid AND d.deptype = 'n') AS needed \
                FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), \
                pg_catalog.unnest($2::pg_catalog.oid[])) o(class, oid) \
                CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i ORDER BY 1";
-    let told: HashSet<String> = out
-        .unsupported
-        .iter()
-        .map(|object| object.object.clone())
-        .chain(out.left_out.iter().map(|object| object.object.clone()))
-        .collect();
     for row in session.query(READING, sql, &[&classes, &oids]).await? {
         // An object dropped since has no name any more; the locks keep those that matter.
         let Some(what) = row.get::<_, Option<String>>("what") else { continue };
-        if told.contains(&what) {
-            continue;
-        }
-        match row.get("system") {
-            true => out.left_out(what, "it lies in a schema of the system's"),
-            false => out.unsupported(what, "objects of its kind are not handled"),
+        match (row.get("system"), row.get("needed")) {
+            (true, true) => out.unsupported(
+                what,
+                "it lies in a schema of the system's own, which doesn't move, and it holds rows \
+                 or something needs it; ALTER … SET SCHEMA takes it to one that does",
+            ),
+            (true, false) => out.left_out(what, "it lies in a schema of the system's own"),
+            (false, _) => out.unsupported(what, "objects of its kind are not handled"),
         }
     }
     Ok(())

@@ -51,10 +51,11 @@ pub(super) async fn read(
     for view in relations.iter().filter(is_view) {
         match queries.get(&view.oid) {
             Some(query) => add_view(view, query, columns, dependencies, out),
-            None => out.unsupported(
-                format!("view {}", view.name),
-                "it has no query: its _RETURN rule is missing",
-            ),
+            None => {
+                let why = "it has no query: its _RETURN rule is missing";
+                out.unsupported(format!("view {}", view.name), why);
+                out.needs_no_entry(view.object());
+            }
         }
     }
     let reads = Reads { queries: &queries, relations, dependencies };
