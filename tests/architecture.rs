@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// What each room may use, besides `pg` and `error`, which are open to all, and why.
 const ARROWS: &[(&str, &[&str], &str)] = &[
-    ("cli", &["webstream", "commands"], "presents what commands do, and knows nothing below them"),
+    ("cli", &["commands"], "presents what commands do, and knows nothing below them"),
     (
         "commands",
         &["engine", "plan", "verify", "copy", "catalog", "toc", "servers", "wire"],
@@ -62,6 +62,29 @@ fn arrows_between_rooms_point_downwards_only() {
 }
 
 #[test]
+fn the_tables_name_the_rooms_that_are_there() {
+    let listed: BTreeSet<String> = ARROWS
+        .iter()
+        .flat_map(|(room, may, _)| may.iter().chain([room]))
+        .map(|room| room.to_string())
+        .collect();
+    let there = sources(Path::new("src")).iter().filter_map(|file| room_of(file)).collect();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn the_document_draws_the_same_arrows() {
+    let drawn = drawn(&fs::read_to_string("ARCHITECTURE.md").unwrap());
+    let is_open = |room: &str| OPEN_TO_ALL.contains(&room);
+    let listed: BTreeMap<String, BTreeSet<String>> = ARROWS
+        .iter()
+        .filter(|(room, ..)| !is_open(room))
+        .map(|(room, may, _)| (room.to_string(), may.iter().map(|used| used.to_string()).collect()))
+        .collect();
+    assert_eq!(drawn, listed);
+}
+
+#[test]
 fn the_engine_never_shells_out_to_postgresqls_clients() {
     let clients = ["pg_dump", "pg_restore", "psql"];
     for file in sources(Path::new("src")) {
@@ -98,6 +121,28 @@ fn rooms_used(text: &str) -> Vec<(usize, String)> {
         }
     }
     used
+}
+
+/// The arrows of the table whose last column is "knows", but for the rooms that are open to all.
+fn drawn(document: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let rows = document.lines().skip_while(|line| !line.ends_with("| knows |")).skip(2);
+    let rows: Vec<(String, String)> = rows
+        .map_while(|line| {
+            let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+            let room = cells.first()?.trim_matches(['`', '/']);
+            Some((room.to_owned(), cells.get(2)?.to_string()))
+        })
+        .filter(|(_, knows)| knows != "open to all")
+        .collect();
+    let knows = |(at, (room, knows)): (usize, &(String, String))| {
+        let known = match knows.as_str() {
+            "all below" => rows[at + 1..].iter().map(|(below, _)| below.clone()).collect(),
+            "–" => BTreeSet::new(),
+            named => named.split(", ").map(str::to_owned).collect(),
+        };
+        (room.clone(), known)
+    };
+    rows.iter().enumerate().map(knows).collect()
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
