@@ -1,12 +1,12 @@
 //! A server that plays a script, for the failures that a real one can't be asked for.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::wire::{Conninfo, Environment, RawConnection};
+use crate::wire::RawConnection;
+use crate::wire::scripted::{self, Peer, message};
 
 /// What the server does when it is asked for a COPY.
 pub(super) enum Act {
@@ -27,40 +27,27 @@ pub(super) struct Heard {
     pub(super) data: Vec<u8>,
     /// How many CopyData messages they came in.
     pub(super) frames: usize,
-    /// The other messages after the startup, by type.
+    /// The other messages once the session was set up, by type.
     pub(super) others: Vec<u8>,
 }
 
 /// Starts a server and connects to it.
 pub(super) async fn server(script: Vec<Act>) -> (RawConnection, JoinHandle<Heard>) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let played = tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.unwrap();
-        socket.set_nodelay(true).unwrap();
+    let (conninfo, played) = scripted::server("dbname=d", |mut peer| async move {
+        peer.welcome().await;
         let mut heard = Heard::default();
         // A client that breaks off ends the play, not the test.
-        let _played = play(socket, script, &mut heard).await;
+        let _played = play(peer, script, &mut heard).await;
         heard
-    });
-    let conninfo = format!("host=127.0.0.1 port={port} user=u dbname=d sslmode=disable");
-    let conninfo = Conninfo::parse(&conninfo, &Environment::default()).unwrap();
+    })
+    .await;
     (RawConnection::connect(&conninfo).await.unwrap(), played)
 }
 
-async fn play(mut socket: TcpStream, script: Vec<Act>, heard: &mut Heard) -> std::io::Result<()> {
-    let length = socket.read_u32().await?;
-    socket.read_exact(&mut vec![0; length as usize - 4]).await?;
-    let greeting = [
-        message(b'R', &[0; 4]),
-        message(b'S', b"server_version\x0015.0\0"),
-        message(b'K', &[0; 8]),
-        ready(b'I'),
-    ];
-    socket.write_all(&greeting.concat()).await?;
+async fn play(mut peer: Peer, script: Vec<Act>, heard: &mut Heard) -> io::Result<()> {
     let mut script = Some(script);
     loop {
-        let query = hear(&mut socket, heard).await?;
+        let query = hear(&mut peer, heard).await?;
         let acts = match query {
             Some(sql) if sql.starts_with(b"COPY") => script.take().unwrap_or_default(),
             Some(_) => vec![Act::Send([complete("SET"), ready(b'T')].concat())],
@@ -68,16 +55,16 @@ async fn play(mut socket: TcpStream, script: Vec<Act>, heard: &mut Heard) -> std
         };
         for act in acts {
             match act {
-                Act::Send(bytes) => socket.write_all(&bytes).await?,
+                Act::Send(bytes) => peer.say(&bytes).await?,
                 Act::Trickle(bytes) => {
                     for piece in bytes.chunks(35) {
-                        socket.write_all(piece).await?;
+                        peer.say(piece).await?;
                         tokio::time::sleep(Duration::from_micros(100)).await;
                     }
                 }
                 Act::TakeCopy => loop {
                     let before = heard.others.len();
-                    hear(&mut socket, heard).await?;
+                    hear(&mut peer, heard).await?;
                     if heard.others[before..].iter().any(|tag| matches!(tag, b'c' | b'f')) {
                         break;
                     }
@@ -89,10 +76,8 @@ async fn play(mut socket: TcpStream, script: Vec<Act>, heard: &mut Heard) -> std
 }
 
 /// Takes in one message; the SQL of a Query.
-async fn hear(socket: &mut TcpStream, heard: &mut Heard) -> std::io::Result<Option<Vec<u8>>> {
-    let tag = socket.read_u8().await?;
-    let mut body = vec![0; socket.read_u32().await? as usize - 4];
-    socket.read_exact(&mut body).await?;
+async fn hear(peer: &mut Peer, heard: &mut Heard) -> io::Result<Option<Vec<u8>>> {
+    let (tag, body) = peer.hear().await?;
     if tag == b'd' {
         heard.frames += 1;
         heard.data.extend(body);
@@ -100,11 +85,6 @@ async fn hear(socket: &mut TcpStream, heard: &mut Heard) -> std::io::Result<Opti
     }
     heard.others.push(tag);
     Ok((tag == b'Q').then_some(body))
-}
-
-pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = (body.len() as u32 + 4).to_be_bytes();
-    [&[tag], &length[..], body].concat()
 }
 
 pub(super) fn ready(status: u8) -> Vec<u8> {

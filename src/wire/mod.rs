@@ -19,7 +19,7 @@ mod parameters;
 mod passfile;
 mod raw;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod secret;
 mod server_words;
 mod session;
