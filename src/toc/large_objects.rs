@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::pg::{quote_ident, quote_literal};
 
-use super::sql::{Token, tokens};
+use super::clauses::rewritten;
+use super::sql::Token;
 
 /// What a piece holds at most: 32 pages of pg_largeobject.
 const PIECE_BYTES: u32 = 64 << 10;
@@ -138,18 +139,12 @@ pub(crate) fn settling<'o>(
 fn about(sql: &str, oids: &[u32]) -> String {
     let list: Vec<String> = oids.iter().map(u32::to_string).collect();
     let list = list.join(", ");
-    let mut out = String::with_capacity(sql.len() + list.len());
-    let (mut copied, mut before) = (0, [Token::Mark(' '); 2]);
-    for (at, token) in tokens(sql) {
-        if token == Token::Word("0") && before[0].is_word("LARGE") && before[1].is_word("OBJECT") {
-            out.push_str(&sql[copied..at]);
-            out.push_str(&list);
-            copied = at + 1;
-        }
-        before = [before[1], token];
-    }
-    out.push_str(&sql[copied..]);
-    out
+    let mut named_next = false;
+    rewritten(sql, |token| {
+        let is_named = named_next && token == Token::Word("0");
+        named_next = token.is_word("OBJECT");
+        is_named.then(|| list.clone())
+    })
 }
 
 #[cfg(test)]

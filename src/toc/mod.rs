@@ -7,6 +7,7 @@
 pub mod adapt;
 mod bare_names;
 mod chunk;
+mod clauses;
 pub mod closure;
 mod entry;
 mod finding;

@@ -9,7 +9,8 @@ use crate::pg::quote_ident;
 use super::adapt::keep;
 use super::finding::Finding;
 use super::role_names::{introducing, named_in, rename_in, user_mapping_tag};
-use super::sql::{statements, tokens};
+use super::clauses::quoted_names;
+use super::sql::statements;
 use super::target::TargetFacts;
 use super::{Entry, Kind, Toc};
 
@@ -166,14 +167,13 @@ fn without_grants_to_owner(entry: &Entry, renamed: &Entry) -> String {
 
 /// A role that would be its own member.
 fn is_to_itself(entry: &Entry) -> bool {
-    let names = || tokens(&entry.create).filter_map(|(_, token)| token.quoted_name());
-    entry.kind == Kind::RoleMembership && names().next() == names().nth(1)
+    let names = quoted_names(&entry.create);
+    entry.kind == Kind::RoleMembership && names.first() == names.get(1)
 }
 
 /// `role TO member GRANTED BY grantor`, as the statement says it.
 fn membership_tag(create: &str) -> String {
-    let names = tokens(create).filter_map(|(_, token)| token.quoted_name());
-    match names.collect::<Vec<_>>().as_slice() {
+    match quoted_names(create).as_slice() {
         [role, member] => format!("{role} TO {member}"),
         [role, member, grantor] => format!("{role} TO {member} GRANTED BY {grantor}"),
         _ => create.trim_end().to_owned(),

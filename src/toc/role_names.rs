@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::pg::quote_ident;
 
+use super::clauses::rewritten;
 use super::sql::{Token, tokens};
 use super::{Entry, Kind};
 
@@ -23,46 +24,31 @@ pub(super) fn introducing(entry: &Entry) -> &'static [&'static str] {
     }
 }
 
-/// The roles after the `introducing` words, each with its place and its text there. A list goes
-/// on. Object names are no keywords, as they are quoted.
-fn places<'s>(
-    sql: &'s str,
-    introducing: &[&str],
-) -> impl Iterator<Item = (usize, &'s str, String)> {
+/// Tells, token by token, the roles after the `introducing` words. A list goes on. Object names are
+/// no keywords, as they are quoted.
+fn roles(introducing: &[&str]) -> impl FnMut(Token<'_>) -> Option<String> {
     let mut names_roles = false;
-    tokens(sql).filter_map(move |(at, token)| {
+    move |token| {
         match token {
-            Token::Word(word) => {
-                names_roles = introducing.iter().any(|w| word.eq_ignore_ascii_case(w));
-            }
-            Token::Quoted(quoted) if names_roles => {
-                return Some((at, quoted, token.quoted_name()?));
-            }
+            Token::Word(_) => names_roles = introducing.iter().any(|word| token.is_word(word)),
+            Token::Quoted(_) if names_roles => return token.quoted_name(),
             Token::Mark(',') => {}
             _ => names_roles = false,
         }
         None
-    })
+    }
 }
 
 /// The roles that `sql` names after the `introducing` words.
 pub(super) fn named_in(sql: &str, introducing: &[&str]) -> Vec<String> {
-    places(sql, introducing).map(|(_, _, name)| name).collect()
+    let mut role = roles(introducing);
+    tokens(sql).filter_map(|(_, token)| role(token)).collect()
 }
 
 /// `sql` with other roles after the `introducing` words.
 pub(super) fn rename_in(sql: &str, introducing: &[&str], map: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let mut copied = 0;
-    for (at, quoted, name) in places(sql, introducing) {
-        if let Some(new) = map.get(&name) {
-            out.push_str(&sql[copied..at]);
-            out.push_str(&quote_ident(new));
-            copied = at + quoted.len();
-        }
-    }
-    out.push_str(&sql[copied..]);
-    out
+    let mut role = roles(introducing);
+    rewritten(sql, |token| map.get(&role(token)?).map(|new| quote_ident(new)))
 }
 
 /// pg_dump's tag of a user mapping, `USER MAPPING role SERVER server`, with another role.

@@ -2,8 +2,9 @@
 //! but a superuser can replace (documentation: ALTER DATABASE).
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::rewritten;
 use crate::toc::finding::Finding;
-use crate::toc::sql::{Token, tokens};
+use crate::toc::sql::Token;
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind};
 
@@ -61,18 +62,12 @@ fn shuts_out(grants: &str, user: &str) -> bool {
 
 /// The statements about another database: its name is the quoted one after DATABASE.
 fn renamed(sql: &str, name: &str) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let (mut copied, mut named_next) = (0, false);
-    for (at, token) in tokens(sql) {
-        if let (Token::Quoted(quoted), true) = (token, named_next) {
-            out.push_str(&sql[copied..at]);
-            out.push_str(&quote_ident(name));
-            copied = at + quoted.len();
-        }
+    let mut named_next = false;
+    rewritten(sql, |token| {
+        let is_named = named_next && matches!(token, Token::Quoted(_));
         named_next = token.is_word("DATABASE");
-    }
-    out.push_str(&sql[copied..]);
-    out
+        is_named.then(|| quote_ident(name))
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! command; source: commands/*.c, wherever superuser() is asked).
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::{after, name_after, says};
 use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
@@ -80,18 +81,12 @@ fn is_base_type(create: &str) -> bool {
 }
 
 fn has_internal_state(create: &str) -> bool {
-    let found: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
-    found.windows(3).any(|three| match three {
-        [name, Token::Mark('='), value] => {
-            (name.is_word("STYPE") || name.is_word("MSTYPE")) && value.is_word("internal")
-        }
-        _ => false,
-    })
+    says(create, "STYPE = internal") || says(create, "MSTYPE = internal")
 }
 
 /// A cast takes the owner of one of its types: that is whoever creates one of them.
 fn cast(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<Denial> {
-    if tokens(&entry.create).any(|(_, token)| token.is_word("WITHOUT")) {
+    if says(&entry.create, "WITHOUT") {
         return denied("a cast WITHOUT FUNCTION takes a superuser");
     }
     let is_ours = |needed: &Entry| match needed.kind {
@@ -134,17 +129,12 @@ fn subscription(create: &str, target: &TargetFacts) -> Option<Denial> {
             mend: mend(format!("as an administrator of the target: GRANT {role} TO {user};")),
         });
     }
-    let found: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
-    let without_password = found.windows(2).any(|two| match two {
-        [word, Token::String(conninfo)] if word.is_word("CONNECTION") => {
-            !conninfo.replace(' ', "").contains("password=")
-        }
+    let without_password = match after(create, "CONNECTION") {
+        Some(Token::String(conninfo)) => !conninfo.replace(' ', "").contains("password="),
         _ => false,
-    });
-    let not_required = found.windows(3).any(|three| {
-        three[0].is_word("password_required") && three[2].is_word("false")
-            || matches!(three, [name, _, Token::String("'false'")] if name.is_word("password_required"))
-    });
+    };
+    let not_required =
+        says(create, "password_required = false") || says(create, "password_required = 'false'");
     if !without_password && !not_required {
         return None;
     }
@@ -177,8 +167,7 @@ pub(super) fn may_use(wrapper: &str, role: &str, target: &TargetFacts) -> bool {
 
 /// The wrapper that a server is of.
 pub(super) fn wrapper_of(create: &str) -> Option<String> {
-    let mut after = tokens(create).skip_while(|(_, token)| !token.is_word("WRAPPER")).skip(1);
-    after.next()?.1.name()
+    name_after(create, "WRAPPER")
 }
 
 /// postgres_fdw leaves these options to superusers (documentation: postgres_fdw, "Connection
@@ -198,7 +187,7 @@ fn user_mapping(create: &str) -> Option<Denial> {
 /// Before 16 who may create roles may grant them all but superusers; from 16 on only those it
 /// made, or was given with ADMIN OPTION (documentation: CREATE ROLE).
 fn membership(create: &str, target: &TargetFacts) -> Option<Denial> {
-    let role = tokens(create).nth(1)?.1.name()?;
+    let role = name_after(create, "GRANT")?;
     let may = match target.roles.get(&role) {
         None => target.create_role,
         Some(there) => {
@@ -215,7 +204,7 @@ fn membership(create: &str, target: &TargetFacts) -> Option<Denial> {
 /// A provider is a library that the server has loaded: it then has settings under its name
 /// (documentation: SECURITY LABEL). SELinux's are called otherwise.
 fn label(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
-    let provider = tokens(&entry.create).nth(3)?.1.name()?;
+    let provider = name_after(&entry.create, "FOR")?;
     let prefix = match provider.as_str() {
         "selinux" => "sepgsql.".to_owned(),
         other => format!("{}.", other.to_lowercase()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::{name_after, says};
 use crate::toc::finding::Finding;
 use crate::toc::sql::{Token, statements, tokens};
 use crate::toc::target::TargetFacts;
@@ -240,8 +241,7 @@ const UNLISTED_SETTINGS: [&str; 10] = [
 /// Settings that the server doesn't know, as one that a later major has no more, or that only a
 /// superuser may set.
 pub(super) fn refused_setting(statement: &str, target: &TargetFacts) -> Option<String> {
-    let mut after_set = tokens(statement).skip_while(|(_, token)| !token.is_word("SET")).skip(1);
-    let name = after_set.next()?.1.name()?.to_lowercase();
+    let name = name_after(statement, "SET")?.to_lowercase();
     let unlisted = UNLISTED_SETTINGS.contains(&name.as_str());
     if !name.contains('.') && !unlisted && !target.known_settings.contains(&name) {
         return Some(format!("the target has no setting {name}"));
@@ -264,9 +264,8 @@ fn unreadable(entry: &Entry, target: &TargetFacts) -> Option<Finding> {
     let owner = quote_ident(entry.owner.as_deref().filter(|_| !target.superuser)?);
     let all = statements(&entry.create);
     let revoked = all.iter().any(|sql| sql.ends_with(&format!(" FROM {owner};")));
-    let granted = all.iter().any(|sql| {
-        sql.ends_with(&format!(" TO {owner};")) && tokens(sql).any(|(_, t)| t.is_word("SELECT"))
-    });
+    let granted =
+        all.iter().any(|sql| sql.ends_with(&format!(" TO {owner};")) && says(sql, "SELECT"));
     (revoked && !granted).then(|| {
         let what = format!("{owner} may not read them, so nor may {} on the target", target.user);
         Finding::refusal(entry.title(), what)

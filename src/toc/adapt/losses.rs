@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::toc::clauses::{name_after, says};
 use crate::toc::finding::Finding;
-use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
@@ -61,8 +61,7 @@ impl Losses {
         if entry.kind != Kind::UserMapping {
             return None;
         }
-        let mut after = tokens(&entry.create).skip_while(|(_, t)| !t.is_word("SERVER")).skip(1);
-        let server = after.next()?.1.name()?;
+        let server = name_after(&entry.create, "SERVER")?;
         self.left.keys().copied().find(|id| {
             let lost = toc.entry(*id);
             lost.kind == Kind::ForeignServer && lost.name == server
@@ -140,10 +139,7 @@ fn does_without(entry: &Entry, needed: Kind) -> bool {
 /// there is for its language and one of its types, used or not (source: ProcedureCreate in
 /// catalog/pg_proc.c).
 fn says_transform(create: &str) -> bool {
-    let found: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
-    found.windows(3).any(|three| {
-        ["TRANSFORM", "FOR", "TYPE"].iter().zip(three).all(|(word, token)| token.is_word(word))
-    })
+    says(create, "TRANSFORM FOR TYPE")
 }
 
 /// Parts of an entry, which the finding about that covers.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::{after, around, name_after};
 use crate::toc::finding::Finding;
-use crate::toc::sql::{Token, tokens};
 use crate::toc::target::{MembershipOptions, TargetFacts};
 use crate::toc::{Entry, Kind, Toc};
 
@@ -15,9 +15,7 @@ pub(super) fn fit(
     target: &TargetFacts,
     findings: &mut Vec<Finding>,
 ) -> Option<Entry> {
-    let words: Vec<(usize, Token<'_>)> = tokens(&entry.create).collect();
-    let name = |i: usize| words.get(i).and_then(|(_, token)| token.name());
-    let (role, member) = (name(1)?, name(3)?);
+    let (role, member) = role_and_member(&entry)?;
     if role == member {
         return None;
     }
@@ -43,12 +41,10 @@ pub(super) fn fit(
         }
         return None;
     }
-    let by = words.iter().position(|(_, token)| token.is_word("GRANTED"));
-    let grantor = by.and_then(|by| name(by + 2));
-    if let (Some(by), Some(grantor)) = (by, grantor)
+    if let Some((granted, _)) = around(&entry.create, "GRANTED BY")
+        && let Some(grantor) = name_after(&entry.create, "GRANTED BY")
         && !target.acts_as(&grantor)
     {
-        let at = words[by].0;
         let what = format!(
             "is granted by {}, as that is not {grantor}, who did on the source: what {grantor} \
              revokes does not end it",
@@ -58,18 +54,15 @@ pub(super) fn fit(
             Finding::change(entry.title(), what)
                 .mend(format!("as an administrator of the target: {}", entry.create.trim_end())),
         );
-        entry.create.truncate(at);
-        entry.create = format!("{};\n", entry.create.trim_end());
+        entry.create = format!("{};\n", granted.trim_end());
     }
     Some(entry)
 }
 
 /// What a GRANT of a role says of its options.
 fn options(create: &str) -> MembershipOptions {
-    let words: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
     let option = |name: &str| {
-        let at = words.iter().position(|token| token.is_word(name))?;
-        let value = words.get(at + 1)?;
+        let value = after(create, name)?;
         Some(value.is_word("true") || value.is_word("OPTION"))
     };
     MembershipOptions {
@@ -81,8 +74,7 @@ fn options(create: &str) -> MembershipOptions {
 
 /// Who is granted to whom by `GRANT role TO member`.
 fn role_and_member(entry: &Entry) -> Option<(String, String)> {
-    let name = |i: usize| tokens(&entry.create).nth(i).and_then(|(_, token)| token.name());
-    Some((name(1)?, name(3)?))
+    Some((name_after(&entry.create, "GRANT")?, name_after(&entry.create, "TO")?))
 }
 
 /// The memberships that roles of the source have on the target only.

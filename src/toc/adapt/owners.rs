@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::names_after;
 use crate::toc::finding::Finding;
 use crate::toc::role_names::{introducing, rename_in, user_mapping_tag};
-use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
@@ -88,12 +88,7 @@ pub(super) fn grantors(entry: &Entry) -> Vec<String> {
     if !matches!(entry.kind, Kind::Acl | Kind::LargeObjects) {
         return Vec::new();
     }
-    let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
-    let roles = found.windows(3).filter_map(|three| match three {
-        [set, role, name] if set.is_word("SET") && role.is_word("ROLE") => name.quoted_name(),
-        _ => None,
-    });
-    roles.collect()
+    names_after(&entry.create, "SET ROLE")
 }
 
 /// The same for the roles that are there by now.

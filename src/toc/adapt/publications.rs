@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::QualifiedName;
+use crate::toc::clauses::{around, name_after, quoted_names};
 use crate::toc::finding::Finding;
-use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
@@ -98,41 +98,24 @@ fn partitions(toc: &Toc) -> BTreeSet<QualifiedName> {
 /// The tables that publications name themselves.
 fn already_listed(toc: &Toc) -> BTreeSet<(String, QualifiedName)> {
     let entries = toc.entries.iter().filter(|entry| entry.kind == Kind::PublicationTable);
-    let listed = entries.filter_map(|entry| {
-        let names: Vec<String> = tokens(&entry.create)
-            .filter(|(_, token)| matches!(token, Token::Quoted(_)))
-            .filter_map(|(_, token)| token.name())
-            .collect();
-        match names.as_slice() {
-            [publication, schema, table, ..] => {
-                Some((publication.clone(), QualifiedName::new(schema.as_str(), table.as_str())))
-            }
-            _ => None,
+    let listed = entries.filter_map(|entry| match quoted_names(&entry.create).as_slice() {
+        [publication, schema, table, ..] => {
+            Some((publication.clone(), QualifiedName::new(schema.as_str(), table.as_str())))
         }
+        _ => None,
     });
     listed.collect()
 }
 
 /// `CREATE PUBLICATION … WITH (…)` from one FOR ALL TABLES; none for any other.
 fn without_all_tables(create: &str) -> Option<String> {
-    let found: Vec<(usize, Token<'_>)> = tokens(create).collect();
-    let words = ["FOR", "ALL", "TABLES"];
-    let at = found
-        .windows(3)
-        .position(|three| three.iter().zip(words).all(|((_, token), word)| token.is_word(word)))?;
-    let from = found[at].0;
-    let to = found.get(at + 3).map_or(create.len(), |(next, _)| *next);
-    let before = create[..from].trim_end();
-    let space = if create[to..].starts_with(';') { "" } else { " " };
-    Some(format!("{before}{space}{}", &create[to..]))
+    let (before, behind) = around(create, "FOR ALL TABLES")?;
+    Some(format!("{}{behind}", before.trim_end()))
 }
 
 /// The publication and the schema of `ALTER PUBLICATION p ADD TABLES IN SCHEMA s`.
 fn published_schema(create: &str) -> Option<(String, String)> {
-    let found: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
-    let publication = found.get(2)?.name()?;
-    let at = found.iter().position(|token| token.is_word("SCHEMA"))?;
-    Some((publication, found.get(at + 1)?.name()?))
+    Some((name_after(create, "PUBLICATION")?, name_after(create, "SCHEMA")?))
 }
 
 fn addition(publication: &str, table: &QualifiedName, created: EntryId, on: &[EntryId]) -> Entry {

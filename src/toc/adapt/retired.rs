@@ -2,7 +2,7 @@
 //! operators away, and asks for a subscripting function of a type that has elements, where it
 //! can't tell one by itself (source: operatorcmds.c, DefineOperator; typecmds.c, DefineType).
 
-use crate::toc::sql::tokens;
+use crate::toc::clauses;
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind};
 
@@ -13,7 +13,7 @@ pub(super) fn denial(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
     if target.version.major() < 14 {
         return None;
     }
-    let says = |word: &str| tokens(&entry.create).any(|(_, token)| token.is_word(word));
+    let says = |word: &str| clauses::says(&entry.create, word);
     let gone = |why: &str, mend: &str| {
         Some(Denial { why: why.to_owned(), mend: Some(format!("on the source, {mend}")) })
     };

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::quote_ident;
+use crate::toc::clauses::{after, around, name_after, says};
 use crate::toc::finding::{Finding, counted};
-use crate::toc::sql::{Token, statements, tokens};
+use crate::toc::sql::{Token, statements};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
 
@@ -108,37 +109,37 @@ impl Trait {
     }
 }
 
+const FLAGS: [&str; 7] =
+    ["LOGIN", "INHERIT", "CREATEDB", "CREATEROLE", "SUPERUSER", "REPLICATION", "BYPASSRLS"];
+
 /// What the statements that create a role say of it, by name (documentation: CREATE ROLE).
 fn traits(create: &str) -> BTreeMap<String, Trait> {
     let mut found = BTreeMap::new();
-    let flags =
-        ["LOGIN", "INHERIT", "CREATEDB", "CREATEROLE", "SUPERUSER", "REPLICATION", "BYPASSRLS"];
     for statement in statements(create) {
-        let words: Vec<(usize, Token<'_>)> = tokens(statement).collect();
         let body = statement.trim_end_matches(';');
-        let from = |i: usize| words.get(i).map_or(body.len(), |(at, _)| *at);
-        if let Some(set) = words.iter().position(|(_, token)| token.is_word("SET")) {
-            let name = words.get(set + 1).and_then(|(_, token)| token.name()).unwrap_or_default();
+        if let (Some((_, value)), Some(name)) = (around(body, "SET"), name_after(body, "SET")) {
             let absent = format!("RESET {}", quote_ident(&name));
-            found.insert(name, Trait { is: body[from(set)..].to_owned(), absent });
+            found.insert(name, Trait { is: format!("SET{value}"), absent });
             continue;
         }
-        for (i, (_, token)) in words.iter().enumerate() {
-            let Token::Word(word) = token else { continue };
-            let plain = word.strip_prefix("NO").unwrap_or(word);
-            if flags.contains(&plain) {
-                let absent = format!("NO{plain}");
-                found.insert(plain.to_owned(), Trait { is: (*word).to_owned(), absent });
-            } else if *word == "CONNECTION" {
-                let end = words.get(i + 3).map_or(body.len(), |(at, _)| *at);
-                let is = body[from(i)..end].trim_end().to_owned();
-                let absent = "CONNECTION LIMIT -1".to_owned();
-                found.insert("CONNECTION LIMIT".to_owned(), Trait { is, absent });
-            } else if *word == "VALID" && !body.contains("'infinity'") {
-                let is = body[from(i)..].trim_end().to_owned();
-                let absent = "VALID UNTIL 'infinity'".to_owned();
-                found.insert("VALID UNTIL".to_owned(), Trait { is, absent });
+        for flag in FLAGS {
+            let absent = format!("NO{flag}");
+            let said = [flag, &absent].into_iter().find(|word| says(body, word));
+            if let Some(is) = said.map(str::to_owned) {
+                found.insert(flag.to_owned(), Trait { is, absent });
             }
+        }
+        if let Some(Token::Word(limit)) = after(body, "CONNECTION LIMIT") {
+            let is = format!("CONNECTION LIMIT {limit}");
+            let absent = "CONNECTION LIMIT -1".to_owned();
+            found.insert("CONNECTION LIMIT".to_owned(), Trait { is, absent });
+        }
+        if let Some(Token::String(end)) = after(body, "VALID UNTIL")
+            && end != "'infinity'"
+        {
+            let is = format!("VALID UNTIL {end}");
+            let absent = "VALID UNTIL 'infinity'".to_owned();
+            found.insert("VALID UNTIL".to_owned(), Trait { is, absent });
         }
     }
     found

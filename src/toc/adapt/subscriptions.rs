@@ -1,7 +1,7 @@
 //! Subscriptions from older sources: what the source does because its version knows nothing else, a
 //! newer target must be told, as its defaults are others (source: pg_dump.c, getSubscriptions).
 
-use crate::toc::sql::tokens;
+use crate::toc::clauses::says;
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind};
 
@@ -15,8 +15,7 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts) -> Entry {
         return entry;
     }
     for (option, since, former) in FORMER {
-        let said = tokens(&entry.create).any(|(_, token)| token.is_word(option));
-        if said || target.version.major() < since {
+        if says(&entry.create, option) || target.version.major() < since {
             continue;
         }
         if let Some(options) = entry.create.strip_suffix(");\n") {

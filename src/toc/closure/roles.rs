@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::toc::role_names::{introducing, named_in};
-use crate::toc::sql::tokens;
+use crate::toc::clauses::name_after;
 use crate::toc::{Entry, EntryId, Kind};
 
 /// The roles among `entries` that the kept ones name, what those are members of, and who granted
@@ -43,7 +43,5 @@ fn ids(entries: &[Entry]) -> impl Iterator<Item = (EntryId, &Entry)> {
 
 /// Who is made a member: the name after TO.
 fn member(membership: &Entry) -> Option<String> {
-    let mut after =
-        tokens(&membership.create).skip_while(|(_, token)| !token.is_word("TO")).skip(1);
-    after.next()?.1.quoted_name()
+    name_after(&membership.create, "TO")
 }
