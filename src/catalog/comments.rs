@@ -47,23 +47,9 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
 fn query() -> String {
     let mut branches = vec![relations(), columns(), routines()];
     branches.extend([
-        branch("pg_namespace", "SCHEMA", "null", "o.nspname", "", "o.nspowner"),
-        branch(
-            "pg_collation",
-            "COLLATION",
-            "n.nspname",
-            "o.collname",
-            "join pg_catalog.pg_namespace n on n.oid = o.collnamespace",
-            "o.collowner",
-        ),
-        branch(
-            "pg_statistic_ext",
-            "STATISTICS",
-            "n.nspname",
-            "o.stxname",
-            "join pg_catalog.pg_namespace n on n.oid = o.stxnamespace",
-            "o.stxowner",
-        ),
+        in_none("pg_namespace", "SCHEMA", "o.nspname", "o.nspowner"),
+        in_schema("pg_collation", "COLLATION", "coll", "o.collowner"),
+        in_schema("pg_statistic_ext", "STATISTICS", "stx", "o.stxowner"),
         branch(
             "pg_extension",
             "EXTENSION",
@@ -74,7 +60,7 @@ fn query() -> String {
             "0",
         ),
         types(),
-        branch("pg_am", "ACCESS METHOD", "null", "o.amname", "", "0"),
+        in_none("pg_am", "ACCESS METHOD", "o.amname", "0"),
         casts(),
         operators(),
         for_indexes("pg_opclass", "OPERATOR CLASS", "opc"),
@@ -97,13 +83,6 @@ fn query() -> String {
 /// Of what connects a database to languages, texts and other servers; subscriptions, which not
 /// everybody may read, have theirs read with them.
 fn services() -> Vec<String> {
-    let in_schema = |class: &str, word: &str, prefix: &str, owner: &str| {
-        let join = format!("join pg_catalog.pg_namespace n on n.oid = o.{prefix}namespace");
-        branch(class, word, "n.nspname", &format!("o.{prefix}name"), &join, owner)
-    };
-    let in_none = |class: &str, word: &str, name: &str, owner: &str| {
-        branch(class, word, "null", name, "", owner)
-    };
     let transform = naming("'TRANSFORM'", "null", "t.type_name", "null", "l.lanname", "0");
     let transforms = select("pg_transform", ("pg_transform", "0"), &transform)
         + &described("pg_transform", "= 0")
@@ -169,6 +148,17 @@ fn described(class: &str, columns: &str) -> String {
 fn branch(class: &str, word: &str, schema: &str, name: &str, joins: &str, owner: &str) -> String {
     let rest = naming(&format!("'{word}'"), schema, name, "null", "null", owner);
     select(class, (class, "0"), &rest) + &described(class, "= 0") + joins
+}
+
+/// Of one whose columns begin with `prefix`.
+fn in_schema(class: &str, word: &str, prefix: &str, owner: &str) -> String {
+    let join = format!("join pg_catalog.pg_namespace n on n.oid = o.{prefix}namespace");
+    branch(class, word, "n.nspname", &format!("o.{prefix}name"), &join, owner)
+}
+
+/// Of one whose objects lie in no schema.
+fn in_none(class: &str, word: &str, name: &str, owner: &str) -> String {
+    branch(class, word, "null", name, "", owner)
 }
 
 const RELATION_WORD: &str = "case o.relkind when 'v' then 'VIEW' when 'm' then 'MATERIALIZED VIEW' \
