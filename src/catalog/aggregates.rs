@@ -7,7 +7,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{function_name, leaned_on, operator_name, stands_alone};
+use super::fragments::{function_name, leaned_on, operator_name, qualified, stands_alone};
 use super::functions::argument_types;
 use super::rendered::rendered;
 use super::scope::Scope;
@@ -28,10 +28,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             format!("aggregate {}.{}", row.get::<_, &str>("nspname"), row.get::<_, &str>("proname"))
         };
         let aggregate = Aggregate {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("proname"),
-            ),
+            name: qualified(&row, "proname"),
             owner: row.get("owner"),
             arguments: rendered(&row, "arguments", named)?.to_owned(),
             identity: rendered(&row, "identity", named)?.to_owned(),

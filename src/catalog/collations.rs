@@ -6,7 +6,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::stands_alone;
+use super::fragments::{qualified, stands_alone};
 use super::scope::Scope;
 
 /// Adds an entry for each of the user's collations.
@@ -14,10 +14,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
     let sql = query(scope, session.version().major());
     for row in session.query("reading collations", &sql, &[]).await? {
         let collation = Collation {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("collname"),
-            ),
+            name: qualified(&row, "collname"),
             owner: row.get("owner"),
             provider: row.get("collprovider"),
             deterministic: row.get("collisdeterministic"),

@@ -6,7 +6,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{function_name, stands_alone};
+use super::fragments::{function_name, qualified, stands_alone};
 use super::rendered::rendered;
 use super::scope::Scope;
 
@@ -25,8 +25,7 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         stands_alone("pg_conversion", "c.oid")
     );
     for row in session.query("reading encoding conversions", &sql, &[]).await? {
-        let name =
-            QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("conname"));
+        let name = qualified(&row, "conname");
         let conversion = Conversion {
             function: rendered(&row, "function", || format!("conversion {name}"))?.to_owned(),
             name,

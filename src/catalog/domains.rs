@@ -9,7 +9,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
-use super::fragments::{quoted, stands_alone};
+use super::fragments::{qualified, quoted, stands_alone};
 use super::rendered::{rendered, rendered_all};
 use super::scope::Scope;
 use super::types::also_creates_type;
@@ -47,10 +47,7 @@ pub(super) async fn read(
             })
             .collect();
         let domain = Domain {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("typname"),
-            ),
+            name: qualified(&row, "typname"),
             owner: row.get("owner"),
             base: rendered(&row, "base", named)?.to_owned(),
             collation: row.get("collation"),

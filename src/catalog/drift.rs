@@ -13,6 +13,7 @@ use crate::pg::Oid;
 use crate::wire::Session;
 
 use super::Scope;
+use super::fragments::RELATION_KINDS;
 
 /// So many objects are named.
 const NAMED: usize = 10;
@@ -87,7 +88,7 @@ fn parts(scope: &Scope) -> String {
     let written = "CASE WHEN o.relkind = 'm' THEN '0' ELSE o.xmin END";
     let relations = in_schema("pg_class", "relnamespace", "'relation'", "relname", written);
     [
-        relations + " AND o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')",
+        relations + " AND o.relkind IN " + RELATION_KINDS,
         of_relation("pg_attribute", "attrelid", "attnum")
             + " AND o.attnum > 0 AND c.relkind <> 'i'",
         of_relation("pg_attrdef", "adrelid", "oid"),

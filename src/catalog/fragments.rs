@@ -1,4 +1,17 @@
-//! Fragments of the queries that the object families share.
+//! Fragments of the queries that the object families share, and of reading their rows.
+
+use tokio_postgres::Row;
+
+use crate::pg::QualifiedName;
+
+/// The kinds of relation that have an entry: of tables, views and sequences, not indexes, composite
+/// types or TOAST tables (`relkind` in pg_class).
+pub(super) const RELATION_KINDS: &str = "('r', 'p', 'v', 'm', 'S', 'f')";
+
+/// The qualified name in a row that has its schema in the column `nspname`.
+pub(super) fn qualified(row: &Row, name: &str) -> QualifiedName {
+    QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>(name))
+}
 
 /// The condition that the object `oid` of `catalog` is nobody's part: neither an extension's
 /// member nor brought along by another object, as a range's constructor functions are

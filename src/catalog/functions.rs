@@ -10,7 +10,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
-use super::fragments::{leaned_on, stands_alone};
+use super::fragments::{leaned_on, qualified, stands_alone};
 use super::rendered::rendered;
 use super::scope::Scope;
 use super::stand_ins;
@@ -25,10 +25,7 @@ pub(super) async fn read(
     let sql = query(scope, session.version().major());
     for row in session.query("reading functions", &sql, &[]).await? {
         let routine = Routine {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("proname"),
-            ),
+            name: qualified(&row, "proname"),
             owner: row.get("owner"),
             procedure: row.get("procedure"),
             identity: rendered(&row, "identity", || named(&row))?.to_owned(),

@@ -11,6 +11,7 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::constraints::{self, Constraint};
+use super::fragments::qualified;
 use super::relations::{Relation, RelationKind};
 use super::rendered::rendered_if;
 use super::scope::Scope;
@@ -255,7 +256,7 @@ fn from_row(row: &Row) -> Result<Index> {
     let key_columns: i16 = row.get("indnkeyatts");
     let numbers: Option<Vec<i16>> = row.get("numbers");
     let targets: Option<Vec<i32>> = row.get("targets");
-    let name = QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+    let name = qualified(row, "relname");
     let contype: Option<&str> = row.get("contype");
     let definition = rendered_if(row, contype.is_none(), "definition", || format!("index {name}"))?
         .unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{quoted, stands_alone};
+use super::fragments::{qualified, quoted, stands_alone};
 use super::operator_members::{Member, Members};
 use super::scope::Scope;
 
@@ -20,10 +20,7 @@ pub(super) async fn read(
     for row in session.query("reading operator classes", &query(scope), &[]).await? {
         let oid: u32 = row.get("oid");
         let operator_class = OperatorClass {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("opcname"),
-            ),
+            name: qualified(&row, "opcname"),
             owner: row.get("owner"),
             method: row.get("amname"),
             default: row.get("opcdefault"),

@@ -7,7 +7,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::stands_alone;
+use super::fragments::{qualified, stands_alone};
 use super::operator_members::{Member, Members};
 use super::scope::Scope;
 
@@ -25,10 +25,7 @@ pub(super) async fn read(
         let oid: u32 = row.get("oid");
         let object = ObjectId::new(class::PG_OPFAMILY, oid);
         let family = Family {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("opfname"),
-            ),
+            name: qualified(&row, "opfname"),
             owner: row.get("owner"),
             method: row.get("amname"),
         };

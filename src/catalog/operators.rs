@@ -10,7 +10,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{function_name, operator_name, stands_alone};
+use super::fragments::{function_name, operator_name, qualified, stands_alone};
 use super::scope::Scope;
 use super::types::listed;
 
@@ -119,10 +119,7 @@ struct Operator {
 impl Operator {
     fn of(row: &Row) -> Operator {
         Operator {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("oprname"),
-            ),
+            name: qualified(row, "oprname"),
             owner: row.get("owner"),
             left: row.get("left"),
             right: row.get("right"),

@@ -8,7 +8,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::stands_alone;
+use super::fragments::{qualified, stands_alone};
 use super::relations::Relations;
 use super::rendered::rendered_if;
 
@@ -38,10 +38,7 @@ pub(super) async fn read(
             continue;
         };
         let table = Published {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("relname"),
-            ),
+            name: qualified(&row, "relname"),
             columns: row.get("columns"),
             filter: None,
         };

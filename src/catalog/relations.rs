@@ -9,6 +9,7 @@ use crate::pg::{Oid, QualifiedName, class};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
+use super::fragments::{RELATION_KINDS, qualified};
 use super::rendered::rendered_if;
 use super::scope::Scope;
 
@@ -193,7 +194,7 @@ fn relations_sql(scope: &Scope) -> String {
          LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid \
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam \
          LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace \
-         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid >= {} AND {}",
+         WHERE c.relkind IN {RELATION_KINDS} AND c.oid >= {} AND {}",
         Oid::FIRST_NORMAL,
         scope.schemas("n.nspname"),
     )
@@ -203,7 +204,7 @@ fn from_row(row: &Row) -> Result<Option<Relation>> {
     let Some(kind) = RelationKind::from_code(row.get("kind")) else {
         return Ok(None);
     };
-    let name = QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+    let name = qualified(row, "relname");
     let (is_partition, partitioned) =
         (row.get("relispartition"), kind == RelationKind::Partitioned);
     let bound = rendered_if(row, is_partition, "bound", || format!("partition {name}"))?;

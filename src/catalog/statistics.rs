@@ -6,6 +6,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
+use super::fragments::qualified;
 use super::relations::Relations;
 use super::rendered::rendered;
 use super::scope::Scope;
@@ -25,10 +26,7 @@ pub(super) async fn read(
             continue;
         };
         if !out.is_extension_member(object) {
-            let name = QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("stxname"),
-            );
+            let name = qualified(row, "stxname");
             let target = row.get::<_, Option<i32>>("target").filter(|&t| t >= 0);
             let definition = rendered(row, "definition", || format!("extended statistics {name}"))?;
             let entry = entry(&name, row.get("owner"), definition, target);

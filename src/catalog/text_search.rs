@@ -9,7 +9,7 @@ use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{function_name, quoted, stands_alone};
+use super::fragments::{function_name, qualified, quoted, stands_alone};
 use super::scope::Scope;
 
 /// Adds an entry for each of the user's text search objects.
@@ -35,10 +35,6 @@ fn query(scope: &Scope, catalog: &str, prefix: &str, owned: bool, columns: &str)
         scope.schemas("n.nspname"),
         stands_alone(catalog, "o.oid")
     )
-}
-
-fn named(row: &tokio_postgres::Row) -> QualifiedName {
-    QualifiedName::new(row.get::<_, String>("nspname"), row.get::<_, String>("name"))
 }
 
 /// The entry of a `word` (`PARSER`, say), created with what stands in the parentheses.
@@ -82,7 +78,7 @@ async fn read_parsers(session: &Session, scope: &Scope, out: &mut Builder) -> Re
     let sql = query(scope, "pg_ts_parser", "prs", false, &columns.join(", "));
     for row in session.query("reading text search parsers", &sql, &[]).await? {
         let items = functions(&row, &words);
-        let entry = entry(Kind::TsParser, "PARSER", &named(&row), None, &items);
+        let entry = entry(Kind::TsParser, "PARSER", &qualified(&row, "name"), None, &items);
         out.add(ObjectId::new(class::PG_TS_PARSER, row.get("oid")), entry);
     }
     Ok(())
@@ -95,7 +91,7 @@ async fn read_templates(session: &Session, scope: &Scope, out: &mut Builder) -> 
     let sql = query(scope, "pg_ts_template", "tmpl", false, &columns.join(", "));
     for row in session.query("reading text search templates", &sql, &[]).await? {
         let items = functions(&row, &words);
-        let entry = entry(Kind::TsTemplate, "TEMPLATE", &named(&row), None, &items);
+        let entry = entry(Kind::TsTemplate, "TEMPLATE", &qualified(&row, "name"), None, &items);
         out.add(ObjectId::new(class::PG_TS_TEMPLATE, row.get("oid")), entry);
     }
     Ok(())
@@ -113,7 +109,13 @@ async fn read_dictionaries(session: &Session, scope: &Scope, out: &mut Builder) 
     for row in session.query("reading text search dictionaries", &sql, &[]).await? {
         let mut items = vec![format!("TEMPLATE = {}", row.get::<_, &str>("template"))];
         items.extend(row.get::<_, Option<String>>("dictinitoption"));
-        let entry = entry(Kind::TsDictionary, "DICTIONARY", &named(&row), row.get("owner"), &items);
+        let entry = entry(
+            Kind::TsDictionary,
+            "DICTIONARY",
+            &qualified(&row, "name"),
+            row.get("owner"),
+            &items,
+        );
         out.add(ObjectId::new(class::PG_TS_DICT, row.get("oid")), entry);
     }
     Ok(())
@@ -147,7 +149,7 @@ async fn read_configurations(session: &Session, scope: &Scope, out: &mut Builder
     let sql = query(scope, "pg_ts_config", "cfg", true, &columns);
     for row in session.query("reading text search configurations", &sql, &[]).await? {
         let oid: u32 = row.get("oid");
-        let name = named(&row);
+        let name = qualified(&row, "name");
         let items = [format!("PARSER = {}", row.get::<_, &str>("parser"))];
         let mut entry =
             entry(Kind::TsConfiguration, "CONFIGURATION", &name, row.get("owner"), &items);

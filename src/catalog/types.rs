@@ -6,7 +6,7 @@ use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{quoted, stands_alone};
+use super::fragments::{qualified, quoted, stands_alone};
 use super::rendered::rendered_all;
 use super::scope::Scope;
 
@@ -41,13 +41,7 @@ pub(super) struct Named {
 
 impl Named {
     pub(super) fn of(row: &tokio_postgres::Row) -> Named {
-        Named {
-            name: QualifiedName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("typname"),
-            ),
-            owner: row.get("owner"),
-        }
+        Named { name: qualified(row, "typname"), owner: row.get("owner") }
     }
 
     pub(super) fn entry(&self, definition: &str) -> Entry {

@@ -11,6 +11,7 @@ use crate::toc::closure::{Choosing, Standing, Ties};
 use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
+use crate::catalog::fragments::RELATION_KINDS;
 use crate::catalog::scope::Scope;
 
 use super::{Choice, Flag, Rule};
@@ -166,7 +167,7 @@ fn query(scope: &Scope) -> String {
                 format!(
                     "SELECT {at}, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
                      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {} AND {}{visible}",
+                     WHERE c.relkind IN {RELATION_KINDS} AND {} AND {}{visible}",
                     scope.schemas("n.nspname"),
                     pattern.condition("n.nspname", "c.relname")
                 )
