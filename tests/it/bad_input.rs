@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use pgconvoy::commands::{
-    Choice, Conninfo, Databases, Environment, Event, Phase, Request, RoleMap,
-};
+use pgconvoy::commands::{Conninfo, Environment, Event, Phase, Request};
 use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use tokio::time::timeout;
 
 use crate::migration::request;
-use crate::{kit, trial};
+use crate::{kit, migration, trial};
 
 /// About 40 MB of rows that nobody should see.
 const ARCHIVE: &str = "
@@ -36,18 +34,7 @@ fn assert_clear(error: &Error, kind: Kind, says: &[&str]) {
 }
 
 fn between(source: &str, target: &str) -> Request {
-    let conninfo = |text: &str| Conninfo::parse(text, &Environment::default()).unwrap();
-    Request {
-        source: conninfo(source),
-        target: conninfo(target),
-        databases: Databases::AsGiven,
-        jobs: Some(1),
-        verify: pgconvoy::commands::VerifyMode::Full,
-        strict: false,
-        carry_passwords: false,
-        choice: Choice::default(),
-        roles: RoleMap::default(),
-    }
+    Request { jobs: Some(1), ..migration::between(source, target) }
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Catalogs that hold what PostgreSQL itself would never write: told by name, and no panic.
 
-use pgconvoy::commands::{
-    Choice, Conninfo, Databases, Environment, Request, RoleMap, Severity, VerifyMode, check,
-};
+use pgconvoy::commands::{Severity, check};
 
 use crate::kit;
+use crate::migration::between;
 
 /// What stands in the way of moving what `sql` makes and damages: (object, what).
 async fn refusals(sql: &str) -> Vec<(String, String)> {
@@ -18,22 +17,8 @@ async fn found(sql: &str, severity: Severity) -> Vec<(String, String)> {
     session.execute("making a database", "CREATE DATABASE source").await.unwrap();
     let sql = format!("SET allow_system_table_mods = on; {sql}");
     kit::run(&cluster.superuser_conninfo("source"), &sql).await;
-    let conninfo = |database: &str| {
-        Conninfo::parse(&cluster.conninfo(database), &Environment::default()).unwrap()
-    };
-    let checked = check(&Request {
-        source: conninfo("source"),
-        target: conninfo("new"),
-        databases: Databases::AsGiven,
-        choice: Choice::default(),
-        roles: RoleMap::default(),
-        jobs: Some(1),
-        verify: VerifyMode::Full,
-        strict: false,
-        carry_passwords: false,
-    })
-    .await
-    .unwrap();
+    let request = between(&cluster.conninfo("source"), &cluster.conninfo("new"));
+    let checked = check(&request).await.unwrap();
     let found = checked.into_iter().flat_map(|checked| checked.findings);
     found
         .filter(|finding| finding.severity == severity)

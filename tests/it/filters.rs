@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use pgconvoy::commands::{
-    self, Action, Choice, Event, Events, Finding, Flag, Phase, Request, RoleMap, Rule, Severity,
-    Stop,
+    self, Action, Choice, Event, Finding, Flag, Phase, Request, RoleMap, Rule, Severity,
 };
 use pgconvoy::error::Kind;
 use pgconvoy::servers::Cluster;
 
 use crate::migration::{migrate, moved, request};
-use crate::{kit, pg_dump, trial};
+use crate::{kit, migration, pg_dump, trial};
 
 /// Two schemas that need each other a little, names that patterns stumble over, and public.
 const SHOP: &str = r#"
@@ -262,13 +261,8 @@ fn comparable(text: &str) -> String {
 
 /// Whether verifying finds both sides equal.
 async fn verified(request: &Request) -> pgconvoy::error::Result<bool> {
-    let (events, mut heard) = Events::new();
-    let listener = tokio::spawn(async move { while heard.recv().await.is_some() {} });
-    let (_stopper, mut stop) = Stop::new();
-    let verified = commands::verify(request, &events, &mut stop).await;
-    drop(events);
-    listener.await.unwrap();
-    Ok(verified?.iter().all(|report| report.verification.is_clean()))
+    let reports = migration::verify(request).await?;
+    Ok(reports.iter().all(|report| report.verification.is_clean()))
 }
 
 #[tokio::test]

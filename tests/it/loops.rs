@@ -5,11 +5,9 @@
 //! The circles are those that pg_dump breaks (source: pg_dump_sort.c, repairDependencyLoop), and some
 //! that it doesn't.
 
-use pgconvoy::commands::{Choice, Databases, Request, RoleMap, VerifyMode};
 use pgconvoy::servers::Cluster;
-use pgconvoy::wire::{Conninfo, Environment};
 
-use crate::migration::moved;
+use crate::migration::{between, moved};
 use crate::{kit, pg_dump};
 
 /// What every circle may use: a table whose key others depend on, with rows, and roles.
@@ -28,21 +26,7 @@ async fn migrated(sql: &str) -> Cluster {
         session.execute("making a database", &sql).await.unwrap();
     }
     kit::run(&cluster.superuser_conninfo("source"), &format!("{BASE} {sql}")).await;
-    let conninfo = |database: &str| {
-        Conninfo::parse(&cluster.conninfo(database), &Environment::default()).unwrap()
-    };
-    let request = Request {
-        source: conninfo("source"),
-        target: conninfo("target"),
-        databases: Databases::AsGiven,
-        choice: Choice::default(),
-        roles: RoleMap::default(),
-        jobs: Some(2),
-        verify: VerifyMode::Full,
-        strict: false,
-        carry_passwords: false,
-    };
-    moved(&request).await;
+    moved(&between(&cluster.conninfo("source"), &cluster.conninfo("target"))).await;
     cluster
 }
 

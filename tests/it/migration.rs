@@ -11,13 +11,19 @@ use crate::{kit, pg_dump};
 
 /// A request to move databases between clusters, with full verification.
 pub(crate) fn request(source: &Cluster, target: &Cluster, databases: &[&str]) -> Request {
-    let conninfo = |cluster: &Cluster| {
-        Conninfo::parse(&cluster.conninfo("postgres"), &Environment::default()).unwrap()
-    };
+    Request {
+        databases: Databases::Named(databases.iter().map(ToString::to_string).collect()),
+        ..between(&source.conninfo("postgres"), &target.conninfo("postgres"))
+    }
+}
+
+/// A request to move the database of one connection string to that of another.
+pub(crate) fn between(source: &str, target: &str) -> Request {
+    let conninfo = |text: &str| Conninfo::parse(text, &Environment::default()).unwrap();
     Request {
         source: conninfo(source),
         target: conninfo(target),
-        databases: Databases::Named(databases.iter().map(ToString::to_string).collect()),
+        databases: Databases::AsGiven,
         choice: Choice::default(),
         roles: RoleMap::default(),
         jobs: Some(2),
@@ -29,13 +35,22 @@ pub(crate) fn request(source: &Cluster, target: &Cluster, databases: &[&str]) ->
 
 /// Runs a migration whose events nobody listens to.
 pub(crate) async fn migrate(request: &Request) -> (Vec<DatabaseReport>, Result<()>) {
+    unheard(async |events, stop| commands::migrate(request, events, stop).await).await
+}
+
+/// Verifies, with events that nobody listens to.
+pub(crate) async fn verify(request: &Request) -> Result<Vec<DatabaseReport>> {
+    unheard(async |events, stop| commands::verify(request, events, stop).await).await
+}
+
+async fn unheard<T>(job: impl AsyncFnOnce(&Events, &mut Stop) -> T) -> T {
     let (events, mut heard) = Events::new();
     let listener = tokio::spawn(async move { while heard.recv().await.is_some() {} });
     let (_stopper, mut stop) = Stop::new();
-    let moved = commands::migrate(request, &events, &mut stop).await;
+    let done = job(&events, &mut stop).await;
     drop(events);
     listener.await.unwrap();
-    moved
+    done
 }
 
 /// Runs a migration that is to succeed, with nothing found different.

@@ -1,30 +1,13 @@
 //! `check` against real servers: what stands in a job's way is found, and what mends it is told.
 
-use pgconvoy::commands::{
-    Choice, Conninfo, Databases, Environment, Finding, Request, RoleMap, Severity, VerifyMode,
-    check,
-};
+use pgconvoy::commands::{Finding, Severity, check};
 
+use crate::migration::between;
 use crate::{kit, migration};
-
-fn request(source: &str, target: &str) -> Request {
-    let conninfo = |text: &str| Conninfo::parse(text, &Environment::default()).unwrap();
-    Request {
-        source: conninfo(source),
-        target: conninfo(target),
-        databases: Databases::AsGiven,
-        choice: Choice::default(),
-        roles: RoleMap::default(),
-        jobs: Some(2),
-        verify: VerifyMode::Full,
-        strict: false,
-        carry_passwords: false,
-    }
-}
 
 /// What checking one database finds.
 async fn findings(source: &str, target: &str) -> Vec<Finding> {
-    let checked = check(&request(source, target)).await.unwrap();
+    let checked = check(&between(source, target)).await.unwrap();
     assert_eq!(checked.len(), 1);
     for finding in &checked[0].findings {
         eprintln!("{finding}");
@@ -250,7 +233,7 @@ async fn a_finished_job_is_told_and_another_ones_target_is_refused() {
         kit::run(&server.conninfo(database), "CREATE TABLE t (id int)").await;
     }
     let target = server.conninfo("target");
-    migration::moved(&request(&server.conninfo("one"), &target)).await;
+    migration::moved(&between(&server.conninfo("one"), &target)).await;
     let found = findings(&server.conninfo("one"), &target).await;
     assert_eq!(refusals(&found), Vec::<&Finding>::new());
     assert!(says(&found, Severity::Note, "target database", "this job was finished"));

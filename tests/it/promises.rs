@@ -1,19 +1,16 @@
 //! Databases whose own settings, grants and policies stand in a migration's way, or would hide
 //! that it went wrong.
 
-use pgconvoy::commands::{Event, Phase, Request, verify};
+use pgconvoy::commands::{Event, Phase, Request};
 use pgconvoy::wire::{Conninfo, Environment};
 
 use crate::migration::{moved, request};
 use crate::trial::{ask, change, make_database, run};
-use crate::{kit, trial};
+use crate::{kit, migration, trial};
 
 /// What `verify` finds: the verdict, and all of it as text.
 async fn verified(request: &Request) -> (bool, String) {
-    let (events, mut heard) = pgconvoy::commands::Events::new();
-    tokio::spawn(async move { while heard.recv().await.is_some() {} });
-    let (_stopper, mut stop) = pgconvoy::commands::Stop::new();
-    let reports = verify(request, &events, &mut stop).await.unwrap();
+    let reports = migration::verify(request).await.unwrap();
     let verification = &reports[0].verification;
     (verification.is_clean(), format!("{verification:?}"))
 }

@@ -1,11 +1,11 @@
 //! What differs is found and named, rows by their keys and never by their values; what doesn't
 //! differ isn't.
 
-use pgconvoy::commands::{self, DatabaseReport, Event, Events, Request, Stop, TableVerdict};
+use pgconvoy::commands::{self, DatabaseReport, Event, Request, TableVerdict};
 use pgconvoy::error::Kind;
 use pgconvoy::servers::Cluster;
 
-use crate::migration::{moved, request};
+use crate::migration::{moved, request, verify};
 use crate::{kit, trial};
 
 /// One of everything that verification has an opinion on.
@@ -39,13 +39,7 @@ const STORE: &str = "
 ";
 
 pub(crate) async fn verified(request: &Request) -> DatabaseReport {
-    let (events, mut heard) = Events::new();
-    let listener = tokio::spawn(async move { while heard.recv().await.is_some() {} });
-    let (_stopper, mut stop) = Stop::new();
-    let verified = commands::verify(request, &events, &mut stop).await;
-    drop(events);
-    listener.await.unwrap();
-    match verified {
+    match verify(request).await {
         Ok(mut reports) => reports.remove(0),
         Err(error) => panic!("{error}"),
     }
