@@ -1,10 +1,12 @@
 //! Two tables of contents compared: every entry's definition, owner and grants.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::toc::adapt::as_told;
 use crate::toc::{Entry, Kind, Toc, Token, counted, tokens};
 
 use super::operator_members::pooled;
@@ -158,7 +160,7 @@ fn compare_entries(
         true => expected == found,
         false if rendered_by_server(ours[0].kind) => true,
         false if ours[0].kind == Kind::Table => {
-            let nameless = |texts: &[&str]| -> Vec<String> {
+            let nameless = |texts: &[Cow<'_, str>]| -> Vec<String> {
                 texts.iter().map(|text| without_made_up_names(text)).collect()
             };
             nameless(&expected) == nameless(&found)
@@ -212,15 +214,15 @@ fn without_made_up_names(sql: &str) -> String {
 
 /// A server's rendering of what it rendered before may differ in its white space: `(VALUES` in a
 /// UNION comes back as `( VALUES` (source: ruleutils.c, get_setop_query and get_values_def).
-fn same_tokens(ours: &[&str], theirs: &[&str]) -> bool {
-    let same = |(ours, theirs): (&&str, &&str)| {
+fn same_tokens(ours: &[Cow<'_, str>], theirs: &[Cow<'_, str>]) -> bool {
+    let same = |(ours, theirs): (&Cow<'_, str>, &Cow<'_, str>)| {
         tokens(ours).map(|(_, token)| token).eq(tokens(theirs).map(|(_, token)| token))
     };
     ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
 }
 
-fn texts<'a>(entries: &[&'a Entry]) -> Vec<&'a str> {
-    let mut texts: Vec<&str> = entries.iter().map(|entry| entry.create.as_str()).collect();
+fn texts<'a>(entries: &[&'a Entry]) -> Vec<Cow<'a, str>> {
+    let mut texts: Vec<Cow<'a, str>> = entries.iter().map(|entry| as_told(entry)).collect();
     texts.sort_unstable();
     texts
 }

@@ -1,7 +1,9 @@
 //! Large objects' owners, grants and comments on both sides. Their contents are rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::toc::adapt::as_told;
 use crate::toc::{Kind, LargeObjectSum, Toc, counted};
 
 use super::catalogs::CatalogDifference;
@@ -12,7 +14,7 @@ pub fn compare_large_objects(expected: &Toc, found: &Toc) -> Vec<CatalogDifferen
     let (expected, mut found) = (groups(expected), groups(found));
     let mut differences = Vec::new();
     for (group, ours) in expected {
-        let entry = title(group);
+        let entry = title(&group);
         match found.remove(&group) {
             None => differences.push(CatalogDifference::Missing { entry }),
             Some(theirs) if theirs == ours => {}
@@ -23,22 +25,23 @@ pub fn compare_large_objects(expected: &Toc, found: &Toc) -> Vec<CatalogDifferen
             }),
         }
     }
-    let more = found.into_keys().map(|group| CatalogDifference::Unexpected { entry: title(group) });
+    let more =
+        found.into_keys().map(|group| CatalogDifference::Unexpected { entry: title(&group) });
     differences.extend(more);
     differences
 }
 
 /// By owner and grants. Several of the source may be one, where their owners are one role there.
-fn groups(toc: &Toc) -> BTreeMap<(&str, &str), LargeObjectSum> {
-    let mut groups: BTreeMap<(&str, &str), LargeObjectSum> = BTreeMap::new();
+fn groups(toc: &Toc) -> BTreeMap<(&str, Cow<'_, str>), LargeObjectSum> {
+    let mut groups: BTreeMap<(&str, Cow<'_, str>), LargeObjectSum> = BTreeMap::new();
     for entry in toc.entries.iter().filter(|entry| entry.kind == Kind::LargeObjects) {
-        let group = (entry.owner.as_deref().unwrap_or_default(), entry.create.as_str());
+        let group = (entry.owner.as_deref().unwrap_or_default(), as_told(entry));
         *groups.entry(group).or_default() += entry.large_objects.unwrap_or_default();
     }
     groups
 }
 
-fn title((owner, grants): (&str, &str)) -> String {
+fn title((owner, grants): &(&str, Cow<'_, str>)) -> String {
     match grants.trim_end() {
         "" => format!("large objects of {owner} without grants"),
         grants => format!("large objects of {owner} with {}", grants.replace('\n', " ")),

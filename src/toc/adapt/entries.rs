@@ -59,11 +59,7 @@ impl Context<'_> {
                 findings.push(Finding::change(entry.title(), what));
                 return None;
             }
-            Kind::Acl => without_needless_roles(&mut entry, target),
-            Kind::LargeObjects => {
-                findings.extend(unreadable(&entry, target));
-                without_needless_roles(&mut entry, target);
-            }
+            Kind::LargeObjects => findings.extend(unreadable(&entry, target)),
             _ => {}
         }
         let emptied = entry.create.is_empty() && entry.table.is_none() && entry.drop.is_empty();
@@ -271,17 +267,4 @@ fn unreadable(entry: &Entry, target: &TargetFacts) -> Option<Finding> {
         Finding::refusal(entry.title(), what)
             .mend(format!("on the source: GRANT SELECT ON LARGE OBJECT … TO {owner};"))
     })
-}
-
-/// SET ROLE to ourselves needs no right and says nothing.
-fn without_needless_roles(entry: &mut Entry, target: &TargetFacts) {
-    let ours = format!("SET ROLE {};", quote_ident(&target.user));
-    let mut as_ourselves = false;
-    let needed = entry.create.split_terminator('\n').filter(|line| {
-        let begins = *line == ours;
-        let ends = as_ourselves && *line == "RESET ROLE;";
-        as_ourselves = (as_ourselves || begins) && !ends;
-        !begins && !ends
-    });
-    entry.create = needed.map(|line| format!("{line}\n")).collect();
 }

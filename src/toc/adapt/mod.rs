@@ -5,6 +5,7 @@ mod bystanders;
 mod database;
 mod denied;
 mod entries;
+mod grantors;
 mod identities;
 mod losses;
 mod memberships;
@@ -19,6 +20,7 @@ mod subscriptions;
 
 use std::collections::{BTreeSet, HashMap};
 
+pub(crate) use grantors::as_told;
 pub use owners::rejoin;
 
 use losses::Losses;
@@ -70,6 +72,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
         context.fit(mapped, &mut findings)
     });
+    let adapted_toc = grantors::as_owners(adapted_toc, target);
     let (mut join, leave) = owners::memberships(&adapted_toc, target);
     let (lend, mut take_back) = owners::schema_rights(&adapted_toc, target);
     for (lent, taken_back) in owners::database_rights(&adapted_toc, target) {

@@ -101,20 +101,24 @@ pub fn rejoin(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
 }
 
 /// The schemas' rights lent, and their undoing: CREATE to owners of objects in them, and USAGE to
-/// those who grant what they were granted, as they must find the objects.
+/// those who grant as themselves, as they must find the objects, and the types of their arguments.
 pub(super) fn schema_rights(
     toc: &Toc,
     target: &TargetFacts,
 ) -> (HashMap<EntryId, Vec<String>>, Vec<String>) {
     let mut lend: HashMap<EntryId, Vec<String>> = HashMap::new();
     let mut take_back = Vec::new();
-    let mut borrowers: BTreeMap<&str, BTreeSet<(&str, String)>> = BTreeMap::new();
+    let mut borrowers: BTreeMap<String, BTreeSet<(&str, String)>> = BTreeMap::new();
     for entry in &toc.entries {
         let Some(schema) = &entry.schema else { continue };
         let owner = entry.owner.clone().filter(|_| !target.superuser && !entry.drop.is_empty());
         let creates = owner.into_iter().map(|owner| ("CREATE", owner));
-        let uses = grantors(entry).into_iter().map(|grantor| ("USAGE", grantor));
-        borrowers.entry(schema).or_default().extend(creates.chain(uses));
+        borrowers.entry(schema.clone()).or_default().extend(creates);
+        let grantors: BTreeSet<String> = grantors(entry).into_iter().collect();
+        for schema in schemas_named(entry).into_iter().filter(|_| !grantors.is_empty()) {
+            let uses = grantors.iter().map(|grantor| ("USAGE", grantor.clone()));
+            borrowers.entry(schema).or_default().extend(uses);
+        }
     }
     for (id, schema) in toc.iter().filter(|(_, entry)| entry.kind == Kind::Schema) {
         let borrowers = borrowers.get(schema.name.as_str()).into_iter().flatten();
@@ -127,6 +131,16 @@ pub(super) fn schema_rights(
         }
     }
     (lend, take_back)
+}
+
+/// The schemas by which an entry's SQL qualifies names.
+fn schemas_named(entry: &Entry) -> BTreeSet<String> {
+    let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
+    let names = found.windows(2).filter_map(|two| match two {
+        [name, Token::Mark('.')] => name.name(),
+        _ => None,
+    });
+    names.collect()
 }
 
 /// Whom a schema belongs to, and who so has all rights on it already: taking them back would take

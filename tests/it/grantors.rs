@@ -1,0 +1,118 @@
+//! Who granted what: a session that may act for several roles is taken by the server for the one
+//! that holds most, so on a target where we are no superuser the owner's own grants are at stake.
+
+use pgconvoy::servers::Cluster;
+
+use crate::migration::{moved, request};
+use crate::trial::{ask, change, make_database};
+use crate::{kit, pg_dump};
+
+/// The first owns all; the next three pass on what they were granted, in a chain; `lone` owns
+/// something too, so that the job is a member of all of them.
+const ROLES: &str = "
+    CREATE ROLE \"Owner\"; CREATE ROLE first_link; CREATE ROLE second_link; CREATE ROLE last_link;
+    CREATE ROLE lone; CREATE ROLE reader;
+    CREATE SCHEMA chained; CREATE SCHEMA arguments;
+    GRANT USAGE ON SCHEMA chained, arguments
+        TO \"Owner\", first_link, second_link, last_link, reader;
+    CREATE TABLE chained.of_lone (n int); ALTER TABLE chained.of_lone OWNER TO lone;
+    CREATE TYPE arguments.pair AS (a int, b int);";
+
+/// One of each kind of object whose grants can be passed on: what it is, how it is made, how GRANT
+/// names it, and what is granted.
+const OBJECTS: [(&str, &str, &str, &str); 8] = [
+    ("TABLE", "chained.t", "(a int, b int, c int)", "SELECT, UPDATE"),
+    ("VIEW", "chained.v", "AS SELECT 1 AS n", "SELECT"),
+    ("SEQUENCE", "chained.s", "", "USAGE"),
+    ("FUNCTION", "chained.f(int)", "RETURNS int LANGUAGE sql AS 'SELECT 1'", "EXECUTE"),
+    (
+        "FUNCTION",
+        "chained.of_pair(arguments.pair)",
+        "RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "EXECUTE",
+    ),
+    ("PROCEDURE", "chained.p(int)", "LANGUAGE sql AS 'SELECT 1'", "EXECUTE"),
+    ("DOMAIN", "chained.d", "AS int", "USAGE"),
+    ("SCHEMA", "inner_part", "", "USAGE, CREATE"),
+];
+
+/// Grants to PUBLIC are no part of it, as some kinds are born with them.
+fn chain(privileges: &str, object: &str) -> String {
+    format!(
+        "SET ROLE \"Owner\"; GRANT {privileges} ON {object} TO first_link WITH GRANT OPTION;
+         SET ROLE first_link; GRANT {privileges} ON {object} TO second_link WITH GRANT OPTION;
+         SET ROLE second_link; GRANT {privileges} ON {object} TO last_link;
+         SET ROLE \"Owner\"; GRANT {privileges} ON {object} TO reader;
+         GRANT {privileges} ON {object} TO second_link;
+         RESET ROLE;"
+    )
+}
+
+async fn source(major: u32) -> Cluster {
+    let source = kit::bundled(major).await;
+    make_database(&source, "chains", "").await;
+    change(&source, "chains", ROLES).await;
+    for (kind, name, definition, privileges) in OBJECTS {
+        let word = match kind {
+            "VIEW" => "TABLE",
+            kind => kind,
+        };
+        let sql = format!(
+            "CREATE {kind} {name} {definition}; ALTER {kind} {name} OWNER TO \"Owner\"; {}",
+            chain(privileges, &format!("{word} {name}"))
+        );
+        change(&source, "chains", &sql).await;
+    }
+    let sql = [
+        // Columns alone, columns beside their table, and an owner who took from itself.
+        "CREATE TABLE chained.columns (a int, b int); ALTER TABLE chained.columns OWNER TO \"Owner\"; \
+         REVOKE UPDATE ON SEQUENCE chained.s FROM \"Owner\";",
+        &chain("UPDATE (a), SELECT (b)", "chained.columns"),
+        &chain("INSERT (c)", "chained.t"),
+        // The column's grants rest on the table's.
+        "SET ROLE first_link; GRANT SELECT (a) ON chained.t TO reader; \
+         SET ROLE \"Owner\"; GRANT SELECT (b), UPDATE (b) ON chained.t TO last_link; RESET ROLE; \
+         REVOKE UPDATE ON chained.t FROM \"Owner\"; GRANT UPDATE ON chained.t TO \"Owner\";",
+        // The owner alone grants, but to roles of the session's own.
+        "CREATE TABLE chained.alone (a int); ALTER TABLE chained.alone OWNER TO \"Owner\"; \
+         GRANT SELECT ON chained.alone TO lone WITH GRANT OPTION; \
+         GRANT SELECT ON chained.alone TO reader; \
+         GRANT SELECT (a) ON chained.alone TO last_link;",
+        "SELECT lo_create(4711); SELECT lo_create(4712); ALTER LARGE OBJECT 4711 OWNER TO \"Owner\";",
+        &chain("SELECT", "LARGE OBJECT 4711"),
+        "SET ROLE pg_database_owner; GRANT USAGE ON SCHEMA public TO first_link WITH GRANT OPTION; \
+         SET ROLE first_link; GRANT USAGE ON SCHEMA public TO last_link; \
+         SET ROLE pg_database_owner; GRANT USAGE ON SCHEMA public TO reader; RESET ROLE;",
+        "GRANT CONNECT, TEMPORARY ON DATABASE chains TO first_link WITH GRANT OPTION; \
+         SET ROLE first_link; GRANT TEMPORARY ON DATABASE chains TO last_link; RESET ROLE; \
+         GRANT TEMPORARY ON DATABASE chains TO reader;",
+    ];
+    change(&source, "chains", &sql.concat()).await;
+    source
+}
+
+/// All privileges that pg_dump doesn't tell of with the definitions.
+const OTHERS: &str = "SELECT string_agg(lomacl::text, ' ' ORDER BY oid) || \
+     (SELECT datacl::text FROM pg_database WHERE datname = current_database()) \
+     FROM pg_largeobject_metadata";
+
+async fn chains_move(source_major: u32, target: Cluster) {
+    let source = source(source_major).await;
+    moved(&request(&source, &target, &["chains"])).await;
+    let (ours, theirs) = (pg_dump::schema(&source, "chains"), pg_dump::schema(&target, "chains"));
+    pg_dump::assert_equal(&ours.replace("postgres", "master"), &theirs, "chains");
+    assert_eq!(ask(&target, "chains", OTHERS).await, ask(&source, "chains", OTHERS).await);
+    let lent = "SELECT coalesce(string_agg(nspname || nspacl::text, ' '), '') FROM pg_namespace \
+                WHERE nspname IN ('chained', 'arguments') AND nspacl::text ~ 'lone|Owner=[^/]*C'";
+    assert_eq!(ask(&target, "chains", lent).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_of_grant_options_keep_their_grantors_on_an_rds_like_15() {
+    chains_move(15, kit::rds_like(15).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_of_grant_options_keep_their_grantors_on_an_rds_like_18() {
+    chains_move(15, kit::rds_like(18).await).await;
+}
