@@ -55,7 +55,7 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
     let size = "SELECT pg_catalog.pg_relation_size('pg_catalog.pg_largeobject')";
     let bytes: i64 = session.query_one(READING, size, &[]).await?.get(0);
     out.add_part(Entry {
-        table: Some(contents(bounds, bytes.cast_unsigned())),
+        table: Some(Box::new(contents(bounds, bytes.cast_unsigned()))),
         ..Entry::new(Kind::LargeObjectData, None, "LARGE OBJECTS")
     });
     Ok(())

@@ -169,6 +169,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     unread::report(session, &dependencies, &mut out).await?;
     shell_types::untie(&mut out);
     unrecorded::add(&mut out);
+    drop(dependencies);
     let (findings, search_path) = chosen::choose(session, scope, &mut out).await?;
     let sorted = stand_ins::sort(out.entries, &mut out.stand_ins);
     let mut unsupported = out.unsupported;

@@ -131,7 +131,7 @@ fn is_heap(table: &Relation) -> bool {
 
 fn entry(table: &Relation, data: TableData) -> Entry {
     Entry {
-        table: Some(data),
+        table: Some(Box::new(data)),
         ..Entry::new(Kind::TableData, Some(&table.name.schema), &table.name.name)
     }
 }

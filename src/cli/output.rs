@@ -1,6 +1,6 @@
 //! A command's result, on standard output: pages for people, or one JSON object a line.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -48,24 +48,29 @@ impl Output {
         self.put(page.into_text().as_bytes());
     }
 
-    /// Writes a JSON object and ends the line.
+    /// Writes a JSON object and ends the line. A plan's is long: it is never there whole.
     pub(super) fn line(&self, object: &impl Serialize) {
-        match serde_json::to_vec(object) {
-            Ok(mut line) => {
-                line.push(b'\n');
-                self.put(&line);
-            }
-            Err(error) => self.fail(error.into()),
-        }
+        self.write(|stdout| {
+            let mut stdout = BufWriter::new(stdout);
+            serde_json::to_writer(&mut stdout, object)?;
+            stdout.write_all(b"\n")?;
+            stdout.flush()
+        });
     }
 
     /// Writes bytes as they are.
     pub(super) fn put(&self, bytes: &[u8]) {
+        self.write(|stdout| {
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        });
+    }
+
+    fn write(&self, write: impl FnOnce(&mut StdoutLock<'_>) -> std::io::Result<()>) {
         if self.has_failed() {
             return;
         }
-        let mut stdout = std::io::stdout().lock();
-        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        if let Err(error) = write(&mut std::io::stdout().lock()) {
             self.fail(error);
         }
     }

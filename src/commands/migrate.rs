@@ -106,20 +106,15 @@ async fn migrate_one(
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     // Of many objects there are many bytes: what nobody asks for any more goes.
     source.toc = Toc::default();
-    let (mut stored, was_resumed) = match Ledger::of(&target).read().await? {
-        Some(stored) => (stored, true),
+    let (mut stored, definitions) = match Ledger::of(&target).read().await? {
+        Some(stored) => (stored, Some(definitions)),
         None => {
-            let begun = begin(
-                request,
-                &source,
-                definitions.clone(),
-                &adapted,
-                changes,
-                (&target, &facts.user),
-            );
-            (begun.await?, false)
+            let there = (&target, facts.user.as_str());
+            let begun = begin(request, &source, definitions, &adapted, changes, there);
+            (begun.await?, None)
         }
     };
+    let was_resumed = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
     let StoredJob { job, plan, receipts, state } = stored;
     refuse_other_terms(&job, &request.terms())?;
@@ -128,10 +123,10 @@ async fn migrate_one(
     }
     refuse_another_source(&job, &source)?;
     // With all its rows the source's definitions of that time are there.
-    if !receipts.data_is_complete(&plan) {
+    if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
         refuse_changed_definitions(&planned_for, &definitions)?;
     }
-    drop((planned_for, definitions));
+    drop(planned_for);
 
     let large_objects = match receipts.data_is_complete(&plan) && was_resumed {
         true => LargeObjects::OfAnEarlierRun,
@@ -204,18 +199,18 @@ async fn begin(
     changes: Vec<Finding>,
     (target, user): (&Session, &str),
 ) -> Result<StoredJob> {
-    let plan = plan_for(request, source, adapted, Some(user));
+    let mut plan = plan_for(request, source, adapted, Some(user));
     let mut job = Job {
         source: source.identity.clone(),
         catalog,
         verify: request.verify,
         changes,
         login_roles: passwords::login_roles(&adapted.toc),
-        tables: plan.tables.clone(),
+        tables: std::mem::take(&mut plan.tables),
         terms: request.terms(),
     };
-    Ledger::of(target).begin(&job, &plan).await?;
-    job.tables = Vec::new();
+    Ledger::of(target).begin(&job, &plan.steps).await?;
+    plan.tables = std::mem::take(&mut job.tables);
     Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
 }
 

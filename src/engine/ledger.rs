@@ -185,7 +185,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Begins a job: the ledger is made with the whole plan in one transaction.
-    pub async fn begin(&self, job: &Job, plan: &Plan) -> Result<()> {
+    pub async fn begin(&self, job: &Job, steps: &[Step]) -> Result<()> {
         let doing = "writing the plan to the ledger";
         let body = render(job)?;
         let mut sql = format!(
@@ -193,11 +193,11 @@ impl<'a> Ledger<'a> {
             quote_literal(env!("CARGO_PKG_VERSION")),
             quote_literal(&body)
         );
-        if plan.tables.iter().any(TableData::holds_large_objects) {
+        if job.tables.iter().any(TableData::holds_large_objects) {
             sql.push_str(&view_sql());
         }
         self.target.execute(doing, "BEGIN").await?;
-        for step in &plan.steps {
+        for step in steps {
             if sql.len() > STEPS_BYTES {
                 self.target.execute(doing, &sql).await?;
                 sql.clear();

@@ -26,7 +26,7 @@ pub(super) fn data(input: &PlanInput<'_>, steps: &mut Steps) -> Tables {
     for (id, entry) in input.toc.iter() {
         let Some(table) = &entry.table else { continue };
         let number = TableId(steps.plan.tables.len() as u32);
-        let mut table = table.clone();
+        let mut table = TableData::clone(table);
         if let RowsOf::LargeObjects { groups } = &mut table.rows_of {
             *groups = large_object_groups(input);
         }

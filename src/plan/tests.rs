@@ -41,7 +41,7 @@ impl Draft {
         let bytes = megabytes * MEGABYTE;
         let size = TableSize { bytes, pages: bytes / 8192 };
         let rows = self.0.last_mut().expect("it was just added");
-        rows.table = Some(TableData { size, ..test_table(name) });
+        rows.table = Some(Box::new(TableData { size, ..test_table(name) }));
         rows.drop.clear();
         self
     }

@@ -32,8 +32,9 @@ pub struct Entry {
     pub drop: String,
     /// What must be restored first.
     pub depends_on: Vec<EntryId>,
-    /// What is known of the rows, for [`Kind::TableData`] of a live source.
-    pub table: Option<TableData>,
+    /// What is known of the rows, for [`Kind::TableData`] of a live source. It is much, and most
+    /// entries have none.
+    pub table: Option<Box<TableData>>,
     /// What there is of them, for [`Kind::LargeObjects`].
     #[serde(default)]
     pub large_objects: Option<LargeObjectSum>,

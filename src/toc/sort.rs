@@ -157,24 +157,27 @@ impl Graph {
     }
 }
 
-fn renumber(entries: Vec<Entry>, order: &[usize]) -> Toc {
+/// Moves the entries within their list: a second one would be as long again.
+fn renumber(mut entries: Vec<Entry>, order: &[usize]) -> Toc {
     let mut place = vec![EntryId(0); entries.len()];
     for (at, &index) in order.iter().enumerate() {
         place[index] = EntryId(at as u32);
     }
-    let mut moved: Vec<Option<Entry>> = entries.into_iter().map(Some).collect();
-    let entries = order
-        .iter()
-        .filter_map(|&index| moved[index].take())
-        .map(|mut entry| {
-            for id in &mut entry.depends_on {
-                *id = place[id.0 as usize];
-            }
-            entry.depends_on.sort_unstable();
-            entry.depends_on.dedup();
-            entry
-        })
-        .collect();
+    for entry in &mut entries {
+        for id in &mut entry.depends_on {
+            *id = place[id.0 as usize];
+        }
+        entry.depends_on.sort_unstable();
+        entry.depends_on.dedup();
+    }
+    for at in 0..entries.len() {
+        while place[at].0 as usize != at {
+            let to = place[at].0 as usize;
+            entries.swap(at, to);
+            place.swap(at, to);
+        }
+    }
+    entries.shrink_to_fit();
     Toc { entries }
 }
 

@@ -70,12 +70,18 @@ impl fmt::Display for CatalogDifference {
 /// are then compared by presence and owner only.
 pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
     if !same_major {
-        return differences(&pooled(expected), &pooled(found), same_major);
+        let (expected, found) = (pooled(expected), pooled(found));
+        let entries = |pooled| <[Cow<'_, Entry>]>::iter(pooled).map(AsRef::as_ref);
+        return differences(entries(&expected), entries(&found), same_major);
     }
-    differences(expected, found, same_major)
+    differences(expected.entries.iter(), found.entries.iter(), same_major)
 }
 
-fn differences(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
+fn differences<'e>(
+    expected: impl Iterator<Item = &'e Entry>,
+    found: impl Iterator<Item = &'e Entry>,
+    same_major: bool,
+) -> Vec<CatalogDifference> {
     let (expected, mut found) = (by_title(expected, same_major), by_title(found, same_major));
     let mut differences = Vec::new();
     for (title, ours) in expected {
@@ -110,9 +116,12 @@ pub fn uncompared(toc: &Toc, same_major: bool) -> Option<String> {
 }
 
 /// Entries that share a title (a column's default and its comment, say) are compared together.
-fn by_title(toc: &Toc, same_major: bool) -> BTreeMap<String, Vec<&Entry>> {
+fn by_title<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+    same_major: bool,
+) -> BTreeMap<String, Vec<&'e Entry>> {
     let mut titles: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
-    for entry in toc.entries.iter().filter(|entry| counts(entry)) {
+    for entry in entries.filter(|entry| counts(entry)) {
         let title = if same_major { entry.title() } else { of_any_major(entry) };
         titles.entry(title).or_default().push(entry);
     }

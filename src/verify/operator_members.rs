@@ -2,15 +2,16 @@
 //! of a class's members belong to the family alone (source: amadjustmembers in the documentation's
 //! chapter "Index Access Method Interface Definition"), so they are compared family by family.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::toc::{Entry, Kind, Toc};
 
-/// The table of contents with the members of families and their classes taken out of these, and
+/// The entries with the members of families and their classes taken out of these, and
 /// put into an entry of their own for each family.
-pub(super) fn pooled(toc: &Toc) -> Toc {
+pub(super) fn pooled(toc: &Toc) -> Vec<Cow<'_, Entry>> {
     let mut families: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut entries: Vec<Entry> = Vec::with_capacity(toc.entries.len());
+    let mut entries: Vec<Cow<'_, Entry>> = Vec::with_capacity(toc.entries.len());
     for entry in &toc.entries {
         let taken = match entry.kind {
             Kind::OperatorClass => of_class(&entry.create),
@@ -18,21 +19,22 @@ pub(super) fn pooled(toc: &Toc) -> Toc {
             _ => None,
         };
         let Some(Taken { create, family, members }) = taken else {
-            entries.push(entry.clone());
+            entries.push(Cow::Borrowed(entry));
             continue;
         };
         families.entry(family).or_default().extend(members);
         if !create.is_empty() {
-            entries.push(Entry { create, ..entry.clone() });
+            entries.push(Cow::Owned(Entry { create, ..entry.clone() }));
         }
     }
     for (family, mut members) in families {
         members.sort_unstable();
         let create = members.join("\n");
         let name = format!("{family}, members");
-        entries.push(Entry { create, ..Entry::new(Kind::OperatorFamily, None, name) });
+        let members = Entry { create, ..Entry::new(Kind::OperatorFamily, None, name) };
+        entries.push(Cow::Owned(members));
     }
-    Toc { entries }
+    entries
 }
 
 /// What is left of a definition, and the members that were in it.
@@ -126,7 +128,7 @@ mod tests {
             "STORAGE point;\n",
         );
         new.entries[0].create = new.entries[0].create.replace(FAMILY, "");
-        assert_eq!(pooled(&old).entries.len(), 2);
+        assert_eq!(pooled(&old).len(), 2);
         assert_eq!(pooled(&old), pooled(&new));
     }
 }

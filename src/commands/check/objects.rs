@@ -22,7 +22,7 @@ pub(super) fn findings(source: &Source) -> Vec<Finding> {
 
 /// Text is slower than binary, and as exact.
 fn text_tables(source: &Source) -> Option<Finding> {
-    let tables = source.toc.entries.iter().filter_map(|entry| entry.table.as_ref());
+    let tables = source.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
     let text: Vec<String> = tables
         .filter(|table| table.format == RowFormat::Text)
         .map(|table| match &table.text_because {

@@ -15,7 +15,7 @@ use super::words;
 /// Conditions that can't be asked, and foreign keys whose rows may be without their match.
 pub(super) async fn findings(sides: &Sides<'_>, source: &Source) -> Result<Vec<Finding>> {
     let mut found = keys(&source.toc);
-    for table in source.toc.entries.iter().filter_map(|entry| entry.table.as_ref()) {
+    for table in source.toc.entries.iter().filter_map(|entry| entry.table.as_deref()) {
         if let Some(condition) = &table.filter {
             let planned =
                 sides.source.execute("planning the choice of rows", &explain(table)).await;
@@ -51,7 +51,11 @@ fn keys(toc: &Toc) -> Vec<Finding> {
     let mut rows: HashMap<EntryId, &TableData> = HashMap::new();
     for entry in &toc.entries {
         rows.extend(
-            entry.table.iter().flat_map(|t| entry.depends_on.iter().map(move |id| (*id, t))),
+            entry
+                .table
+                .as_deref()
+                .into_iter()
+                .flat_map(|t| entry.depends_on.iter().map(move |id| (*id, t))),
         );
     }
     let tables = toc.iter().filter(|(_, entry)| entry.kind == Kind::Table);

@@ -50,7 +50,7 @@ pub struct Adapted {
 /// the target user unless the target user can become it.
 pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     let mut findings = Vec::new();
-    let toc = &publications::spelled_out(toc, target, &mut findings);
+    let toc: &Toc = &publications::spelled_out(toc, target, &mut findings);
     let grantors: Vec<String> = toc.entries.iter().flat_map(owners::grantors).collect();
     let owners = toc.entries.iter().filter_map(|entry| entry.owner.as_deref());
     let owners: BTreeSet<&str> = owners.chain(grantors.iter().map(String::as_str)).collect();

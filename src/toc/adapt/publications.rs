@@ -1,6 +1,7 @@
 //! Publications of all tables, or of all in a schema, are a superuser's: for anybody else the
 //! tables that there are now are listed one by one (documentation: CREATE PUBLICATION).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::QualifiedName;
@@ -10,9 +11,15 @@ use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
 /// The table of contents with lists of tables instead, where the target user needs that.
-pub(super) fn spelled_out(toc: &Toc, target: &TargetFacts, findings: &mut Vec<Finding>) -> Toc {
-    if target.superuser || target.is_managed_administrator() {
-        return toc.clone();
+pub(super) fn spelled_out<'t>(
+    toc: &'t Toc,
+    target: &TargetFacts,
+    findings: &mut Vec<Finding>,
+) -> Cow<'t, Toc> {
+    let of_many = |kind| matches!(kind, Kind::Publication | Kind::PublicationSchema);
+    let none = !toc.entries.iter().any(|entry| of_many(entry.kind));
+    if none || target.superuser || target.is_managed_administrator() {
+        return Cow::Borrowed(toc);
     }
     let tables = publishable(toc);
     let partitions = partitions(toc);
@@ -61,7 +68,7 @@ pub(super) fn spelled_out(toc: &Toc, target: &TargetFacts, findings: &mut Vec<Fi
         spelled.entries.extend(additions);
         became.push(stands);
     }
-    spelled
+    Cow::Owned(spelled)
 }
 
 fn degraded(title: &str, of: &str) -> Finding {
