@@ -57,7 +57,7 @@ fn show_step(page: &mut Page, plan: &Plan, step: &Step) {
                 page.line(21, Tone::Faint, &describe(plan, chunk));
             }
         }
-        Action::Apply { statements } if statements.len() > 1 => {
+        Action::Apply { statements } | Action::TakeBack { statements } if statements.len() > 1 => {
             for statement in statements {
                 page.line(21, Tone::Faint, &statement.title);
             }

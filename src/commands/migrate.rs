@@ -30,7 +30,7 @@ use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
 use super::request::Request;
 use super::survey::{self, Source, digests};
-use super::verify::locate_as_owners;
+use super::verify::locate;
 
 /// Moves every database of the request. The reports of those that are done come back even when a
 /// later one fails.
@@ -116,7 +116,7 @@ async fn migrate_one(
     };
     let was_resumed = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
-    let StoredJob { job, plan, receipts, state } = stored;
+    let StoredJob { job, mut plan, receipts, state } = stored;
     refuse_other_terms(&job, &request.terms())?;
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
@@ -132,14 +132,12 @@ async fn migrate_one(
         true => LargeObjects::OfAnEarlierRun,
         false => LargeObjects::OfThisRun,
     };
+    // Memberships are the cluster's: those that the job gave itself may be gone.
+    if was_resumed {
+        Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
+    }
     let plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
-    // Memberships are the cluster's: those that the job gave itself may be gone.
-    let (join, leave) = match was_resumed {
-        true => rejoin(&adapted.toc, &facts),
-        false => (Vec::new(), Vec::new()),
-    };
-    target.execute("joining the owners on the target", &join.concat()).await?;
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
@@ -162,8 +160,7 @@ async fn migrate_one(
     let expected = Expected { adapted: &adapted, large_objects, same_major };
     let judged = verify_job(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
-    locate_as_owners(pair, &plan, &target, &adapted.toc, stop, &mut verification).await?;
-    target.execute("leaving the owners on the target", &leave.concat()).await?;
+    stop.or(async { Ok(locate(pair, &plan, &mut verification).await) }).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,
@@ -175,8 +172,11 @@ async fn migrate_one(
         verification,
         ..totals(&plan, &receipts, &outcome)
     };
+    let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
     if report.verification.is_clean() {
-        Ledger::of(&target).seal(&render(&report)?).await?;
+        Ledger::of(&target).seal(&take_back, &render(&report)?).await?;
+    } else {
+        target.execute("leaving the owners on the target", &take_back).await?;
     }
     Ok(report)
 }

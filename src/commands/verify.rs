@@ -157,33 +157,9 @@ fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fing
     sums
 }
 
-/// Finds the rows in which tables differ, as both sides are now, with the rights of the owners on
-/// the target. That they can't be found is told in their place: it changes no verdict.
-pub(super) async fn locate_as_owners(
-    pair: &Pair,
-    plan: &Plan,
-    target: &Session,
-    toc: &Toc,
-    stop: &mut Stop,
-    verification: &mut Verification,
-) -> Result<()> {
-    if verification.tables.iter().all(TableVerdict::is_equal) {
-        return Ok(());
-    }
-    let (join, leave) = rejoin(toc, &catalog::target_facts(target).await?);
-    target.execute("joining the owners on the target", &join.concat()).await?;
-    // Whoever stops it doesn't stop the leaving.
-    let located = stop
-        .or(async {
-            locate(pair, plan, verification).await;
-            Ok(())
-        })
-        .await;
-    target.execute("leaving the owners on the target", &leave.concat()).await?;
-    located
-}
-
-async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
+/// Finds the rows in which tables differ, as both sides are now. That they can't be found is told
+/// in their place: it changes no verdict.
+pub(super) async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
     let verdicts = verification.tables.iter();
     let differing = verdicts.filter_map(|verdict| match verdict {
         TableVerdict::Differs { table, .. } => Some(table),

@@ -202,17 +202,28 @@ impl<'a> Ledger<'a> {
                 self.target.execute(doing, &sql).await?;
                 sql.clear();
             }
-            sql.push_str(&format!(
-                "INSERT INTO pgconvoy.step VALUES ({}, {}, {}, {}, {}, {});\n",
-                step.id.0,
-                quote_literal(&step.phase.to_string()),
-                quote_literal(&step.title),
-                step.parts(),
-                step.cost,
-                quote_literal(&render(step)?)
-            ));
+            sql.push_str(&format!("{};\n", step_sql(step)?));
         }
         sql.push_str("COMMIT;\n");
+        self.target.execute(doing, &sql).await
+    }
+
+    /// Gives to ourselves, with the first statements, what the job needs once more. The plan is to
+    /// take it back with the second ones, and says so in the transaction that gives it.
+    pub async fn lend(
+        &self,
+        plan: &mut Plan,
+        (lending, taking_back): (Vec<String>, Vec<String>),
+    ) -> Result<()> {
+        let doing = "joining the owners on the target";
+        let Some(step) = plan.also_take_back(doing, taking_back) else {
+            return self.target.execute(doing, &lending.concat()).await;
+        };
+        let sql = format!(
+            "BEGIN;\n{}{} ON CONFLICT (id) DO UPDATE SET body = excluded.body;\nCOMMIT;\n",
+            lending.concat(),
+            step_sql(step)?
+        );
         self.target.execute(doing, &sql).await
     }
 
@@ -256,14 +267,30 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Closes a finished job with its report, as JSON.
-    pub async fn seal(&self, report: &str) -> Result<()> {
+    /// Closes a finished job with its report, as JSON, in the transaction that takes back what the
+    /// job gave to ourselves.
+    pub async fn seal(&self, take_back: &str, report: &str) -> Result<()> {
         let sql = format!(
-            "UPDATE pgconvoy.job SET sealed_at = pg_catalog.clock_timestamp(), report = {}",
+            "BEGIN;\n{take_back}\
+             UPDATE pgconvoy.job SET sealed_at = pg_catalog.clock_timestamp(), report = {};\n\
+             COMMIT;\n",
             quote_literal(report)
         );
         self.target.execute("sealing the ledger", &sql).await
     }
+}
+
+/// The statement that writes a step of the plan.
+fn step_sql(step: &Step) -> Result<String> {
+    Ok(format!(
+        "INSERT INTO pgconvoy.step VALUES ({}, {}, {}, {}, {}, {})",
+        step.id.0,
+        quote_literal(&step.phase.to_string()),
+        quote_literal(&step.title),
+        step.parts(),
+        step.cost,
+        quote_literal(&render(step)?)
+    ))
 }
 
 /// The statement that takes receipts back.

@@ -71,7 +71,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
     let ended = loop {
         while let Some(step) = crew.has_idle().then(|| schedule.next()).flatten() {
             match &plan.steps[step.0 as usize].action {
-                Action::Milestone => schedule.finished(step),
+                Action::Milestone | Action::TakeBack { .. } => schedule.finished(step),
                 Action::DataComplete => {
                     crew.release_source().await;
                     release(&mut snapshot, events).await;

@@ -98,7 +98,9 @@ impl Worker {
                 self.set_sequences(step, sequences, started).await
             }
             Action::Vacuum { relation } => self.vacuum(step, relation, started).await,
-            Action::Milestone | Action::DataComplete => Ok(Moved::default()),
+            Action::Milestone | Action::DataComplete | Action::TakeBack { .. } => {
+                Ok(Moved::default())
+            }
         };
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
     }

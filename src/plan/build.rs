@@ -18,7 +18,7 @@ use super::locks::Relations;
 use super::maintenance::maintenance;
 use super::post_data::PostData;
 use super::settling::settling;
-use super::step::{Action, Phase, Plan, Statement};
+use super::step::{Action, Phase, Plan, Statement, TAKEN_BACK};
 use super::steps::{Gathered, Steps};
 
 /// What planning works from.
@@ -60,7 +60,7 @@ pub struct Preparations {
     pub after: HashMap<EntryId, Vec<Statement>>,
     /// Runs before the grants: the schemas' rights are taken back.
     pub take_back_rights: Vec<Statement>,
-    /// Runs as the last step: our own memberships are taken back.
+    /// Runs last of all, when all is verified: our own memberships are taken back.
     pub take_back_roles: Vec<Statement>,
 }
 
@@ -103,8 +103,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     close(input, of(Stage::Closing), &mut steps);
     if !input.preparations.take_back_roles.is_empty() {
         let statements = input.preparations.take_back_roles.clone();
-        let action = Action::Apply { statements };
-        steps.wait_for(Phase::Settling, "our own memberships taken back", action, 0);
+        let action = Action::TakeBack { statements };
+        steps.wait_for(Phase::Settling, TAKEN_BACK, action, 0);
     }
     steps.plan
 }

@@ -119,6 +119,13 @@ pub enum Action {
         /// The sequences.
         sequences: Vec<QualifiedName>,
     },
+    /// Takes back what the job gave to ourselves. The leader does it once all is verified, in the
+    /// transaction that seals the ledger: until then a run that goes on may need it, even to be let
+    /// in. Leaves no receipt.
+    TakeBack {
+        /// The statements, in order.
+        statements: Vec<Statement>,
+    },
     /// VACUUM of a table whose rows couldn't arrive frozen; not inside a transaction.
     Vacuum {
         /// The table.
@@ -134,6 +141,9 @@ pub struct Lock {
     /// How it is locked.
     pub mode: LockMode,
 }
+
+/// The title of the step that takes back.
+pub(super) const TAKEN_BACK: &str = "our own memberships taken back";
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +177,7 @@ impl Step {
     pub fn parts(&self) -> usize {
         match &self.action {
             Action::Copy { chunks } | Action::Verify { chunks } => chunks.len(),
-            Action::DataComplete | Action::Milestone => 0,
+            Action::DataComplete | Action::Milestone | Action::TakeBack { .. } => 0,
             Action::Apply { .. }
             | Action::Count { .. }
             | Action::SetSequences { .. }
@@ -208,6 +218,43 @@ impl Plan {
     pub fn sequences(&self) -> (BTreeSet<StepId>, BTreeSet<StepId>) {
         let sets = |action: &Action| matches!(action, Action::SetSequences { .. });
         self.from(sets).into_iter().partition(|id| sets(&self.steps[id.0 as usize].action))
+    }
+
+    /// What takes back what the job gave to ourselves.
+    pub fn take_back(&self) -> impl Iterator<Item = &Statement> {
+        self.steps.iter().flat_map(|step| match &step.action {
+            Action::TakeBack { statements } => statements.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Has the plan take back, with these statements, what was given since it was made. Returns
+    /// the step that will, where it is another than before.
+    pub fn also_take_back(&mut self, title: &str, statements: Vec<String>) -> Option<&Step> {
+        let known: BTreeSet<&str> = self.take_back().map(|known| known.sql.as_str()).collect();
+        let new = statements.into_iter().filter(|sql| !known.contains(sql.as_str()));
+        let new: Vec<Statement> =
+            new.map(|sql| Statement { title: title.to_owned(), sql }).collect();
+        if new.is_empty() {
+            return None;
+        }
+        let takes_back = |step: &Step| matches!(step.action, Action::TakeBack { .. });
+        let at = self.steps.iter().position(takes_back).unwrap_or_else(|| {
+            self.steps.push(Step {
+                id: StepId(self.steps.len() as u32),
+                phase: Phase::Settling,
+                title: TAKEN_BACK.to_owned(),
+                action: Action::TakeBack { statements: Vec::new() },
+                needs: Vec::new(),
+                cost: 0,
+                locks: Vec::new(),
+            });
+            self.steps.len() - 1
+        });
+        if let Action::TakeBack { statements } = &mut self.steps[at].action {
+            statements.extend(new);
+        }
+        Some(&self.steps[at])
     }
 
     /// The steps for whose action `first` holds, and all that need one of them.

@@ -154,7 +154,7 @@ fn rendered(plan: &Plan) -> String {
         let needs = ranges(&step.needs);
         writeln!(text, "{} [{needs}] {}: {}", step.id.0, step.phase, step.title)
             .expect("a string takes all");
-        if let Action::Apply { statements } = &step.action {
+        if let Action::Apply { statements } | Action::TakeBack { statements } = &step.action {
             for statement in statements {
                 writeln!(text, "     {}", statement.title).expect("a string takes all");
             }

@@ -13,6 +13,7 @@ mod every_kind;
 mod extension_config;
 mod filters;
 mod grantors;
+mod killed;
 mod kit;
 mod large_objects;
 mod legitimate;
