@@ -89,6 +89,7 @@ impl Dependencies {
 
     pub(super) fn new(edges: impl IntoIterator<Item = Edge>) -> Self {
         let mut edges: Vec<Edge> = edges.into_iter().map(forwards).collect();
+        edges.extend(classes_of_member_types(&edges));
         edges.sort_unstable_by_key(|edge| (edge.from, edge.to, edge.to_column));
         let mut by_object: HashMap<ObjectId, std::ops::Range<usize>> = HashMap::new();
         for (i, edge) in edges.iter().enumerate() {
@@ -215,6 +216,20 @@ fn forwards(edge: Edge) -> Edge {
     }
 }
 
+/// An extension's composite type is its member, the type's pg_class row only a part of that, which
+/// being turned round hides: the row is made a member, too.
+fn classes_of_member_types(edges: &[Edge]) -> Vec<Edge> {
+    let of_extensions = edges.iter().filter(|edge| edge.nature == Nature::Extension);
+    let members: HashMap<ObjectId, Edge> = of_extensions.map(|edge| (edge.from, *edge)).collect();
+    let classes = edges.iter().filter(|edge| {
+        edge.nature == Nature::Internal
+            && edge.from.class == class::PG_TYPE
+            && edge.to.class == class::PG_CLASS
+    });
+    let member = |edge: &Edge| Some(Edge { from: edge.to, ..*members.get(&edge.from)? });
+    classes.filter_map(member).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +294,20 @@ mod tests {
         assert_eq!(out.entries[table.0 as usize].depends_on, [extension]);
         let member = ObjectId::new(class::PG_TYPE, 30_000);
         assert!(dependencies.extension_members().contains(&member));
+    }
+
+    #[test]
+    fn the_class_of_an_extensions_composite_type_is_the_extensions() {
+        let mut out = Builder::default();
+        let extension = add(&mut out, Kind::Extension, class::PG_EXTENSION, 50_000);
+        let dependencies = Dependencies::new([
+            edge((class::PG_CLASS, 30_001), (class::PG_TYPE, 30_000), "i"),
+            edge((class::PG_TYPE, 30_000), (class::PG_EXTENSION, 50_000), "e"),
+        ]);
+        dependencies.resolve(&mut out);
+        let class = ObjectId::new(class::PG_CLASS, 30_001);
+        assert_eq!(out.creator(class), Some(extension));
+        assert!(dependencies.extension_members().contains(&class));
     }
 
     #[test]

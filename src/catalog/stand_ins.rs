@@ -1,7 +1,7 @@
 //! Circles that go through a view, or through a function whose body is parsed when it is created:
 //! a stand-in of the same columns or arguments comes first, and is replaced once all that the query
 //! or the body needs is there (source: pg_dump_sort.c, repairViewRuleMultiLoop; pg_dump gives up
-//! where functions call each other).
+//! where functions call each other, and where a view reads itself).
 
 use std::collections::{HashMap, HashSet};
 
@@ -49,6 +49,7 @@ pub(super) fn of_function(definition: &str, body: &str, returns: Option<&str>) -
 
 /// Sorts `entries`; splits those that have stand-ins until no circle goes through one.
 pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted {
+    split_readers_of_themselves(&mut entries, stand_ins);
     loop {
         let sorted = in_restoring_order(entries);
         let splittable = sorted.loops.iter().flatten().find_map(|&id| {
@@ -62,6 +63,32 @@ pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted 
         entries = sorted.toc.entries;
         split(&mut entries, id, stand_in, &freed);
     }
+}
+
+/// CREATE OR REPLACE makes views that read themselves, which can't be created as such. No entry
+/// depends on itself, so that they are told by their text.
+fn split_readers_of_themselves(entries: &mut Vec<Entry>, stand_ins: &mut StandIns) {
+    for i in 0..entries.len() {
+        let entry = &entries[i];
+        if entry.kind == Kind::View
+            && names_itself(entry)
+            && let Some(stand_in) = stand_ins.remove(&key(entry))
+        {
+            split(entries, EntryId(i as u32), stand_in, &[]);
+        }
+    }
+}
+
+/// Whether the entry's name, with its schema, is in its text again after its own naming. A column
+/// that happens to be called so only costs a stand-in that wasn't needed.
+fn names_itself(entry: &Entry) -> bool {
+    let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
+    let names = found.windows(3).filter(|three| {
+        three[1] == Token::Mark('.')
+            && three[0].name() == entry.schema
+            && three[2].name().as_deref() == Some(&entry.name)
+    });
+    names.count() > 1
 }
 
 /// The needs of the entry that its stand-in hasn't got: those that need the entry in turn, but for
@@ -167,6 +194,23 @@ mod tests {
         assert_eq!(creates[2].0, "FUNCTION s.f(v)");
         assert_eq!(creates[3].0, "RULE s.v _RETURN");
         assert_eq!(creates[3].1, "CREATE OR REPLACE VIEW v");
+    }
+
+    #[test]
+    fn a_view_that_reads_itself_is_there_before_its_query() {
+        let view = |name: &str, from: &str| Entry {
+            create: format!("CREATE VIEW \"s\".\"{name}\" AS\nSELECT v.a\n   FROM {from};\n"),
+            ..Entry::new(Kind::View, Some("s"), name)
+        };
+        let entries = vec![view("v", "s.v"), view("w", "s.t v")];
+        let keys = entries.iter().map(|entry| (key(entry), "CREATE VIEW stand-in".to_owned()));
+        let sorted = sort(entries.clone(), &mut keys.collect());
+        let creates: Vec<&str> = sorted.toc.entries.iter().map(|e| e.create.as_str()).collect();
+        let query = entries[0].create.replace("CREATE", "CREATE OR REPLACE");
+        assert_eq!(creates.len(), 3);
+        assert!(creates.contains(&"CREATE VIEW stand-in"), "{creates:?}");
+        assert!(creates.contains(&query.as_str()), "{creates:?}");
+        assert!(creates.contains(&entries[1].create.as_str()), "{creates:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::commands::{Checked, Severity};
 
 use super::page::{Page, Tone};
-use super::summary::finding;
+use super::summary::findings;
 use super::units;
 
 /// Shows a database's findings.
@@ -17,9 +17,7 @@ pub(super) fn show(page: &mut Page, checked: &Checked, strict: bool) {
         false => counts(checked),
     };
     page.line(0, tone, &format!("database {}: {verdict}: {counted}", checked.database));
-    for found in &checked.findings {
-        finding(page, 2, found);
-    }
+    findings(page, 2, &checked.findings);
     page.gap();
 }
 
@@ -63,5 +61,22 @@ mod tests {
         "#);
         assert!(render(findings(), true).starts_with("database shop: refused: 1 change, 1 note\n"));
         assert_eq!(render(Vec::new(), true), "database shop: ready to move: nothing found\n\n");
+    }
+
+    #[test]
+    fn of_many_findings_that_say_the_same_some_are_shown_and_all_are_counted() {
+        let changes = |number: u32| -> Vec<Finding> {
+            let other = Finding::change("role b", "stays");
+            let alike = (0..number).map(|i| Finding::change(format!("f{i}"), "is left out"));
+            alike.chain([other]).collect()
+        };
+        let shown = render(changes(200), false);
+        assert!(shown.starts_with("database shop: ready to move: 201 changes\n"), "{shown}");
+        assert!(
+            shown.contains("f9: is left out\n  … and 190 more: is left out (--json"),
+            "{shown}"
+        );
+        assert!(shown.contains("role b: stays") && !shown.contains("f10"), "{shown}");
+        assert!(render(changes(11), false).contains("f10: is left out"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::commands::{Action, Chunk, ChunkRange, Phase, Plan, Planned, Step};
 
 use super::page::{Page, Tone};
-use super::summary::finding;
+use super::summary::findings;
 use super::units;
 
 /// Shows a database's plan: each phase in a line, then every step.
@@ -31,9 +31,7 @@ pub(super) fn show(page: &mut Page, planned: &Planned) {
     if !planned.findings.is_empty() {
         page.gap();
         page.line(2, Tone::Plain, "changed or left out, and worth knowing");
-        for found in &planned.findings {
-            finding(page, 4, found);
-        }
+        findings(page, 4, &planned.findings);
     }
     page.gap();
 }

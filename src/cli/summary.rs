@@ -1,6 +1,6 @@
 //! The closing summary of a database, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::commands::{
     CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification, VerifyMode,
@@ -195,13 +195,37 @@ fn changes(page: &mut Page, changes: &[Finding]) {
         return;
     }
     page.line(2, Tone::Plain, "changed or left out, and worth knowing");
-    for finding in changes {
-        self::finding(page, 4, finding);
+    findings(page, 4, changes);
+}
+
+/// How many findings are shown of those that say the same: of the functions of an extension each may
+/// have its grants.
+const SHOWN_ALIKE: usize = 10;
+
+/// Findings, and how many more say the same of other objects.
+pub(super) fn findings(page: &mut Page, indent: usize, findings: &[Finding]) {
+    let mut alike: HashMap<(Severity, &str), usize> = HashMap::new();
+    for finding in findings {
+        *alike.entry((finding.severity, &finding.what)).or_default() += 1;
+    }
+    let mut shown: HashMap<(Severity, &str), usize> = HashMap::new();
+    for finding in findings {
+        let key = (finding.severity, finding.what.as_str());
+        let number = shown.entry(key).or_default();
+        *number += 1;
+        // A line in place of one finding would save nothing.
+        if *number <= SHOWN_ALIKE || alike[&key] == SHOWN_ALIKE + 1 {
+            self::finding(page, indent, finding);
+        } else if *number == SHOWN_ALIKE + 1 {
+            let more = alike[&key] - SHOWN_ALIKE;
+            let more = format!("… and {more} more: {} (--json lists all)", finding.what);
+            page.line(indent, Tone::Plain, &more);
+        }
     }
 }
 
 /// A finding: its object and what is so in a line, what mends it below.
-pub(super) fn finding(page: &mut Page, indent: usize, finding: &Finding) {
+fn finding(page: &mut Page, indent: usize, finding: &Finding) {
     let (tone, mark) = match finding.severity {
         Severity::Refusal => (Tone::Bad, "refused"),
         Severity::Change => (Tone::Notable, "changed"),

@@ -10,6 +10,7 @@ use crate::toc::adapt::as_told;
 use crate::toc::{Entry, Kind, Toc, Token, counted, tokens};
 
 use super::operator_members::pooled;
+use super::renderings::settled;
 
 /// How the target's catalog differs from what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,19 +166,18 @@ fn compare_entries(
     let equal = match same_major {
         // What one side doesn't show can't be compared; its entry says so.
         _ if !shown => true,
-        true if rendered_by_server(ours[0].kind) => same_tokens(&expected, &found),
-        true => expected == found,
+        true => same(&expected, &found),
         false if rendered_by_server(ours[0].kind) => true,
         false if ours[0].kind == Kind::Table => {
             let nameless = |texts: &[Cow<'_, str>]| -> Vec<String> {
                 texts.iter().map(|text| without_made_up_names(text)).collect()
             };
-            nameless(&expected) == nameless(&found)
+            same(&nameless(&expected), &nameless(&found))
         }
         false if title.contains("PROCEDURE ") => {
             without_in(&expected.concat()) == without_in(&found.concat())
         }
-        false => expected == found,
+        false => same(&expected, &found),
     };
     if !equal {
         let entry = title.to_owned();
@@ -221,11 +221,11 @@ fn without_made_up_names(sql: &str) -> String {
     kept + &sql[from..]
 }
 
-/// A server's rendering of what it rendered before may differ in its white space: `(VALUES` in a
-/// UNION comes back as `( VALUES` (source: ruleutils.c, get_setop_query and get_values_def).
-fn same_tokens(ours: &[Cow<'_, str>], theirs: &[Cow<'_, str>]) -> bool {
-    let same = |(ours, theirs): (&Cow<'_, str>, &Cow<'_, str>)| {
-        tokens(ours).map(|(_, token)| token).eq(tokens(theirs).map(|(_, token)| token))
+/// Whether texts mean the same, though one was rendered from the other.
+fn same<T: AsRef<str>>(ours: &[T], theirs: &[T]) -> bool {
+    let same = |(ours, theirs): (&T, &T)| {
+        let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
+        ours == theirs || settled(ours) == settled(theirs)
     };
     ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
 }

@@ -6,6 +6,7 @@ mod data;
 mod large_objects;
 mod locate;
 mod operator_members;
+mod renderings;
 mod sequences;
 
 pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};

@@ -67,3 +67,13 @@ async fn configuration_tables_move_in_the_order_of_their_foreign_keys() {
         assert_eq!(trial::ask(&target, "shop", value).await, "70");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_types_of_an_extension_are_the_extensions() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));
+    let sql = "CREATE EXTENSION tablefunc; \
+               CREATE VIEW three AS SELECT * FROM crosstab3('VALUES (''r'', ''k'', ''v'')');";
+    trial::make_database(&source, "shop", sql).await;
+    trial::run(&request(&source, &target, &["shop"])).await.clean();
+    assert_eq!(trial::ask(&target, "shop", "SELECT category_1 FROM public.three").await, "v");
+}

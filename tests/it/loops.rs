@@ -56,6 +56,10 @@ circles! {
          GRANT SELECT ON v TO reader; COMMENT ON VIEW v IS 'c'; COMMENT ON COLUMN v.a IS 'd'; \
          CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING; \
          CREATE MATERIALIZED VIEW m AS SELECT * FROM v;";
+    a_view_that_reads_itself:
+        "CREATE VIEW v AS SELECT id, b FROM t; CREATE OR REPLACE VIEW v AS SELECT * FROM v; \
+         ALTER VIEW v OWNER TO keeper; GRANT SELECT ON v TO reader; COMMENT ON VIEW v IS 'c'; \
+         CREATE VIEW w AS SELECT * FROM v;";
     a_materialized_view_within_a_circle_of_views:
         "CREATE VIEW v AS SELECT 1 AS x; CREATE MATERIALIZED VIEW m AS SELECT x FROM v; \
          CREATE FUNCTION f(m) RETURNS integer LANGUAGE sql AS 'SELECT 1'; \

@@ -219,3 +219,32 @@ async fn comments_that_a_migration_gave_extensions_are_no_difference_afterwards(
                     FROM pg_extension";
     assert_eq!(trial::ask(&target, "shop", comments).await, "ours ours, too");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_renders_otherwise_once_it_is_restored_is_no_difference() {
+    let written = "
+        CREATE DOMAIN size AS varchar CHECK (VALUE IN ('S', 'M'));
+        CREATE TABLE orders (id int PRIMARY KEY, state varchar DEFAULT 'new', size size,
+            flag text GENERATED ALWAYS AS (CASE WHEN state IN ('new', 'old') THEN 'n' END) STORED,
+            CONSTRAINT known CHECK (state IN ('new', 'paid')),
+            CONSTRAINT late CHECK (state IN ('new', 'paid', 'odd')) NOT VALID);
+        CREATE INDEX open_orders ON orders (id) WHERE state IN ('new', 'paid');
+        CREATE POLICY few ON orders USING (state IN ('new', 'old'));
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+        CREATE TRIGGER tr BEFORE UPDATE ON orders FOR EACH ROW
+            WHEN (OLD.state IN ('new', 'old')) EXECUTE FUNCTION f();
+        CREATE VIEW parts AS SELECT q.* FROM (SELECT id, state FROM orders
+            UNION ALL SELECT NULL, 'none' UNION ALL SELECT 0, NULL) AS q
+            WHERE state IN ('new', 'old');
+        CREATE RULE r AS ON INSERT TO parts WHERE NEW.state IN ('new', 'old') DO INSTEAD NOTHING;
+        INSERT INTO orders VALUES (1, 'new', 'S');";
+    let source = kit::bundled(15).await;
+    trial::make_database(&source, "store", written).await;
+    for major in [15, 18] {
+        let target = kit::bundled(major).await;
+        let request = request(&source, &target, &["store"]);
+        trial::run(&request).await.clean();
+        let report = verified(&request).await;
+        assert_eq!(report.verification.catalog, [], "{major}");
+    }
+}
