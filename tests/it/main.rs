@@ -12,6 +12,7 @@ mod demo_data;
 mod every_kind;
 mod extension_config;
 mod filters;
+mod foretold;
 mod kit;
 mod large_objects;
 mod legitimate;
