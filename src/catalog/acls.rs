@@ -222,6 +222,8 @@ impl Family {
             None => ("null", String::new(), system("true")),
         };
         let Family { class, word, name, acl, owner, letter, arguments, condition, .. } = self;
+        // One made anew after a drop has no privileges noted, and so not those of a new database.
+        let publics = if *class == "pg_namespace" { "o.nspname = 'public'" } else { "false" };
         format!(
             "select 'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid as class, o.oid, \
              {word}::text as word, {schema}::text as schema, {name}::text as name, \
@@ -236,7 +238,7 @@ impl Family {
              coalesce({acl}, pg_catalog.acldefault({letter}, {owner})) as acl) held \
              cross join lateral (select \
              coalesce(i.initprivs, pg_catalog.acldefault({letter}, {owner})) as acl) born \
-             where ({acl} is not null or i.initprivs is not null) \
+             where ({acl} is not null or i.initprivs is not null or {publics}) \
              and (held.acl is distinct from born.acl or {name} = 'public') and {condition}",
             extension = extension(class),
         )

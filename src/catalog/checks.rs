@@ -87,6 +87,11 @@ impl Checks {
         self.of(table.oid).filter(move |check| !check.separate && (check.local || partition))
     }
 
+    /// Whether the server is one before 18.
+    pub(super) fn not_null_has_no_name(&self) -> bool {
+        self.not_null.is_none()
+    }
+
     /// What the definition of a column says of NULL, where the table's definition writes the
     /// column.
     pub(super) fn not_null_clause(

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::{class, quote_ident};
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, Kind, Retired};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
@@ -10,6 +10,15 @@ use super::indexes::IndexAttached;
 use super::relations::{Relation, RelationKind, Relations};
 use super::rendered::rendered;
 use super::scope::Scope;
+
+/// Whether two columns of a key have different collations, of which one can take different bytes for
+/// equal (source: ATAddForeignKeyConstraint in commands/tablecmds.c).
+const COLLATED: &str = "EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest(k.conkey), \
+     pg_catalog.unnest(k.confkey)) AS pair(ours, theirs) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.ours \
+     JOIN pg_catalog.pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs \
+     JOIN pg_catalog.pg_collation o ON o.oid IN (a.attcollation, b.attcollation) \
+     WHERE a.attcollation <> b.attcollation AND NOT o.collisdeterministic)";
 
 /// Adds FK CONSTRAINT entries. A partition's share of its parent's key comes with the parent's.
 pub(super) async fn read(
@@ -21,7 +30,7 @@ pub(super) async fn read(
 ) -> Result<()> {
     let sql = format!(
         "SELECT k.oid, k.conrelid, k.confrelid, k.conindid, k.conname, \
-                pg_catalog.pg_get_constraintdef(k.oid) AS definition \
+                pg_catalog.pg_get_constraintdef(k.oid) AS definition, {COLLATED} AS collated \
          FROM pg_catalog.pg_constraint k \
          JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -36,7 +45,14 @@ pub(super) async fn read(
         let name: &str = row.get("conname");
         let definition =
             rendered(row, "definition", || format!("foreign key {name} of {}", table.name))?;
-        let entry = entry(table, name, definition);
+        let mut entry = entry(table, name, definition);
+        entry.retired = row.get::<_, bool>("collated").then(|| Retired {
+            since: 18,
+            why: "its columns have other collations than those it refers to, and they aren't \
+                  deterministic"
+                .to_owned(),
+            mend: "give the columns of both tables the same collation".to_owned(),
+        });
         let id = out.add(ObjectId::new(class::PG_CONSTRAINT, row.get("oid")), entry);
         out.needs(id, table.object());
         if let Some(referenced) = relations.any(row.get("confrelid")) {

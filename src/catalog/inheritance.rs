@@ -14,6 +14,8 @@ pub(super) struct Inherited {
     pub(super) default: bool,
     /// Every parent that generates the column does it by the very same expression.
     pub(super) generation: bool,
+    /// Some parent has it as a plain column, which a child's generated one may not be under any more.
+    pub(super) plain: bool,
     /// Some parent's values are stored otherwise, which a child takes over when it is created.
     pub(super) storage_differs: bool,
     /// Some parent's values are compressed otherwise: likewise.
@@ -37,6 +39,7 @@ pub(super) fn inherited(
             continue;
         };
         found.not_null |= above.not_null;
+        found.plain |= above.generated.is_none();
         found.storage_differs |= above.storage != column.storage;
         found.compression_differs |= above.compression != column.compression;
         let sql = above.default.as_ref().map(|default| &default.sql);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::pg::{Oid, class, quote_ident};
-use crate::toc::{Entry, EntryId, Kind};
+use crate::toc::{Entry, EntryId, Kind, Retired};
 
 use super::builder::{Builder, ObjectId};
 use super::checks::{self, Checks};
@@ -69,6 +69,7 @@ fn add_table(table: &Relation, parts: Parts<'_>, stored: &HashSet<Oid>, out: &mu
     let create = format!("{}{}{}", written.create(), written.afterwards(), identities.sql);
     let created = written.created();
     written.tell_moved_columns(stored, out);
+    let retired = written.retired(!identities.sql.is_empty());
     let (kind, word) = match table.kind {
         RelationKind::Foreign => (Kind::ForeignTable, "FOREIGN TABLE"),
         _ => (Kind::Table, "TABLE"),
@@ -79,6 +80,7 @@ fn add_table(table: &Relation, parts: Parts<'_>, stored: &HashSet<Oid>, out: &mu
             owner: Some(table.owner.clone()),
             create,
             since_15: identities.since_15,
+            retired,
             drop: format!("DROP {word} {};\n", table.sql()),
             ..Entry::new(kind, Some(&table.name.schema), &table.name.name)
         },
@@ -188,6 +190,13 @@ impl<'a> Written<'a> {
         let mut sql = String::new();
         for written in &self.columns {
             sql.push_str(&written.inherited_changes(table, self.parts.checks));
+            if self.drops_not_null(written) {
+                sql.push_str(&format!(
+                    "{} ALTER COLUMN {} DROP NOT NULL;\n",
+                    table.alter_only(),
+                    quote_ident(&written.column.name)
+                ));
+            }
             sql.push_str(&columns::alterations(
                 table,
                 written.column,
@@ -209,6 +218,48 @@ impl<'a> Written<'a> {
             sql.push_str(&format!("{alter} FORCE ROW LEVEL SECURITY;\n"));
         }
         sql
+    }
+
+    /// What newer versions refuse of it (source: MergeAttributes, MergeAttributesIntoExisting and
+    /// ATExecAttachPartition in commands/tablecmds.c).
+    fn retired(&self, has_identities: bool) -> Option<Retired> {
+        let table = self.table.sql();
+        let about = |written: &WrittenColumn<'_>| {
+            let name = &written.column.name;
+            (name.clone(), format!("ALTER TABLE {table} ALTER COLUMN {}", quote_ident(name)))
+        };
+        let generated = |w: &&WrittenColumn<'_>| w.column.generated.is_some() && w.inherited.plain;
+        if let Some(written) = self.columns.iter().find(generated) {
+            let (name, alter) = about(written);
+            return Some(Retired {
+                since: 16,
+                why: format!("its column {name} is generated, and its parent's isn't"),
+                mend: format!("{alter} DROP EXPRESSION; or take the table from its parent"),
+            });
+        }
+        if self.table.is_partition && has_identities {
+            return Some(Retired {
+                since: 17,
+                why: "a partition has no identity columns of its own".to_owned(),
+                mend: format!("ALTER TABLE {table} ALTER COLUMN … DROP IDENTITY;"),
+            });
+        }
+        let written = self.columns.iter().find(|written| self.drops_not_null(written))?;
+        let (name, alter) = about(written);
+        Some(Retired {
+            since: 18,
+            why: format!("its column {name} may hold NULL, and its parent's may not"),
+            mend: format!("{alter} SET NOT NULL; or take the table from its parent"),
+        })
+    }
+
+    /// Whether the column takes a NULL that its parent's doesn't, as ALTER TABLE allows a child
+    /// before 18: created under its parent it doesn't, until it is told again.
+    fn drops_not_null(&self, written: &WrittenColumn<'_>) -> bool {
+        written.inherited.not_null
+            && !written.column.not_null
+            && !self.table.is_partition
+            && self.parts.checks.not_null_has_no_name()
     }
 
     /// Whoever names no columns, as `INSERT` without a list, sees where they stand.

@@ -4,6 +4,7 @@
 mod advice;
 mod claim;
 mod events;
+mod held_up;
 mod large_objects;
 mod ledger;
 mod reading;

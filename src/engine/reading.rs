@@ -12,6 +12,7 @@ use crate::plan::{Chunk, Plan};
 use crate::toc::Side;
 use crate::wire::{Conninfo, RawConnection};
 
+use super::held_up;
 use super::rows::{copy_out, stream};
 use super::snapshot::SourceSnapshot;
 use super::unmoved;
@@ -46,13 +47,15 @@ impl ReadFrom {
     pub(crate) async fn connect(&self) -> Result<RawConnection> {
         let mut connection = RawConnection::connect(&self.conninfo).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let sql = match &self.snapshot {
-            Some(id) => {
-                let id = quote_literal(id);
-                format!("{begin}; SET TRANSACTION SNAPSHOT {id}; {}", unmoved::SAVEPOINT)
-            }
-            None => format!("{begin}; {}", unmoved::SAVEPOINT),
+        let snapshot = match &self.snapshot {
+            Some(id) => format!("SET TRANSACTION SNAPSHOT {}; ", quote_literal(id)),
+            None => String::new(),
         };
+        let patience = held_up::PATIENCE;
+        let sql = format!(
+            "{begin}; {snapshot}SET LOCAL lock_timeout = '{patience}'; {}",
+            unmoved::SAVEPOINT
+        );
         connection.execute("opening a snapshot to read under", &sql).await?;
         Ok(connection)
     }
@@ -75,7 +78,7 @@ pub async fn read_chunks(
         let (plan, queue) = (Arc::clone(plan), Arc::clone(&queue));
         let progress = Arc::clone(progress);
         let mut connection = from.connect().await?;
-        let side = from.side;
+        let (side, from) = (from.side, from.clone());
         tasks.spawn(async move {
             let mut read = Vec::new();
             let mut locked = Vec::new();
@@ -87,12 +90,18 @@ pub async fn read_chunks(
                 }
                 let Some((index, chunk)) = next else { return Ok(read) };
                 let table = plan.table(chunk.table);
-                unmoved::hold(&mut connection, side, &[table]).await?;
-                locked.push(table);
                 let doing = format!("reading {} on {side}", table.relation);
                 let statement = copy_out(table, &chunk.range, side);
                 let part = ReadPart { copy_out: &statement, stream: stream(table, &doing) };
-                let found = copy::fingerprints(&mut connection, &[part], &progress).await?;
+                let reading = async {
+                    unmoved::hold(&mut connection, side, &[table]).await?;
+                    copy::fingerprints(&mut connection, &[part], &progress).await
+                };
+                let found = match reading.await {
+                    Ok(found) => found,
+                    Err(error) => return Err(held_up::explained(error, &from, &[table]).await),
+                };
+                locked.push(table);
                 read.extend(found.into_iter().map(|fingerprint| (index, fingerprint)));
             }
         });

@@ -13,6 +13,7 @@ use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
 use super::claim::{Claim, WRITING};
+use super::held_up;
 use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
@@ -149,9 +150,15 @@ impl Worker {
             .collect();
         let tables: Vec<&TableData> = owed.iter().map(|(_, _, table)| *table).collect();
         let started = Instant::now();
-        unmoved::hold(&mut source, Side::Source, &tables).await?;
-        self.target.execute_all(&beginning(&owed)).await?;
-        let tallies = copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await?;
+        let copying = async {
+            unmoved::hold(&mut source, Side::Source, &tables).await?;
+            self.target.execute_all(&beginning(&owed)).await?;
+            copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await
+        };
+        let tallies = match copying.await {
+            Ok(tallies) => tallies,
+            Err(error) => return Err(held_up::explained(error, &snapshot.source, &tables).await),
+        };
         for (_, chunk, table) in &owed {
             if let RowsOf::LargeObjects { groups } = &table.rows_of {
                 self.settle_large_objects(&mut source, groups, &chunk.range).await?;

@@ -10,6 +10,17 @@ use super::table::TableData;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EntryId(pub u32);
 
+/// Since when, and why, an entry can't be created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// The first major version that refuses it.
+    pub since: u32,
+    /// What about it is refused.
+    pub why: String,
+    /// What would mend that, on the source.
+    pub mend: String,
+}
+
 /// One thing to move.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -28,6 +39,9 @@ pub struct Entry {
     /// What follows on a target of 15 or later, which must be told what an older source does unasked.
     #[serde(default)]
     pub since_15: String,
+    /// The major version from which on no server creates it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Retired>,
     /// The SQL that drops it: `DROP kind name;`. Empty where dropping its parent does it.
     pub drop: String,
     /// What must be restored first.
@@ -50,6 +64,7 @@ impl Entry {
             owner: None,
             create: String::new(),
             since_15: String::new(),
+            retired: None,
             drop: String::new(),
             depends_on: Vec::new(),
             table: None,

@@ -113,7 +113,7 @@ pub struct TargetExtension {
 
 /// The role whose only member is, by itself, whoever owns the database (from PostgreSQL 14 on).
 /// Who owns that, or is joined to who will, acts as this role too.
-const DATABASE_OWNER: &str = "pg_database_owner";
+pub(super) const DATABASE_OWNER: &str = "pg_database_owner";
 
 /// The role that stands for a superuser on Amazon RDS and Aurora.
 const MANAGED_SUPERUSER: &str = "rds_superuser";

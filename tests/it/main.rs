@@ -14,6 +14,7 @@ mod extension_config;
 mod filters;
 mod grantors;
 mod killed;
+mod foretold;
 mod kit;
 mod large_objects;
 mod legitimate;

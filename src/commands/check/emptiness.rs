@@ -10,7 +10,7 @@ use super::sides::Sides;
 
 /// Catalogs whose objects live in a schema, the column that says which, and which of their objects
 /// are somebody's own: row types and array types come with what they are of.
-const IN_SCHEMAS: [(&str, &str, &str); 10] = [
+const IN_SCHEMAS: [(&str, &str, &str); 13] = [
     ("pg_class", "relnamespace", "o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')"),
     ("pg_proc", "pronamespace", "true"),
     (
@@ -21,16 +21,33 @@ const IN_SCHEMAS: [(&str, &str, &str); 10] = [
     ),
     ("pg_operator", "oprnamespace", "true"),
     ("pg_opfamily", "opfnamespace", "true"),
+    ("pg_opclass", "opcnamespace", "true"),
     ("pg_collation", "collnamespace", "true"),
     ("pg_conversion", "connamespace", "true"),
     ("pg_ts_config", "cfgnamespace", "true"),
     ("pg_ts_dict", "dictnamespace", "true"),
+    ("pg_ts_parser", "prsnamespace", "true"),
+    ("pg_ts_template", "tmplnamespace", "true"),
     ("pg_statistic_ext", "stxnamespace", "true"),
 ];
 
 /// Catalogs whose objects live in none.
-const IN_DATABASE: [&str; 5] =
-    ["pg_foreign_data_wrapper", "pg_foreign_server", "pg_publication", "pg_language", "pg_cast"];
+const IN_DATABASE: [&str; 8] = [
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_publication",
+    "pg_language",
+    "pg_cast",
+    "pg_transform",
+    "pg_am",
+    "pg_event_trigger",
+];
+
+/// The database's subscriptions: the catalog is the cluster's, and of it everybody may read these
+/// columns alone.
+const SUBSCRIPTIONS: &str = "SELECT 3, 'subscription ' || o.subname \
+     FROM pg_catalog.pg_subscription o JOIN pg_catalog.pg_database d ON d.oid = o.subdbid \
+     WHERE d.datname = pg_catalog.current_database()";
 
 /// Names what is in the target database.
 pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
@@ -99,7 +116,7 @@ fn query() -> String {
         .into_iter()
         .chain(in_schemas)
         .chain(in_database)
-        .chain([large_objects.to_owned()])
+        .chain([SUBSCRIPTIONS.to_owned(), large_objects.to_owned()])
         .collect();
     format!("SELECT object FROM ({}) found ORDER BY place, object", branches.join(" UNION ALL "))
 }

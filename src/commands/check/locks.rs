@@ -1,7 +1,9 @@
 //! Whether the servers' lock tables are large enough.
 
 use crate::catalog::{LockTable, Scope};
+use crate::commands::survey::ChosenNames;
 use crate::error::Result;
+use crate::pg::QualifiedName;
 use crate::toc::Finding;
 
 use super::sides::Sides;
@@ -11,20 +13,32 @@ use super::sides::Sides;
 const TARGET_BATCH: i64 = 1500;
 
 /// Compares what the job locks at a time with what there is room for.
-pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
-    let scope = Scope::default();
-    let sql = format!(
-        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND {}",
-        scope.schemas("n.nspname")
-    );
-    let tables: i64 =
-        sides.source.query_one("counting the source's tables", &sql, &[]).await?.get(0);
+pub(super) async fn findings(
+    sides: &Sides<'_>,
+    chosen: Option<&ChosenNames>,
+) -> Result<Vec<Finding>> {
+    let tables = i64::try_from(tables(sides, chosen).await?).unwrap_or(i64::MAX);
     let mut found = Vec::new();
     found.extend(unlocked(LockTable::of(&sides.source).await?, tables));
     found.extend(judge("target server", LockTable::of(sides.target()).await?, batch(tables)));
     Ok(found)
+}
+
+/// How many tables move.
+async fn tables(sides: &Sides<'_>, chosen: Option<&ChosenNames>) -> Result<usize> {
+    let scope = Scope::default();
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND {}",
+        scope.schemas("n.nspname")
+    );
+    let rows = sides.source.query("counting the source's tables", &sql, &[]).await?;
+    let Some(chosen) = chosen else { return Ok(rows.len()) };
+    let name = |row: &tokio_postgres::Row| {
+        QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))
+    };
+    Ok(rows.iter().filter(|row| chosen.relations.contains(&name(row))).count())
 }
 
 /// A job of few tables makes small batches.

@@ -21,6 +21,7 @@ mod session_defaults;
 mod sides;
 mod standing;
 mod surroundings;
+mod unreadable;
 mod versions;
 mod writing_rights;
 
@@ -108,12 +109,12 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.add(versions::findings(sides.source.version(), sides.target().version()));
     found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
     found.topic("connections", connections::findings(sides).await)?;
-    found.topic("locks", locks::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
     found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
     let chosen = chosen_names(sides.pair).await?;
+    found.topic("locks", locks::findings(sides, chosen.as_ref()).await)?;
     let rights = reading_rights::findings(sides, chosen.as_ref()).await;
     found.topic("the source user's privileges", rights)
 }
@@ -180,6 +181,7 @@ async fn check_against(
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
     found.add(sides.pair.roles.unfounded(&source.toc, &facts));
     found.topic("row filters", row_filters::findings(sides, source).await)?;
+    found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
     found.topic("encodings", encodings::findings(sides, source).await)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {

@@ -79,10 +79,14 @@ impl Losses {
             Kind::TableData => {
                 let what = format!("can't be copied: they need {chain}");
                 let title = Entry { kind: Kind::Table, ..entry.clone() }.title();
-                Some(Finding::refusal(format!("rows of {title}"), what).mend(
-                    "let an administrator of the target make what is missing through an extension, \
-                     or leave the table behind with --exclude",
-                ))
+                let lost = toc.entry(self.first(needed));
+                let mend = match lost.retired.as_ref() {
+                    Some(retired) => format!("on the source, {}", retired.mend),
+                    None => "let an administrator of the target make what is missing through an \
+                             extension, or leave the table behind with --exclude"
+                        .to_owned(),
+                };
+                Some(Finding::refusal(format!("rows of {title}"), what).mend(mend))
             }
             kind if goes_silently(kind) => None,
             _ => {
@@ -93,6 +97,15 @@ impl Losses {
                 )
             }
         }
+    }
+
+    /// The end of the chain: what the target denies.
+    fn first(&self, from: EntryId) -> EntryId {
+        let mut at = from;
+        while let Some(Reason::Needs(next)) = self.left.get(&at) {
+            at = *next;
+        }
+        at
     }
 
     /// `TABLE s.t, which needs TYPE s.b, which is left out`.

@@ -40,7 +40,8 @@ pub struct Adapted {
     pub join: Vec<String>,
     /// Takes those back.
     pub leave: Vec<String>,
-    /// Run once the entry, a schema, is there: its CREATE right for owners of objects in it.
+    /// Run once the entry, a schema, is there: its CREATE right for owners of objects in it, and what
+    /// a new database's `public` has.
     pub lend: HashMap<EntryId, Vec<String>>,
     /// Takes those back.
     pub take_back: Vec<String>,
@@ -66,7 +67,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         }
         let was_the_superusers = entry.owner.as_deref() == Some(bootstrap);
         let mapped = public::fit(mapped, was_the_superusers, target, &mut findings);
-        let mapped = owners::fit(mapped, target, &mut findings);
+        let mapped = owners::fit(mapped, toc, target, &mut findings);
         let mapped = subscriptions::fit(mapped, target);
         let mapped = identities::fit(mapped, target);
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
@@ -74,7 +75,11 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
     });
     let adapted_toc = grantors::as_owners(adapted_toc, target);
     let (mut join, leave) = owners::memberships(&adapted_toc, target);
-    let (lend, mut take_back) = owners::schema_rights(&adapted_toc, target);
+    let (mut lend, mut take_back) = owners::schema_rights(&adapted_toc, target);
+    if let Some((public, mut statements)) = public::as_if_new(&adapted_toc, target) {
+        statements.append(lend.entry(public).or_default());
+        lend.insert(public, statements);
+    }
     for (lent, taken_back) in owners::database_rights(&adapted_toc, target) {
         join.push(lent);
         take_back.push(taken_back);

@@ -35,18 +35,26 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
 
 /// The entry with an owner that it can have: some objects take more of their owner than of others
 /// (source: the …Owner_internal functions of commands/*.c).
-pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Finding>) -> Entry {
+pub(super) fn fit(
+    mut entry: Entry,
+    toc: &Toc,
+    target: &TargetFacts,
+    findings: &mut Vec<Finding>,
+) -> Entry {
     let Some(owner) = entry.owner.as_ref().filter(|owner| **owner != target.user) else {
         return entry;
     };
-    if target.superuser {
-        return entry;
-    }
+    let superusers = match entry.kind {
+        Kind::EventTrigger | Kind::ForeignDataWrapper => true,
+        Kind::Subscription => target.version.major() < 16,
+        _ => false,
+    };
     let lacks = match entry.kind {
-        Kind::EventTrigger => Some("its owner has to be a superuser".to_owned()),
-        Kind::Subscription if target.version.major() < 16 => {
-            Some("its owner has to be a superuser".to_owned())
-        }
+        // Who is no superuser may give them to nobody; nor may a superuser, to one who lost that
+        // since it came to own them.
+        _ if superusers => (!target.superuser || !becomes_superuser(owner, toc, target))
+            .then(|| "its owner has to be a superuser".to_owned()),
+        _ if target.superuser => None,
         Kind::ForeignServer => denied::wrapper_of(&entry.create)
             .filter(|wrapper| !denied::may_use(wrapper, owner, target))
             .map(|wrapper| format!("{owner} may not use foreign data wrapper {wrapper}")),
@@ -60,13 +68,30 @@ pub(super) fn fit(mut entry: Entry, target: &TargetFacts, findings: &mut Vec<Fin
     };
     if let Some(lacks) = lacks {
         let what = format!("belongs to {} instead of {owner}, as {lacks}", target.user);
-        findings.push(Finding::change(entry.title(), what).mend(format!(
-            "as an administrator of the target: {}",
-            entry.owner_sql(owner).unwrap_or_default().trim_end()
-        )));
+        let given = entry.owner_sql(owner).unwrap_or_default();
+        let given = given.trim_end();
+        let name = quote_ident(owner);
+        let mend = match superusers && !becomes_superuser(owner, toc, target) {
+            true => format!(
+                "as a superuser of the target: ALTER ROLE {name} SUPERUSER; {given} ALTER ROLE {name} \
+                 NOSUPERUSER;"
+            ),
+            false => format!("as an administrator of the target: {given}"),
+        };
+        findings.push(Finding::change(entry.title(), what).mend(mend));
         entry.owner = Some(target.user.clone());
     }
     entry
+}
+
+/// Whether a role is a superuser on the target: it is one there, or is brought along as one.
+fn becomes_superuser(role: &str, toc: &Toc, target: &TargetFacts) -> bool {
+    if let Some(there) = target.roles.get(role) {
+        return there.superuser;
+    }
+    let brought = |entry: &&Entry| entry.kind == Kind::Role && entry.name == role;
+    let says = |entry: &Entry| tokens(&entry.create).any(|(_, token)| token.is_word("SUPERUSER"));
+    toc.entries.iter().find(brought).is_some_and(says)
 }
 
 /// The memberships that the target user gives itself for the time of the job, and their undoing.

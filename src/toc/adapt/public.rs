@@ -4,8 +4,11 @@
 
 use crate::pg::quote_ident;
 use crate::toc::finding::Finding;
-use crate::toc::target::TargetFacts;
-use crate::toc::{Entry, Kind};
+use crate::toc::target::{DATABASE_OWNER, TargetFacts};
+use crate::toc::{Entry, EntryId, Kind, Toc};
+
+/// The comment that initdb gives it.
+const PUBLICS_OWN_COMMENT: &str = "standard public schema";
 
 /// What every database gives PUBLIC before 15, as the catalog's reader tells it.
 const BEFORE_15: &str = "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\n\
@@ -56,7 +59,7 @@ pub(super) fn fit(
         entry.create = "CREATE SCHEMA IF NOT EXISTS \"public\";\n".to_owned();
     }
     let wanted = entry.owner.clone();
-    if !ours && public.owner != "pg_database_owner" && wanted.as_ref() != Some(&public.owner) {
+    if !ours && public.owner != DATABASE_OWNER && wanted.as_ref() != Some(&public.owner) {
         let is_a_superusers = target.roles.get(&public.owner).is_some_and(|owner| owner.superuser);
         if let Some(wanted) = wanted.filter(|_| !(was_the_superusers && is_a_superusers)) {
             let alter = format!("ALTER SCHEMA \"public\" OWNER TO {};", quote_ident(&wanted));
@@ -66,6 +69,29 @@ pub(super) fn fit(
         entry.drop = String::new();
     }
     entry
+}
+
+/// What makes `public` of a target that hasn't got it what it is in a new database: the other entries
+/// are told against that.
+pub(super) fn as_if_new(toc: &Toc, target: &TargetFacts) -> Option<(EntryId, Vec<String>)> {
+    if target.holds.public_schema.is_some() {
+        return None;
+    }
+    let is_it = |entry: &Entry| {
+        entry.kind == Kind::Schema
+            && entry.name == "public"
+            && !entry.create.starts_with("DROP SCHEMA")
+    };
+    let (id, entry) = toc.iter().find(|(_, entry)| is_it(entry))?;
+    let mut statements =
+        vec![format!("COMMENT ON SCHEMA \"public\" IS '{PUBLICS_OWN_COMMENT}';\n")];
+    let usual = if target.version.major() >= 15 { "USAGE" } else { "ALL" };
+    statements.push(format!("GRANT {usual} ON SCHEMA \"public\" TO PUBLIC;\n"));
+    if entry.owner.is_none() {
+        let owner = quote_ident(DATABASE_OWNER);
+        statements.push(format!("ALTER SCHEMA \"public\" OWNER TO {owner};\n"));
+    }
+    Some((id, statements))
 }
 
 fn belongs(entry: &Entry, owner: &str, sql: &str) -> Finding {

@@ -1,0 +1,172 @@
+//! What would fail midway is moved all the same, or told before anything is touched.
+
+use std::time::Duration;
+
+use pgconvoy::commands::{Event, check};
+use pgconvoy::servers::{Cluster, Spec};
+
+use crate::migration::request;
+use crate::trial::{ask, assert_same_rows, change, harm, make_database, run};
+use crate::{kit, pg_dump};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_superusers_own_and_an_owner_who_is_none_any_more_part_and_that_is_told() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    change(
+        &source,
+        "shop",
+        "CREATE ROLE retired SUPERUSER; CREATE FOREIGN DATA WRAPPER w;
+         ALTER FOREIGN DATA WRAPPER w OWNER TO retired;
+         CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();
+         ALTER EVENT TRIGGER e OWNER TO retired; ALTER ROLE retired NOSUPERUSER",
+    )
+    .await;
+    let watched = run(&request(&source, &target, &["shop"])).await;
+    let told = format!("{:?}", watched.clean().changes);
+    for object in ["FOREIGN DATA WRAPPER w", "EVENT TRIGGER e"] {
+        assert!(told.contains(object), "{object}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_is_what_it_is_on_the_source_whichever_side_had_dropped_it() {
+    for major in [13, 15] {
+        let (source, target) = (kit::bundled(major).await, kit::bundled(major).await);
+        make_database(&source, "usual", "").await;
+        make_database(&source, "made_anew", "").await;
+        change(&source, "made_anew", "DROP SCHEMA public; CREATE SCHEMA public").await;
+        for (database, dropped) in [("usual", true), ("made_anew", false), ("made_anew", true)] {
+            let first = target.superuser_conninfo("postgres");
+            kit::run(&first, &format!("DROP DATABASE IF EXISTS {database}")).await;
+            kit::run(&first, &format!("CREATE DATABASE {database}")).await;
+            if dropped {
+                change(&target, database, "DROP SCHEMA public").await;
+            }
+            run(&request(&source, &target, &[database])).await.clean();
+            let (ours, theirs) =
+                (pg_dump::schema(&source, database), pg_dump::schema(&target, database));
+            pg_dump::assert_equal(&ours, &theirs, database);
+        }
+    }
+}
+
+/// The objects that something is said of before the job, each with what is said.
+async fn told(source: &Cluster, target: &Cluster, database: &str) -> Vec<String> {
+    let checked = check(&request(source, target, &[database])).await.unwrap();
+    let findings = checked.into_iter().flat_map(|checked| checked.findings);
+    findings.map(|f| format!("{:?} {}: {}", f.severity, f.object, f.what)).collect()
+}
+
+fn assert_tells(told: &[String], beginning: &str) {
+    assert!(told.iter().any(|line| line.starts_with(beginning)), "{beginning}: {told:#?}");
+}
+
+/// What an old server takes of tables, keys and routines, and newer ones don't.
+const OLD_WAYS: &str = "
+    CREATE TABLE plain (a int, b int);
+    CREATE TABLE generated (a int, b int GENERATED ALWAYS AS (a * 2) STORED) INHERITS (plain);
+    CREATE TABLE parted (a int NOT NULL, b int) PARTITION BY RANGE (a);
+    CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
+    ALTER TABLE part ALTER a ADD GENERATED ALWAYS AS IDENTITY;
+    CREATE TABLE strict (a int NOT NULL);
+    CREATE TABLE lax (own int) INHERITS (strict); ALTER TABLE lax ALTER a DROP NOT NULL;
+    CREATE TABLE laxer () INHERITS (lax); INSERT INTO lax VALUES (NULL, 1), (2, NULL);
+    INSERT INTO laxer VALUES (NULL, 3); INSERT INTO strict VALUES (1);
+    CREATE FUNCTION opaque() RETURNS opaque LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+    CREATE AGGREGATE gathered (anyelement) (SFUNC = array_append, STYPE = anyarray);
+    CREATE OPERATOR ||| (FUNCTION = array_append, LEFTARG = anyarray, RIGHTARG = anyelement);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_newer_servers_refuse_moves_between_old_ones_and_is_told_before_others() {
+    let (source, old, new) = tokio::join!(kit::bundled(12), kit::bundled(12), kit::bundled(18));
+    make_database(&source, "shop", OLD_WAYS).await;
+    run(&request(&source, &old, &["shop"])).await.clean();
+    assert_same_rows(&source, &old, "shop").await;
+    let told = told(&source, &new, "shop").await;
+    for table in ["generated", "part", "lax", "laxer"] {
+        assert_tells(&told, &format!("Refusal rows of TABLE public.{table}:"));
+    }
+    for object in ["FUNCTION public.opaque()", "AGGREGATE public.gathered(", "OPERATOR public.|||"]
+    {
+        assert_tells(&told, &format!("Change {object}"));
+    }
+    assert!(!told.iter().any(|line| line.contains("public.strict")), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_no_server_reads_are_refused_by_their_table_and_their_nulls_move() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    let shapes = "CREATE VIEW v AS SELECT 1 AS n; CREATE TYPE pair AS (x int, tree pg_node_tree);
+         CREATE TABLE empty (tree pg_node_tree, p pair, m pg_mcv_list);
+         INSERT INTO empty VALUES (NULL, NULL, NULL);";
+    make_database(&source, "nulls", shapes).await;
+    run(&request(&source, &target, &["nulls"])).await.clean();
+    let values = "CREATE TABLE trees AS SELECT ev_action AS tree FROM pg_rewrite
+             WHERE ev_class = 'v'::regclass;
+         CREATE TABLE pairs AS SELECT ARRAY[row(1, tree)::pair] AS ps FROM trees;";
+    make_database(&source, "trees", &format!("{shapes} {values}")).await;
+    let told = told(&source, &target, "trees").await;
+    assert_tells(&told, "Refusal rows of TABLE public.trees:");
+    assert_tells(&told, "Refusal rows of TABLE public.pairs:");
+    assert!(!told.iter().any(|line| line.contains("TABLE public.empty")), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_holds_what_lies_in_no_table_is_not_empty() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    make_database(&target, "shop", "").await;
+    change(
+        &target,
+        "shop",
+        "CREATE OPERATOR CLASS c FOR TYPE int USING btree AS FUNCTION 1 btint4cmp(int, int);
+         CREATE TEXT SEARCH PARSER p (START = prsd_start, GETTOKEN = prsd_nexttoken,
+             END = prsd_end, LEXTYPES = prsd_lextype);
+         CREATE TEXT SEARCH TEMPLATE t (LEXIZE = dsimple_lexize);
+         CREATE ACCESS METHOD a TYPE TABLE HANDLER heap_tableam_handler;
+         CREATE SUBSCRIPTION s CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false);
+         CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();",
+    )
+    .await;
+    let told = told(&source, &target, "shop").await.join("\n");
+    for object in [
+        "operator class public.c",
+        "text search parser public.p",
+        "text search template public.t",
+        "access method a",
+        "subscription s",
+        "event trigger e",
+    ] {
+        assert!(told.contains(object), "{object}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_keeps_locked_ends_the_job_by_its_name_with_the_session_to_blame() {
+    let few = Spec::bundled().major(15).setting("max_locks_per_transaction", "10");
+    let (source, target) =
+        (kit::start(few.setting("max_connections", "20")).await, kit::bundled(15).await);
+    let tables: String = (0..300).map(|n| format!("CREATE TABLE t{n} (n int);")).collect();
+    make_database(&source, "shop", "").await;
+    for some in tables.split_inclusive(';').collect::<Vec<_>>().chunks(50) {
+        change(&source, "shop", &some.concat()).await;
+    }
+    let holder = source.superuser_session("shop").await.unwrap();
+    let pid: i32 =
+        holder.query_one("asking who we are", "SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let planned = |event: &Event| matches!(event, Event::Planned { .. });
+    let request = request(&source, &target, &["shop"]);
+    let moving = harm(&request, planned, || async {
+        let lock = "BEGIN; LOCK TABLE public.t7 IN ACCESS EXCLUSIVE MODE";
+        holder.execute("keeping a table locked", lock).await.unwrap();
+    });
+    let watched = tokio::time::timeout(Duration::from_secs(150), moving).await.unwrap();
+    let error = watched.error().to_string();
+    assert!(error.contains("public.t7") && error.contains(&format!("pid {pid}")), "{error}");
+    holder.execute("letting go", "ROLLBACK").await.unwrap();
+    run(&request).await.clean();
+    assert_eq!(ask(&target, "shop", "SELECT count(*)::text FROM public.t7").await, "0");
+}
