@@ -1,7 +1,8 @@
 //! Needs that pg_depend doesn't record. An expression that casts is recorded to need the cast's
 //! function or type, but not the cast; one that sorts needs the operator, but not the operator
 //! class by which it is found (source: find_expr_references_walker in catalog/dependency.c). Most
-//! such definitions are created later than casts and classes anyway, by their kind; these are not.
+//! such definitions are of kinds that come later than casts and classes, but not where these have to
+//! wait: for a view that a function of theirs reads, say.
 
 use std::collections::HashSet;
 
@@ -9,8 +10,10 @@ use crate::toc::{Entry, EntryId, Kind};
 
 use super::builder::Builder;
 
-/// Lets domains come after the casts, and domains and routines after the operator classes, that
-/// they may use, unless those need them. The entries' dependencies are resolved before.
+/// Lets what may use casts and operator classes come after them, unless those need it. The entries'
+/// dependencies are resolved before. Kinds that come before casts and classes are seen to first, as
+/// they surely would be created too early; the others are only where a cast or class waits for some
+/// of their kind.
 pub(super) fn add(out: &mut Builder) {
     let mut needed_by: Vec<Vec<EntryId>> = vec![Vec::new(); out.entries.len()];
     for (at, entry) in out.entries.iter().enumerate().filter(|(_, entry)| is_user(entry.kind)) {
@@ -18,28 +21,48 @@ pub(super) fn add(out: &mut Builder) {
             needed_by[first.0 as usize].push(EntryId(at as u32));
         }
     }
-    for at in 0..out.entries.len() {
-        let (id, kind) = (EntryId(at as u32), out.entries[at].kind);
-        if !matches!(kind, Kind::Cast | Kind::OperatorClass) {
-            continue;
-        }
-        for first in out.entries[at].depends_on.clone() {
-            if !tells_use(kind, out.entries[first.0 as usize].kind) {
+    for is_before in [true, false] {
+        for at in 0..out.entries.len() {
+            let (id, kind) = (EntryId(at as u32), out.entries[at].kind);
+            if !matches!(kind, Kind::Cast | Kind::OperatorClass) {
                 continue;
             }
-            for &user in &needed_by[first.0 as usize] {
-                let before = out.entries[user.0 as usize].kind < kind;
-                if before && !reaches(&out.entries, id, user) {
-                    out.entries[user.0 as usize].depends_on.push(id);
+            let needed = closure(&out.entries, id);
+            for first in out.entries[at].depends_on.clone() {
+                if !tells_use(kind, out.entries[first.0 as usize].kind) {
+                    continue;
+                }
+                for &user in &needed_by[first.0 as usize] {
+                    let entry = &mut out.entries[user.0 as usize];
+                    if (entry.kind < kind) == is_before && !needed.contains(&user) {
+                        entry.depends_on.push(id);
+                    }
                 }
             }
         }
     }
 }
 
-/// Kinds with expressions in them that are created before operator classes.
+/// Kinds with expressions in them.
 fn is_user(kind: Kind) -> bool {
-    matches!(kind, Kind::Domain | Kind::Function | Kind::Procedure)
+    matches!(
+        kind,
+        Kind::Domain
+            | Kind::Function
+            | Kind::Procedure
+            | Kind::Table
+            | Kind::ForeignTable
+            | Kind::View
+            | Kind::MaterializedView
+            | Kind::Default
+            | Kind::Constraint
+            | Kind::CheckConstraint
+            | Kind::Index
+            | Kind::Statistics
+            | Kind::Rule
+            | Kind::Trigger
+            | Kind::Policy
+    )
 }
 
 /// Whether what needs a `shared` that a cast or class needs too may use that cast or class.
@@ -50,19 +73,16 @@ fn tells_use(of: Kind, shared: Kind) -> bool {
     }
 }
 
-/// Whether `from` needs `to`, if only by way of others.
-fn reaches(entries: &[Entry], from: EntryId, to: EntryId) -> bool {
+/// What `from` needs, if only by way of others, and itself.
+fn closure(entries: &[Entry], from: EntryId) -> HashSet<EntryId> {
     let mut seen = HashSet::new();
     let mut open = vec![from];
     while let Some(id) = open.pop() {
-        if id == to {
-            return true;
-        }
         if seen.insert(id) {
             open.extend(&entries[id.0 as usize].depends_on);
         }
     }
-    false
+    seen
 }
 
 #[cfg(test)]
@@ -128,5 +148,17 @@ mod tests {
             entry(Kind::Function, "compare", &[2]),
         ]);
         assert_eq!(order, ["less", "<", "compare", "class", "body"]);
+    }
+
+    #[test]
+    fn a_view_that_sorts_comes_after_the_class_though_that_waits_for_another_view() {
+        let order = order(vec![
+            entry(Kind::View, "a", &[2]),
+            entry(Kind::View, "z", &[]),
+            entry(Kind::Operator, "<", &[]),
+            entry(Kind::Function, "compare", &[1]),
+            entry(Kind::OperatorClass, "class", &[2, 3]),
+        ]);
+        assert_eq!(order, ["<", "z", "compare", "class", "a"]);
     }
 }

@@ -221,6 +221,20 @@ circles! {
          CREATE TABLE u (a integer DEFAULT nextval('k.q'), i integer GENERATED ALWAYS AS IDENTITY); \
          CREATE TABLE k.w (s serial, o integer DEFAULT nextval('k.q')); \
          ALTER SEQUENCE k.q OWNED BY k.w.s; INSERT INTO u DEFAULT VALUES;";
+    a_view_that_sorts_by_a_class_whose_order_reads_another_view:
+        "CREATE VIEW z AS SELECT 1 AS x; \
+         CREATE FUNCTION lt(json, json) RETURNS boolean LANGUAGE sql IMMUTABLE \
+         AS 'SELECT $1::text < $2::text'; \
+         CREATE FUNCTION cmp(json, json) RETURNS integer LANGUAGE sql IMMUTABLE \
+         BEGIN ATOMIC SELECT x - 1 FROM z; END; \
+         CREATE OPERATOR < (FUNCTION = lt, LEFTARG = json, RIGHTARG = json); \
+         CREATE OPERATOR <= (FUNCTION = lt, LEFTARG = json, RIGHTARG = json); \
+         CREATE OPERATOR = (FUNCTION = lt, LEFTARG = json, RIGHTARG = json); \
+         CREATE OPERATOR >= (FUNCTION = lt, LEFTARG = json, RIGHTARG = json); \
+         CREATE OPERATOR > (FUNCTION = lt, LEFTARG = json, RIGHTARG = json); \
+         CREATE OPERATOR CLASS c DEFAULT FOR TYPE json USING btree AS OPERATOR 1 <, \
+         OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 cmp(json, json); \
+         CREATE VIEW a AS SELECT DISTINCT j FROM (VALUES ('1'::json)) v (j);";
     a_partition_key_by_a_function:
         "CREATE FUNCTION f(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1'; \
          CREATE TABLE p (a integer) PARTITION BY LIST (f(a)); \

@@ -1,0 +1,214 @@
+//! What changes objects, so that older ones may need newer ones.
+
+use super::{Generator, Pending, ROLES, Relation, SCHEMAS};
+
+impl Generator {
+    pub(super) fn replace_function(&mut self) -> Option<String> {
+        if self.functions.is_empty() {
+            return None;
+        }
+        let function = self.random.one(&self.functions).clone();
+        Some(format!("CREATE OR REPLACE {}", self.function_text(&function)))
+    }
+
+    pub(super) fn replace_view(&mut self) -> Option<String> {
+        if self.views.is_empty() {
+            return None;
+        }
+        let mut view = self.random.one(&self.views).clone();
+        let query = self.query(&mut view.columns, &view.name);
+        let options =
+            self.random.of(&["", "", " WITH (security_barrier)", " WITH (check_option='local')"]);
+        // Views that read each other can't be read: no such.
+        let read = format!("SELECT FROM {} LIMIT 0", view.name);
+        let sql = format!("CREATE OR REPLACE VIEW {}{options} AS {query}; {read}", view.name);
+        self.pending = vec![Pending::Replaced(view)];
+        Some(sql)
+    }
+
+    pub(super) fn own_sequence(&mut self) -> Option<String> {
+        let table = self.table()?;
+        if self.sequences.is_empty() {
+            return None;
+        }
+        let sequence = self.random.one(&self.sequences).clone();
+        Some(match self.random.below(2) {
+            0 => format!("ALTER SEQUENCE {sequence} OWNED BY {}.id", table.name),
+            _ => format!(
+                "ALTER TABLE {} ALTER COLUMN id SET DEFAULT nextval('{}'::regclass)",
+                table.name,
+                sequence.replace('\'', "''")
+            ),
+        })
+    }
+
+    pub(super) fn add_column(&mut self) -> Option<String> {
+        let table = self.table()?;
+        self.made += 1;
+        let (column, kind) = (format!("added{}", self.made), self.any_type());
+        let default = match self.random.below(2) {
+            0 => format!(" DEFAULT {}", self.expression(&kind, &[])),
+            _ => String::new(),
+        };
+        self.pending = vec![Pending::Column(table.name.clone(), column.clone(), kind.clone())];
+        Some(format!("ALTER TABLE {} ADD COLUMN {column} {kind}{default}", table.name))
+    }
+
+    pub(super) fn alter_domain(&mut self) -> Option<String> {
+        if self.domains.is_empty() {
+            return None;
+        }
+        let (name, base) = self.random.one(&self.domains).clone();
+        self.made += 1;
+        // PostgreSQL's own restore gives a later default of the base to a domain that has none.
+        let is_base = self.domains.iter().any(|(_, base)| *base == name);
+        Some(match self.random.below(3) {
+            0 if is_base => return None,
+            0 => {
+                let expression = self.expression(&base, &[]);
+                format!("ALTER DOMAIN {name} SET DEFAULT {expression}")
+            }
+            valid => {
+                let condition = self.condition(&[("VALUE".to_owned(), base)]);
+                let valid = if valid == 1 { "" } else { " NOT VALID" };
+                let number = self.made;
+                format!("ALTER DOMAIN {name} ADD CONSTRAINT later{number} CHECK {condition}{valid}")
+            }
+        })
+    }
+
+    pub(super) fn alter_type(&mut self) -> Option<String> {
+        self.made += 1;
+        let number = self.made;
+        if self.random.below(3) == 0 {
+            if self.enums.is_empty() {
+                return None;
+            }
+            let name = self.random.one(&self.enums).clone();
+            return Some(format!("ALTER TYPE {name} ADD VALUE 'z{number}' BEFORE 'x'"));
+        }
+        if self.composites.is_empty() {
+            return None;
+        }
+        let (name, kind) = (self.random.one(&self.composites).clone(), self.any_type());
+        Some(format!("ALTER TYPE {name} ADD ATTRIBUTE later{number} {kind}"))
+    }
+
+    pub(super) fn alter_default(&mut self) -> Option<String> {
+        let table = self.relation()?;
+        let (column, kind) = self.random.one(&table.columns).clone();
+        let expression = self.expression(&kind, &[]);
+        Some(format!("ALTER TABLE {} ALTER COLUMN {column} SET DEFAULT {expression}", table.name))
+    }
+
+    pub(super) fn add_check(&mut self) -> Option<String> {
+        let table = self.table()?;
+        self.made += 1;
+        let condition = self.condition(&table.columns);
+        let valid = self.random.of(&["", "", " NOT VALID", " NO INHERIT"]);
+        let number = self.made;
+        Some(format!(
+            "ALTER TABLE {} ADD CONSTRAINT later{number} CHECK {condition}{valid}",
+            table.name
+        ))
+    }
+
+    pub(super) fn add_foreign_key(&mut self) -> Option<String> {
+        let keyed: Vec<Relation> = self.tables.iter().filter(|t| t.keyed).cloned().collect();
+        if keyed.is_empty() {
+            return None;
+        }
+        let (table, to) = (self.table()?, self.random.one(&keyed).clone());
+        let how = self.random.of(&["", " ON DELETE CASCADE", " DEFERRABLE", " NOT VALID"]);
+        // Names of its own: those that the server makes up for a partition's part in a key are taken
+        // in another order when keys are restored.
+        self.made += 1;
+        Some(format!(
+            "ALTER TABLE {} ADD CONSTRAINT key{} FOREIGN KEY (id) REFERENCES {}{how}",
+            table.name, self.made, to.name
+        ))
+    }
+
+    pub(super) fn grant(&mut self) -> Option<String> {
+        let role = self.random.of(&ROLES);
+        let option = self.random.of(&["", " WITH GRANT OPTION"]);
+        Some(match self.random.below(4) {
+            0 if !self.functions.is_empty() => {
+                let function = self.random.one(&self.functions).clone();
+                let arguments = function.arguments.join(", ");
+                match self.random.below(2) {
+                    0 => {
+                        let name = function.name;
+                        format!("REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC")
+                    }
+                    _ => {
+                        let name = function.name;
+                        format!("GRANT ALL ON FUNCTION {name}({arguments}) TO {role}{option}")
+                    }
+                }
+            }
+            1 => format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role}{option}", SCHEMAS[0]),
+            2 => {
+                let relation = self.relation()?;
+                let column = self.random.one(&relation.columns).0.clone();
+                format!("GRANT SELECT ({column}) ON {} TO {role}{option}", relation.name)
+            }
+            _ => {
+                let relation = self.relation()?;
+                let what = self.random.of(&["SELECT", "ALL", "INSERT, UPDATE"]);
+                format!("GRANT {what} ON {} TO {role}{option}", relation.name)
+            }
+        })
+    }
+
+    pub(super) fn default_privileges(&mut self) -> String {
+        let (owner, role) = (self.random.of(&ROLES), self.random.of(&ROLES));
+        let schema = match self.random.below(2) {
+            0 => format!(" IN SCHEMA {}", self.random.of(&SCHEMAS)),
+            _ => String::new(),
+        };
+        let what = self.random.of(&["SELECT ON TABLES", "ALL ON FUNCTIONS", "USAGE ON TYPES"]);
+        format!("ALTER DEFAULT PRIVILEGES FOR ROLE {owner}{schema} GRANT {what} TO {role}")
+    }
+
+    pub(super) fn change_owner(&mut self) -> Option<String> {
+        let role = self.random.of(&ROLES);
+        Some(match self.random.below(4) {
+            0 if !self.functions.is_empty() => {
+                let f = self.random.one(&self.functions).clone();
+                format!("ALTER FUNCTION {}({}) OWNER TO {role}", f.name, f.arguments.join(", "))
+            }
+            1 if !self.domains.is_empty() => {
+                let name = self.random.one(&self.domains).0.clone();
+                format!("ALTER DOMAIN {name} OWNER TO {role}")
+            }
+            2 => format!("ALTER SCHEMA {} OWNER TO {role}", self.random.of(&SCHEMAS)),
+            // A relation's new owner may lack what a materialized view's refresh takes.
+            _ if self.sequences.is_empty() => return None,
+            _ => {
+                let name = self.random.one(&self.sequences).clone();
+                format!("ALTER SEQUENCE {name} OWNER TO {role}")
+            }
+        })
+    }
+
+    /// To where and how nothing that was remembered is called: it is lost to later statements.
+    pub(super) fn move_or_rename(&mut self) -> Option<String> {
+        let table = self.table()?;
+        self.made += 1;
+        let column = self.random.one(&table.columns).0.clone();
+        Some(format!("ALTER TABLE {} RENAME COLUMN {column} TO renamed{}", table.name, self.made))
+    }
+
+    pub(super) fn comment(&mut self) -> Option<String> {
+        let relation = self.relation()?;
+        let column = self.random.one(&relation.columns).0.clone();
+        Some(format!("COMMENT ON COLUMN {}.{column} IS 'it''s {}'", relation.name, self.made))
+    }
+
+    pub(super) fn insert(&mut self) -> Option<String> {
+        let table = self.table()?;
+        let value = self.random.below(20);
+        Some(format!("INSERT INTO {} (id) VALUES ({value})", table.name))
+    }
+}
