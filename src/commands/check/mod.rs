@@ -9,6 +9,7 @@ mod emptiness;
 mod encodings;
 mod extensions;
 mod gathered;
+mod loading;
 mod locales;
 mod locks;
 mod objects;
@@ -110,6 +111,7 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("connections", connections::findings(sides).await)?;
     found.topic("locks", locks::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
+    found.topic("what would speed the load up", loading::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
     found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
