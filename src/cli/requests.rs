@@ -2,12 +2,13 @@
 
 use crate::commands::{
     BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, Request,
-    RoleMap, Rule, Tool, VerifyMode,
+    RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status, Verify,
+    Bench, Check, Chosen, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status,
+    Verify,
 };
 
 /// A migration.
@@ -21,6 +22,10 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         },
         strict: args.strict,
         carry_passwords: args.carry_passwords,
+        toast_compression: args.toast_compression.map(|compression| match compression {
+            Compression::Pglz => ToastCompression::Pglz,
+            Compression::Lz4 => ToastCompression::Lz4,
+        }),
         ..between(&args.sides, environment)?
     })
 }
@@ -118,6 +123,7 @@ fn sides(
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     })
 }
 

@@ -17,6 +17,7 @@ mod verify;
 pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
+pub use crate::pg::ToastCompression;
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
 pub use crate::servers::{BenchData, DemoSize, Sources};
 #[cfg(test)]

@@ -45,6 +45,7 @@ fn between(source: &str, target: &str) -> Request {
         verify: pgconvoy::commands::VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
         choice: Choice::default(),
         roles: RoleMap::default(),
     }

@@ -31,6 +31,7 @@ async fn found(sql: &str, severity: Severity) -> Vec<(String, String)> {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     })
     .await
     .unwrap();

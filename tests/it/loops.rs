@@ -41,6 +41,7 @@ async fn migrated(sql: &str) -> Cluster {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     };
     moved(&request).await;
     cluster

@@ -24,6 +24,7 @@ pub(crate) fn request(source: &Cluster, target: &Cluster, databases: &[&str]) ->
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     }
 }
 

@@ -19,6 +19,7 @@ fn request(source: &str, target: &str) -> Request {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     }
 }
 

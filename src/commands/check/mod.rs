@@ -3,6 +3,7 @@
 //! A topic is a file. Where a topic has something to decide, reading and deciding are two
 //! functions. The source is only read; on the target nothing is made but temporary tables.
 
+mod compression;
 mod connections;
 mod disk;
 mod emptiness;
@@ -92,6 +93,8 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     let mut found = Gathered::default();
     let job = check_target(&sides, &mut found).await?;
     check_servers(&sides, job.is_some(), &mut found).await?;
+    let compression = compression::findings(&sides, request.toast_compression).await;
+    found.vital("how values are compressed", compression)?;
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
         check_against(&sides, source, job.as_ref(), &mut found).await?;
