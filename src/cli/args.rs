@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::{BenchData, DemoSize};
+use crate::commands::{BenchData, DemoSize, Tool};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -263,6 +263,16 @@ pub(super) struct Bench {
     /// How often each tool does each job, in turns
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroU16,
+    /// A tool to compare: pgconvoy, pgconvoy-verified, directory, piped, pipes, pgcopydb or
+    /// pgcopydb-bare; may be given several times [default: all]
+    #[arg(long = "tool", value_name = "NAME")]
+    pub(super) tools: Vec<Tool>,
+    /// Reach the target by TLS
+    #[arg(long)]
+    pub(super) tls: bool,
+    /// Have a round trip to the target take so many milliseconds: Linux only, as root
+    #[arg(long, value_name = "MS")]
+    pub(super) round_trip: Option<NonZeroU16>,
     /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
@@ -316,7 +326,7 @@ mod tests {
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
         demo: size jobs keep json
-        bench: data scale jobs rounds out json
+        bench: data scale jobs rounds tool tls round-trip out json
         completions:
         man:
         "#);

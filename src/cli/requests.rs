@@ -1,5 +1,7 @@
 //! Arguments as typed become validated requests.
 
+use std::time::Duration;
+
 use crate::commands::{
     BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, Request,
     RoleMap, Rule, ToastCompression, Tool, VerifyMode,
@@ -81,7 +83,12 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
         scale: args.scale,
         jobs: jobs(&args.jobs),
         rounds: usize::from(args.rounds.get()),
-        tools: Tool::ALL.to_vec(),
+        tools: match args.tools.as_slice() {
+            [] => Tool::ALL.to_vec(),
+            some => some.to_vec(),
+        },
+        tls: args.tls,
+        round_trip: args.round_trip.map(|ms| Duration::from_millis(u64::from(ms.get()))),
     })
 }
 
