@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::{BenchData, DemoSize};
+use crate::commands::{BenchData, DemoSize, Tool};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -156,6 +156,13 @@ pub(super) enum ReadBack {
     None,
 }
 
+/// How values that are stored apart are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Compression {
+    Pglz,
+    Lz4,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Migrate {
     #[command(flatten)]
@@ -171,6 +178,10 @@ pub(super) struct Migrate {
     /// Give new roles the password verifiers that the source keeps, if it can be read
     #[arg(long)]
     pub(super) carry_passwords: bool,
+    /// Have the target compress values that are stored apart in this way; lz4 is quicker
+    /// [default: the target's own]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub(super) toast_compression: Option<Compression>,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -252,6 +263,16 @@ pub(super) struct Bench {
     /// How often each tool does each job, in turns
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroU16,
+    /// A tool to compare: pgconvoy, pgconvoy-verified, directory, piped, pipes, pgcopydb or
+    /// pgcopydb-bare; may be given several times [default: all]
+    #[arg(long = "tool", value_name = "NAME")]
+    pub(super) tools: Vec<Tool>,
+    /// Reach the target by TLS
+    #[arg(long)]
+    pub(super) tls: bool,
+    /// Have a round trip to the target take so many milliseconds: Linux only, as root
+    #[arg(long, value_name = "MS")]
+    pub(super) round_trip: Option<NonZeroU16>,
     /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
@@ -299,13 +320,13 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify strict carry-passwords json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify strict carry-passwords toast-compression json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
         demo: size jobs keep json
-        bench: data scale jobs rounds out json
+        bench: data scale jobs rounds tool tls round-trip out json
         completions:
         man:
         "#);
@@ -327,13 +348,14 @@ mod tests {
     #[test]
     fn every_flag_is_taken() {
         let all = "pgconvoy migrate --source host=a --target host=b --database x --database y \
-                   -j 4 --verify counts --strict --carry-passwords --json";
+                   -j 4 --verify counts --strict --carry-passwords --toast-compression lz4 --json";
         let Command::Migrate(args) = parse(all).unwrap() else { panic!() };
         assert_eq!((args.sides.source.as_str(), args.sides.target.as_str()), ("host=a", "host=b"));
         assert_eq!(args.sides.chosen.databases, ["x", "y"]);
         assert_eq!(args.jobs.jobs.unwrap().get(), 4);
         assert_eq!(args.verify, ReadBack::Counts);
         assert!(args.strict && args.carry_passwords && args.output.json);
+        assert_eq!(args.toast_compression, Some(Compression::Lz4));
         for line in [
             "pgconvoy check --source a --target b --all-databases --strict --json",
             "pgconvoy check --source a --target b -n a -N b -t c -T d -e e --map-role f=g",

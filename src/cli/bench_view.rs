@@ -48,13 +48,16 @@ pub(super) fn show(page: &mut Page, results: &BenchResults) {
     let machine = &results.machine;
     let memory = machine.memory.map(|bytes| format!(", {}", units::bytes(bytes)));
     let processor = machine.processor.as_ref().map(|name| format!(", {name}"));
+    let delay = results.round_trip_ms.map(|ms| format!(", a round trip to it of {ms} ms"));
     let words = format!(
-        "PostgreSQL {} on {}, {} cores{}{}; both servers on this machine",
+        "PostgreSQL {} on {}, {} cores{}{}; both servers on this machine{}{}",
         machine.postgresql,
         machine.system,
         machine.cores,
         memory.unwrap_or_default(),
-        processor.unwrap_or_default()
+        processor.unwrap_or_default(),
+        if results.tls { ", the target reached by TLS" } else { "" },
+        delay.unwrap_or_default()
     );
     page.line(0, Tone::Faint, &words);
 }

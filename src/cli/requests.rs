@@ -1,13 +1,16 @@
 //! Arguments as typed become validated requests.
 
+use std::time::Duration;
+
 use crate::commands::{
     BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, Request,
-    RoleMap, Rule, Tool, VerifyMode,
+    RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status, Verify,
+    Bench, Check, Chosen, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status,
+    Verify,
 };
 
 /// A migration.
@@ -21,6 +24,10 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         },
         strict: args.strict,
         carry_passwords: args.carry_passwords,
+        toast_compression: args.toast_compression.map(|compression| match compression {
+            Compression::Pglz => ToastCompression::Pglz,
+            Compression::Lz4 => ToastCompression::Lz4,
+        }),
         ..between(&args.sides, environment)?
     })
 }
@@ -76,7 +83,12 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
         scale: args.scale,
         jobs: jobs(&args.jobs),
         rounds: usize::from(args.rounds.get()),
-        tools: Tool::ALL.to_vec(),
+        tools: match args.tools.as_slice() {
+            [] => Tool::ALL.to_vec(),
+            some => some.to_vec(),
+        },
+        tls: args.tls,
+        round_trip: args.round_trip.map(|ms| Duration::from_millis(u64::from(ms.get()))),
     })
 }
 
@@ -118,6 +130,7 @@ fn sides(
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
     })
 }
 

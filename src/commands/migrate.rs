@@ -149,6 +149,7 @@ async fn migrate_one(
         receipts,
         snapshot,
         jobs: request.jobs(),
+        toast_compression: request.toast_compression,
     };
     let outcome = engine::run(run, events, stop).await?;
     let passwords_to_set = match request.carry_passwords {

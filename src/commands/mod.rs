@@ -17,6 +17,7 @@ mod verify;
 pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
+pub use crate::pg::ToastCompression;
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};
 pub use crate::servers::{BenchData, DemoSize, Sources};
 #[cfg(test)]
@@ -24,7 +25,10 @@ pub(crate) use crate::toc::test_table;
 pub use crate::toc::{ChunkRange, Finding, RoleMap, Severity};
 pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
-pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
+pub use bench::{
+    BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart, is_inside,
+    run_inside,
+};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
 pub use migrate::migrate;

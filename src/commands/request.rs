@@ -1,6 +1,7 @@
 //! What is asked of a command, validated.
 
 use crate::catalog::Choice;
+use crate::pg::ToastCompression;
 pub use crate::plan::VerifyMode;
 use crate::toc::RoleMap;
 use crate::wire::Conninfo;
@@ -38,6 +39,8 @@ pub struct Request {
     pub strict: bool,
     /// Whether new roles get the source's password verifiers.
     pub carry_passwords: bool,
+    /// How the target compresses values that are stored apart; none for as it would by itself.
+    pub toast_compression: Option<ToastCompression>,
 }
 
 impl Request {

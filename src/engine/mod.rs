@@ -2,6 +2,7 @@
 //! target in which a step's receipt is committed with its effect.
 
 mod advice;
+mod building;
 mod claim;
 mod events;
 mod held_up;

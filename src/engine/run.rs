@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
+use crate::pg::ToastCompression;
 use crate::plan::{Action, Phase, Plan, StepId};
 use crate::wire::{CancelHandle, Conninfo};
 
@@ -37,6 +38,8 @@ pub struct Run {
     pub snapshot: Option<SourceSnapshot>,
     /// How many workers.
     pub jobs: usize,
+    /// How the target compresses values that are stored apart; none for as it would by itself.
+    pub toast_compression: Option<ToastCompression>,
 }
 
 /// What a run did.
@@ -49,7 +52,7 @@ pub struct Outcome {
 
 /// Runs all that is owed.
 pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
-    let Run { source, target, plan, receipts, mut snapshot, jobs } = job;
+    let Run { source, target, plan, receipts, mut snapshot, jobs, toast_compression } = job;
     let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
         source: ReadFrom::source(&source, snapshot),
         mark: snapshot.mark.clone(),
@@ -62,6 +65,8 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
         snapshot: shared_snapshot,
         plan: Arc::clone(&plan),
         receipts: Arc::clone(&receipts),
+        jobs,
+        toast_compression,
         copied: Arc::clone(&events.copied),
         verified: Arc::clone(&events.verified),
     });
@@ -134,7 +139,8 @@ async fn release(snapshot: &mut Option<SourceSnapshot>, events: &Events) {
 }
 
 enum Order {
-    Do(StepId),
+    /// The step, and how many workers are idle meanwhile.
+    Do(StepId, usize),
     ReleaseSource,
 }
 
@@ -193,7 +199,7 @@ impl Crew {
         let event = Event::StepStarted { worker, step: step.id, phase: step.phase, title, cost };
         events.say(event).await;
         // That a worker is gone shows where its task ends.
-        let _ = self.orders[worker].send(Order::Do(step.id)).await;
+        let _ = self.orders[worker].send(Order::Do(step.id, self.idle.len())).await;
     }
 
     async fn release_source(&self) {
@@ -227,9 +233,9 @@ async fn work(
     while let Some(order) = orders.recv().await {
         match order {
             Order::ReleaseSource => worker.release_source(),
-            Order::Do(step) => {
+            Order::Do(step, idle) => {
                 let started = Instant::now();
-                let result = worker.run(&plan.steps[step.0 as usize]).await;
+                let result = worker.run(&plan.steps[step.0 as usize], idle).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
                 let took = started.elapsed();

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
-use crate::pg::{QualifiedName, quote_literal};
-use crate::plan::{Action, Chunk, Plan, Statement, Step, TableId};
+use crate::pg::{QualifiedName, ToastCompression, quote_literal};
+use crate::plan::{Action, Chunk, Phase, Plan, Statement, Step, TableId};
 use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
+use super::building;
 use super::claim::{Claim, WRITING};
 use super::held_up;
 use super::large_objects;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub(super) snapshot: Option<SharedSnapshot>,
     pub(super) plan: Arc<Plan>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) jobs: usize,
+    pub(super) toast_compression: Option<ToastCompression>,
     pub(super) copied: Arc<Progress>,
     pub(super) verified: Arc<Progress>,
 }
@@ -69,6 +72,10 @@ impl Worker {
         let mut target = RawConnection::connect(&shared.target).await?;
         Claim::join(&mut target).await?;
         target.execute("preparing to write", WRITING).await?;
+        target.execute("preparing to build", &building::memory(shared.jobs)).await?;
+        if let Some(compression) = shared.toast_compression {
+            target.execute("choosing a compression", &compression.set()).await?;
+        }
         Ok(Worker { shared, target, source: None })
     }
 
@@ -87,11 +94,12 @@ impl Worker {
         self.target.cancel_handle()
     }
 
-    /// Does a step. On success its effect and its receipts are committed.
-    pub(super) async fn run(&mut self, step: &Step) -> Result<Moved> {
+    /// Does a step, while so many workers are `idle`. On success its effect and its receipts are
+    /// committed.
+    pub(super) async fn run(&mut self, step: &Step, idle: usize) -> Result<Moved> {
         let started = Instant::now();
         let done = match &step.action {
-            Action::Apply { statements } => self.apply(step, statements, started).await,
+            Action::Apply { statements } => self.apply(step, statements, idle, started).await,
             Action::Copy { chunks } => self.copy(step, chunks).await,
             Action::Verify { chunks } => self.verify(step, chunks).await,
             Action::Count { table } => self.count(step, *table, started).await,
@@ -110,9 +118,13 @@ impl Worker {
         &mut self,
         step: &Step,
         statements: &[Statement],
+        idle: usize,
         started: Instant,
     ) -> Result<Moved> {
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
+        if step.phase == Phase::Indexes && idle > 0 {
+            all.push(sent("preparing to build", &building::processes(idle)));
+        }
         all.extend(statements.iter().map(|s| sent(&s.title, &s.sql)));
         all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
         all.push(sent("committing", "COMMIT"));

@@ -6,6 +6,7 @@ mod ident;
 mod lock;
 mod oid;
 mod server_error;
+mod toast_compression;
 mod version;
 
 pub use copy_format::RowFormat;
@@ -13,4 +14,5 @@ pub use ident::{QualifiedName, quote_ident, quote_literal};
 pub use lock::LockMode;
 pub use oid::{Oid, class};
 pub use server_error::ServerError;
+pub use toast_compression::ToastCompression;
 pub use version::ServerVersion;

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::pg::quote_ident;
 
 use super::adapt::keep;
+use super::clauses::quoted_names;
 use super::finding::Finding;
 use super::role_names::{introducing, named_in, rename_in, user_mapping_tag};
-use super::clauses::quoted_names;
 use super::sql::statements;
 use super::target::TargetFacts;
 use super::{Entry, Kind, Toc};

@@ -30,6 +30,8 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        toast_compression: None,
+        toast_compression: None,
     }
 }
 

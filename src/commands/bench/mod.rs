@@ -2,6 +2,7 @@
 //! databases. The only place that runs PostgreSQL's client programs.
 
 mod chart;
+mod distance;
 mod ends;
 mod latencies;
 mod machine;
@@ -10,7 +11,7 @@ mod processor_time;
 mod results;
 mod tools;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Event, Events, Stop};
 use crate::error::{Error, Kind, Result};
@@ -21,6 +22,7 @@ use ends::Ends;
 use processor_time::ProcessorTime;
 
 pub use chart::chart;
+pub use distance::{is_inside, run_inside};
 pub use machine::Machine;
 pub use results::{BenchResults, BenchRun, Spread};
 pub use tools::Tool;
@@ -38,6 +40,10 @@ pub struct BenchRequest {
     pub rounds: usize,
     /// The tools; those that aren't installed are left out with a word.
     pub tools: Vec<Tool>,
+    /// Whether the target is reached by TLS.
+    pub tls: bool,
+    /// How long a round trip to the target takes, in a network made by [`run_inside`].
+    pub round_trip: Option<Duration>,
 }
 
 /// One tool's job.
@@ -66,17 +72,18 @@ pub async fn bench(
             }
         }
     }
-    let (source, target) = tokio::try_join!(
-        Cluster::start(sources, Spec::bundled()),
-        Cluster::start(sources, Spec::bundled()),
-    )?;
+    let far = if request.tls { Spec::rds_like() } else { Spec::bundled() };
+    let (source, target) =
+        tokio::try_join!(Cluster::start(sources, Spec::bundled()), Cluster::start(sources, far),)?;
     let machine = Machine::read(source.installation().version());
     let jobs = request.jobs.unwrap_or_else(default_jobs);
-    let mut results = BenchResults { machine, jobs, runs: Vec::new() };
+    let round_trip_ms = request.round_trip.map(|time| time.as_secs_f64() * 1000.0);
+    let mut results =
+        BenchResults { machine, jobs, tls: request.tls, round_trip_ms, runs: Vec::new() };
     for &data in &request.data {
         say(events, format!("making the data set {}", data.name())).await;
         data.make(&source, request.scale).await?;
-        let ends = Ends::new(&source, &target, data).await?;
+        let ends = Ends::new(&source, &target, data, request.round_trip.is_some()).await?;
         ends.copy_roles().await?;
         let tools: Vec<Tool> = tools.iter().copied().filter(|tool| tool.suits(data)).collect();
         for round in 0..request.rounds {

@@ -14,6 +14,12 @@ pub struct BenchResults {
     pub machine: Machine,
     /// How many workers each tool got.
     pub jobs: usize,
+    /// Whether the target was reached by TLS.
+    #[serde(default)]
+    pub tls: bool,
+    /// How long a round trip to the target took, in milliseconds; none where nothing delayed it.
+    #[serde(default)]
+    pub round_trip_ms: Option<f64>,
     /// Every run, in the order they were made.
     pub runs: Vec<BenchRun>,
 }

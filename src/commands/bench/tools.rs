@@ -1,6 +1,7 @@
 //! The tools that are compared, and how each does the whole job.
 
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,19 @@ impl Tool {
         Tool::Pgcopydb,
         Tool::PgcopydbBare,
     ];
+
+    /// Its name on the command line and in raw results.
+    pub fn key(self) -> &'static str {
+        match self {
+            Tool::Pgconvoy => "pgconvoy",
+            Tool::PgconvoyVerified => "pgconvoy-verified",
+            Tool::Directory => "directory",
+            Tool::Piped => "piped",
+            Tool::Pipes => "pipes",
+            Tool::Pgcopydb => "pgcopydb",
+            Tool::PgcopydbBare => "pgcopydb-bare",
+        }
+    }
 
     /// Its name in results.
     pub fn name(self) -> &'static str {
@@ -120,6 +134,17 @@ impl Tool {
             Tool::PgcopydbBare => pgcopydb(job, &["--skip-vacuum", "--skip-analyze"]).await?,
         }
         Ok(None)
+    }
+}
+
+impl FromStr for Tool {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Tool> {
+        Tool::ALL.into_iter().find(|tool| tool.key() == text).ok_or_else(|| {
+            let keys = Tool::ALL.map(Tool::key).join(", ");
+            Error::usage(format!("reading the tool {text:?}")).hint(format!("give one of {keys}"))
+        })
     }
 }
 

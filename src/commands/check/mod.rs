@@ -3,12 +3,14 @@
 //! A topic is a file. Where a topic has something to decide, reading and deciding are two
 //! functions. The source is only read; on the target nothing is made but temporary tables.
 
+mod compression;
 mod connections;
 mod disk;
 mod emptiness;
 mod encodings;
 mod extensions;
 mod gathered;
+mod loading;
 mod locales;
 mod locks;
 mod objects;
@@ -92,6 +94,8 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     let mut found = Gathered::default();
     let job = check_target(&sides, &mut found).await?;
     check_servers(&sides, job.is_some(), &mut found).await?;
+    let compression = compression::findings(&sides, request.toast_compression).await;
+    found.vital("how values are compressed", compression)?;
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
         check_against(&sides, source, job.as_ref(), &mut found).await?;
@@ -110,6 +114,7 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
     found.topic("connections", connections::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
+    found.topic("what would speed the load up", loading::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
     found.topic("names that a search_path finds", search_paths::findings(sides).await)?;

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pg::quote_ident;
-use crate::toc::clauses::names_after;
+use crate::toc::clauses::{self, names_after};
 use crate::toc::finding::Finding;
 use crate::toc::role_names::{introducing, rename_in, user_mapping_tag};
 use crate::toc::target::TargetFacts;
-use crate::toc::{Entry, EntryId, Kind, Toc};
+use crate::toc::{Entry, EntryId, Kind, Toc, Token, tokens};
 
 use super::denied;
 
@@ -90,7 +90,7 @@ fn becomes_superuser(role: &str, toc: &Toc, target: &TargetFacts) -> bool {
         return there.superuser;
     }
     let brought = |entry: &&Entry| entry.kind == Kind::Role && entry.name == role;
-    let says = |entry: &Entry| tokens(&entry.create).any(|(_, token)| token.is_word("SUPERUSER"));
+    let says = |entry: &Entry| clauses::says(&entry.create, "SUPERUSER");
     toc.entries.iter().find(brought).is_some_and(says)
 }
 

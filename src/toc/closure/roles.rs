@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::toc::role_names::{introducing, named_in};
 use crate::toc::clauses::name_after;
+use crate::toc::role_names::{introducing, named_in};
 use crate::toc::{Entry, EntryId, Kind};
 
 /// The roles among `entries` that the kept ones name, what those are members of, and who granted
