@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::toc::{MembershipOptions, PublicSchema, TargetHoldings};
 use crate::wire::Session;
 
-use super::roles;
+use super::{default_acls, roles};
 
 /// Reads what the target holds.
 pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
@@ -25,6 +25,7 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         public_schema: public_schema(session).await?,
         database_creators: database_creators(session).await?,
         lacks_lz4: lacks_lz4(session).await?,
+        default_privileges: default_acls::of_this_user(session).await?,
     })
 }
 

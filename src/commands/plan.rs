@@ -72,15 +72,20 @@ fn preparations(adapted: &Adapted) -> Preparations {
     let statement = |title: &str, sql: &String| Statement { title: title.into(), sql: sql.clone() };
     let join = "a membership of our own, for the time of the job";
     let lend = "a right for an owner, for the time of the job";
+    let aside = "default privileges of our own, put aside for the time of the job";
+    let joined = adapted.join.iter().map(|sql| statement(join, sql));
+    let set_aside = adapted.set_aside.iter().map(|sql| statement(aside, sql));
+    let left = adapted.leave.iter().map(|sql| statement(join, sql));
+    let restored = adapted.restore.iter().map(|sql| statement(aside, sql));
     Preparations {
-        first: adapted.join.iter().map(|sql| statement(join, sql)).collect(),
+        first: set_aside.chain(joined).collect(),
         after: adapted
             .lend
             .iter()
             .map(|(id, all)| (*id, all.iter().map(|sql| statement(lend, sql)).collect()))
             .collect(),
         take_back_rights: adapted.take_back.iter().map(|sql| statement(lend, sql)).collect(),
-        take_back_roles: adapted.leave.iter().map(|sql| statement(join, sql)).collect(),
+        take_back_roles: restored.chain(left).collect(),
     }
 }
 

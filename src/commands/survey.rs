@@ -233,7 +233,21 @@ pub(super) async fn target(
     };
     let reading = read.await;
     session.execute("reading the target's catalog", "ROLLBACK").await?;
-    Ok(reading?.toc)
+    let mut found = reading?.toc;
+    // Its own default privileges, which the job puts aside and makes anew, are no part of the copy.
+    let of = |entry: &Entry| (entry.title(), entry.owner.clone());
+    let wanted: BTreeSet<_> = default_privileges(toc).map(of).collect();
+    let own: BTreeSet<_> = default_privileges(&found)
+        .filter(|entry| entry.owner.as_ref() == Some(&facts.user))
+        .map(of)
+        .filter(|defaults| !wanted.contains(defaults))
+        .collect();
+    found.entries.retain(|entry| entry.kind != Kind::DefaultAcl || !own.contains(&of(entry)));
+    Ok(found)
+}
+
+fn default_privileges(toc: &Toc) -> impl Iterator<Item = &Entry> {
+    toc.entries.iter().filter(|entry| entry.kind == Kind::DefaultAcl)
 }
 
 /// A digest of every entry of a table of contents, by title: what tells a changed catalog. What

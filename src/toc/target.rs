@@ -56,6 +56,19 @@ pub struct TargetHoldings {
     pub database_creators: BTreeSet<String>,
     /// Whether the server is built without lz4.
     pub lacks_lz4: bool,
+    /// The target user's own default privileges in the database.
+    pub default_privileges: Vec<StandingDefaults>,
+}
+
+/// Default privileges that stand on a target, and would act on what the job creates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandingDefaults {
+    /// The schema they hold in; none where they hold everywhere.
+    pub schema: Option<String>,
+    /// The statements after which there are none.
+    pub set_aside: String,
+    /// The statements that make them anew.
+    pub restore: String,
 }
 
 /// What a membership allows. Before 16 only ADMIN is an option.

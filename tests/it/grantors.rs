@@ -7,14 +7,15 @@ use crate::migration::{moved, request};
 use crate::trial::{ask, change, make_database};
 use crate::{kit, pg_dump};
 
-/// The first owns all; the next three pass on what they were granted, in a chain; `lone` owns
-/// something too, so that the job is a member of all of them.
+/// `z Owner` owns all, and comes last wherever roles are in order; the links pass on what they were
+/// granted, in a chain; `lone` owns something too, so that the job is a member of all of them.
 const ROLES: &str = "
-    CREATE ROLE \"Owner\"; CREATE ROLE first_link; CREATE ROLE second_link; CREATE ROLE last_link;
+    CREATE ROLE first_link; CREATE ROLE second_link; CREATE ROLE last_link;
     CREATE ROLE lone; CREATE ROLE reader;
+    CREATE ROLE \"z Owner\";
     CREATE SCHEMA chained; CREATE SCHEMA arguments;
     GRANT USAGE ON SCHEMA chained, arguments
-        TO \"Owner\", first_link, second_link, last_link, reader;
+        TO \"z Owner\", first_link, second_link, last_link, reader;
     CREATE TABLE chained.of_lone (n int); ALTER TABLE chained.of_lone OWNER TO lone;
     CREATE TYPE arguments.pair AS (a int, b int);";
 
@@ -39,10 +40,10 @@ const OBJECTS: [(&str, &str, &str, &str); 8] = [
 /// Grants to PUBLIC are no part of it, as some kinds are born with them.
 fn chain(privileges: &str, object: &str) -> String {
     format!(
-        "SET ROLE \"Owner\"; GRANT {privileges} ON {object} TO first_link WITH GRANT OPTION;
+        "SET ROLE \"z Owner\"; GRANT {privileges} ON {object} TO first_link WITH GRANT OPTION;
          SET ROLE first_link; GRANT {privileges} ON {object} TO second_link WITH GRANT OPTION;
          SET ROLE second_link; GRANT {privileges} ON {object} TO last_link;
-         SET ROLE \"Owner\"; GRANT {privileges} ON {object} TO reader;
+         SET ROLE \"z Owner\"; GRANT {privileges} ON {object} TO reader;
          GRANT {privileges} ON {object} TO second_link;
          RESET ROLE;"
     )
@@ -58,27 +59,27 @@ async fn source(major: u32) -> Cluster {
             kind => kind,
         };
         let sql = format!(
-            "CREATE {kind} {name} {definition}; ALTER {kind} {name} OWNER TO \"Owner\"; {}",
+            "CREATE {kind} {name} {definition}; ALTER {kind} {name} OWNER TO \"z Owner\"; {}",
             chain(privileges, &format!("{word} {name}"))
         );
         change(&source, "chains", &sql).await;
     }
     let sql = [
         // Columns alone, columns beside their table, and an owner who took from itself.
-        "CREATE TABLE chained.columns (a int, b int); ALTER TABLE chained.columns OWNER TO \"Owner\"; \
-         REVOKE UPDATE ON SEQUENCE chained.s FROM \"Owner\";",
+        "CREATE TABLE chained.columns (a int, b int); ALTER TABLE chained.columns OWNER TO \"z Owner\"; \
+         REVOKE UPDATE ON SEQUENCE chained.s FROM \"z Owner\";",
         &chain("UPDATE (a), SELECT (b)", "chained.columns"),
         &chain("INSERT (c)", "chained.t"),
         // The column's grants rest on the table's.
         "SET ROLE first_link; GRANT SELECT (a) ON chained.t TO reader; \
-         SET ROLE \"Owner\"; GRANT SELECT (b), UPDATE (b) ON chained.t TO last_link; RESET ROLE; \
-         REVOKE UPDATE ON chained.t FROM \"Owner\"; GRANT UPDATE ON chained.t TO \"Owner\";",
+         SET ROLE \"z Owner\"; GRANT SELECT (b), UPDATE (b) ON chained.t TO last_link; RESET ROLE; \
+         REVOKE UPDATE ON chained.t FROM \"z Owner\"; GRANT UPDATE ON chained.t TO \"z Owner\";",
         // The owner alone grants, but to roles of the session's own.
-        "CREATE TABLE chained.alone (a int); ALTER TABLE chained.alone OWNER TO \"Owner\"; \
+        "CREATE TABLE chained.alone (a int); ALTER TABLE chained.alone OWNER TO \"z Owner\"; \
          GRANT SELECT ON chained.alone TO lone WITH GRANT OPTION; \
          GRANT SELECT ON chained.alone TO reader; \
          GRANT SELECT (a) ON chained.alone TO last_link;",
-        "SELECT lo_create(4711); SELECT lo_create(4712); ALTER LARGE OBJECT 4711 OWNER TO \"Owner\";",
+        "SELECT lo_create(4711); SELECT lo_create(4712); ALTER LARGE OBJECT 4711 OWNER TO \"z Owner\";",
         &chain("SELECT", "LARGE OBJECT 4711"),
         "SET ROLE pg_database_owner; GRANT USAGE ON SCHEMA public TO first_link WITH GRANT OPTION; \
          SET ROLE first_link; GRANT USAGE ON SCHEMA public TO last_link; \
@@ -103,7 +104,7 @@ async fn chains_move(source_major: u32, target: Cluster) {
     pg_dump::assert_equal(&ours.replace("postgres", "master"), &theirs, "chains");
     assert_eq!(ask(&target, "chains", OTHERS).await, ask(&source, "chains", OTHERS).await);
     let lent = "SELECT coalesce(string_agg(nspname || nspacl::text, ' '), '') FROM pg_namespace \
-                WHERE nspname IN ('chained', 'arguments') AND nspacl::text ~ 'lone|Owner=[^/]*C'";
+                WHERE nspname IN ('chained', 'arguments') AND nspacl::text ~ 'lone|Owner.?=[^/]*C'";
     assert_eq!(ask(&target, "chains", lent).await, "");
 }
 

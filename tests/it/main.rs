@@ -8,6 +8,7 @@ mod archive;
 mod bad_input;
 mod catalogs;
 mod damaged;
+mod default_privileges;
 mod demo_data;
 mod every_kind;
 mod extension_config;

@@ -126,7 +126,7 @@ async fn what_the_target_adds_to_new_objects_is_named() {
     )
     .await;
     let found = findings(&server.conninfo("postgres"), &server.conninfo("there")).await;
-    assert!(says(&found, Severity::Change, "default privileges of postgres", "PUBLIC"));
+    assert!(says(&found, Severity::Note, "default privileges of postgres", "PUBLIC"));
     assert!(says(&found, Severity::Change, "event triggers", "watching"));
 }
 

@@ -63,8 +63,8 @@ fn default_grant(grant: &DefaultGrant) -> Finding {
         None => String::new(),
     };
     let what = format!(
-        "on the target give {} privileges on all new {}{place}, which the source's objects don't \
-         grant",
+        "on the target give {} privileges on all new {}{place}: they are put aside for the time of \
+         the job, and hold again after it",
         grantee.unwrap_or("PUBLIC"),
         grant.objects.to_lowercase()
     );
@@ -79,7 +79,7 @@ fn default_grant(grant: &DefaultGrant) -> Finding {
         grant.objects,
         grantee.map_or_else(|| "PUBLIC".to_owned(), quote_ident)
     );
-    Finding::change(format!("default privileges of {}", grant.role), what).mend(remedy)
+    Finding::note(format!("default privileges of {}", grant.role), what).mend(remedy)
 }
 
 async fn event_triggers(sides: &Sides<'_>) -> Result<Option<Finding>> {
