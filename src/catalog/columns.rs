@@ -9,7 +9,7 @@ use crate::pg::{Oid, QualifiedName, quote_ident};
 use crate::wire::Session;
 
 use super::inheritance::Inherited;
-use super::relations::Relation;
+use super::relations::{Relation, RelationKind};
 use super::reloptions;
 use super::rendered::{rendered, rendered_if};
 use super::scope::Scope;
@@ -33,6 +33,8 @@ pub(super) struct Column {
     pub(super) storage: &'static str,
     /// The storage is the one that the type has by itself.
     pub(super) plainly_stored: bool,
+    /// The type's values are compressed, unless the column says otherwise.
+    pub(super) compressible: bool,
     pub(super) compression: Option<&'static str>,
     pub(super) statistics: Option<i32>,
     /// `n_distinct=…`.
@@ -63,6 +65,12 @@ impl Generated {
 }
 
 impl Column {
+    /// Whether its values, which might be long, were told to stay in their rows as they are: an
+    /// entry of its own, as longer ones may have come in before.
+    pub(super) fn is_made_plain(&self) -> bool {
+        !self.plainly_stored && self.storage == "PLAIN"
+    }
+
     /// Whether the table's definition writes it: what a child merely inherits, it doesn't. A
     /// partition is created on its own and attached (source: pg_dump.c, shouldPrintColumn).
     pub(super) fn is_written(&self, table: &Relation) -> bool {
@@ -152,7 +160,8 @@ pub(super) fn alterations(table: &Relation, column: &Column, inherited: Inherite
     if let Some(statistics) = column.statistics {
         sql.push_str(&format!("{target} SET STATISTICS {statistics};\n"));
     }
-    if !column.plainly_stored || inherited.storage_differs {
+    let is_apart = column.is_made_plain() && table.kind == RelationKind::Table;
+    if (!column.plainly_stored || inherited.storage_differs) && !is_apart {
         sql.push_str(&format!("{target} SET STORAGE {};\n", column.storage));
     }
     match column.compression {
@@ -181,6 +190,7 @@ fn columns_sql(scope: &Scope, major: u32) -> String {
                 a.attislocal, a.attnotnull, a.attgenerated::text AS generated, \
                 cn.nspname AS collation_schema, co.collname AS collation_name, \
                 a.attstorage::text AS storage, \
+                t.typstorage IN ('x', 'm') IS TRUE AS compressible, \
                 a.attstorage IS NOT DISTINCT FROM t.typstorage AS plainly_stored, \
                 {compression} AS compression, a.attstattarget::int4 AS statistics, a.attoptions, \
                 d.oid AS default_oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_sql \
@@ -228,6 +238,7 @@ fn from_row(row: &Row) -> Result<Column> {
         },
         storage: storage_name(row.get("storage")),
         plainly_stored: row.get("plainly_stored"),
+        compressible: row.get("compressible"),
         compression: compression_name(row.get("compression")),
         statistics: row.get::<_, Option<i32>>("statistics").filter(|&target| target >= 0),
         options: users_options(row.get("attoptions")),

@@ -14,6 +14,7 @@ mod checks;
 mod choice;
 mod chosen;
 mod collations;
+mod column_storage;
 mod columns;
 mod comments;
 mod constraints;

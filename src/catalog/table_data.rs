@@ -1,6 +1,6 @@
 //! Tables' rows: which columns travel, in which format, how much there is, and by which key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 
@@ -10,6 +10,7 @@ use crate::toc::{Entry, EntryId, KeyColumn, Kind, RowsOf, TableData, TableSize};
 use crate::wire::Session;
 
 use super::builder::Builder;
+use super::column_storage;
 use super::columns::{Column, Columns};
 use super::constraints::ConstraintKind;
 use super::extension_config::ExtensionConfig;
@@ -37,11 +38,16 @@ pub(super) async fn read(
     let types = Types::read(session, scope).await?;
     let bounds = KeyBounds::read(session, scope).await?;
     let mut sizes: HashMap<u32, TableSize> = HashMap::new();
+    let mut toasted: HashSet<u32> = HashSet::new();
     let take = |row: Row| {
         sizes.insert(row.get("oid"), size_from_row(&row));
+        if row.get::<_, Option<i64>>("toast_bytes").is_some_and(|bytes| bytes > 0) {
+            toasted.insert(row.get("oid"));
+        }
         Ok(())
     };
     session.query_each("reading table sizes", &sizes_sql(scope), &[], take).await?;
+    column_storage::add(parts, |table| toasted.contains(&table.oid), out);
     let keys = keys(indexes, columns);
     let mut added: HashMap<u32, EntryId> = HashMap::new();
     let conditioned = config.tables().filter_map(|(oid, condition)| {

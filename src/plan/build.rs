@@ -125,6 +125,7 @@ fn stages(toc: &Toc) -> Vec<Stage> {
         stages.push(match entry.kind {
             Kind::Comment if latest == Stage::Definitions => Stage::Definitions,
             Kind::Comment => latest.max(Stage::Settling),
+            _ if entry.after_rows => Stage::Indexes.max(latest),
             kind => own_stage(kind).max(latest),
         });
     }

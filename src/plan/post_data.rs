@@ -226,10 +226,10 @@ impl<'a, 'b> PostData<'a, 'b> {
     }
 }
 
-/// Whether an entry of this kind does something to rows that come after it: a trigger fires, and a
-/// check that isn't valid refuses what its table holds already.
+/// Whether an entry of this kind does something to rows that come after it: a trigger fires, a check
+/// that isn't valid refuses what its table holds already, and so does plain storage what is too long.
 fn judges_rows(kind: Kind) -> bool {
-    matches!(kind, Kind::Trigger | Kind::CheckConstraint)
+    matches!(kind, Kind::Trigger | Kind::CheckConstraint | Kind::ColumnStorage)
 }
 
 /// Whether creating an entry of this kind reads its whole table.

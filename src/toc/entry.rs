@@ -39,6 +39,9 @@ pub struct Entry {
     /// What follows on a target of 15 or later, which must be told what an older source does unasked.
     #[serde(default)]
     pub since_15: String,
+    /// Where its section comes before rows: it comes after all of them all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_rows: bool,
     /// The major version from which on no server creates it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
@@ -64,6 +67,7 @@ impl Entry {
             owner: None,
             create: String::new(),
             since_15: String::new(),
+            after_rows: false,
             retired: None,
             drop: String::new(),
             depends_on: Vec::new(),

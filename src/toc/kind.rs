@@ -108,6 +108,8 @@ kinds! {
     SequenceOwnedBy = "SEQUENCE OWNED BY" in PreData,
     /// A column's default, kept apart from its table.
     Default = "DEFAULT" in PreData,
+    /// A column's values being kept plain, apart from its table: pg_dump has it in the table.
+    ColumnStorage = "COLUMN STORAGE" in PreData,
     /// Large objects of one owner and with the same grants, without their contents. The grants
     /// are on `LARGE OBJECT 0`, which stands for each.
     LargeObjects = "BLOB METADATA" in Data,

@@ -170,3 +170,29 @@ async fn a_table_that_somebody_keeps_locked_ends_the_job_by_its_name_with_the_se
     run(&request).await.clean();
     assert_eq!(ask(&target, "shop", "SELECT count(*)::text FROM public.t7").await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_too_long_for_the_plain_storage_that_their_column_got_later_move() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TABLE wide (id int PRIMARY KEY, t text, b bytea);
+         INSERT INTO wide SELECT i, string_agg(md5(i::text || j), ''), repeat('x', 99999)::bytea
+             FROM generate_series(1, 3) i, generate_series(1, 600) j GROUP BY 1;
+         ALTER TABLE wide ALTER t SET STORAGE PLAIN, ALTER b SET STORAGE PLAIN;
+         CREATE TABLE above (id int, t text); ALTER TABLE above ALTER t SET STORAGE PLAIN;
+         CREATE TABLE below () INHERITS (above);
+         ALTER TABLE below ALTER t SET STORAGE EXTENDED; INSERT INTO below SELECT id, t FROM wide;
+         CREATE TABLE below_too () INHERITS (above); CREATE TABLE small (t text, a int[]);
+         ALTER TABLE small ALTER t SET STORAGE PLAIN, ALTER a SET STORAGE PLAIN;
+         CREATE TABLE parted (id int, t text) PARTITION BY RANGE (id);
+         CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9);
+         INSERT INTO parted SELECT id, t FROM wide; ALTER TABLE parted ALTER t SET STORAGE PLAIN;",
+    )
+    .await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    assert_same_rows(&source, &target, "shop").await;
+    let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
+    pg_dump::assert_equal(&ours, &theirs, "shop");
+}

@@ -142,6 +142,7 @@ impl<'a> Ties<'a> {
             | Kind::SecurityLabel
             | Kind::Acl => Tie::About,
             Kind::Default
+            | Kind::ColumnStorage
             | Kind::CheckConstraint
             | Kind::Constraint
             | Kind::Index
