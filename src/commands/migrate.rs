@@ -161,7 +161,11 @@ async fn migrate_one(
     let expected = Expected { adapted: &adapted, large_objects, same_major };
     let judged = verify_job(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
-    stop.or(async { Ok(locate(pair, &plan, &mut verification).await) }).await?;
+    let locating = async {
+        locate(pair, &plan, &mut verification).await;
+        Ok(())
+    };
+    stop.or(locating).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed,

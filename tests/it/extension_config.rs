@@ -77,3 +77,55 @@ async fn composite_types_of_an_extension_are_the_extensions() {
     trial::run(&request(&source, &target, &["shop"])).await.clean();
     assert_eq!(trial::ask(&target, "shop", "SELECT category_1 FROM public.three").await, "v");
 }
+
+/// More tables that foreign keys bind than are emptied at once otherwise.
+const MANY: &str = "
+    CREATE EXTENSION citext;
+    CREATE TABLE kinds (n int PRIMARY KEY);
+    DO $$ BEGIN
+        FOR i IN 100..220 LOOP
+            EXECUTE format('CREATE TABLE public.of_%s (kind int REFERENCES public.kinds)', i);
+            EXECUTE format('ALTER EXTENSION citext ADD TABLE public.of_%s', i);
+        END LOOP;
+    END $$;
+    ALTER EXTENSION citext ADD TABLE kinds;
+    SET allow_system_table_mods = on;
+    UPDATE pg_catalog.pg_extension SET
+        extconfig = ARRAY(SELECT oid FROM pg_class WHERE relname ~ '^(kinds|of_...)$' ORDER BY relname),
+        extcondition = array_fill(''::text, ARRAY[122]) WHERE extname = 'citext';
+    RESET allow_system_table_mods;
+";
+
+const ROWS_OF_MANY: &str = "
+    INSERT INTO kinds VALUES (1), (2);
+    DO $$ BEGIN
+        FOR i IN 100..220 LOOP
+            EXECUTE format('INSERT INTO public.of_%s VALUES (1)', i);
+        END LOOP;
+    END $$;
+    CREATE TABLE others (id int);
+    INSERT INTO others VALUES (1);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_tables_bound_by_foreign_keys_are_emptied_together_however_many() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    for server in [&source, &target] {
+        let session = server.superuser_session("postgres").await.unwrap();
+        session.execute("making a database", "CREATE DATABASE shop").await.unwrap();
+        trial::change(server, "shop", MANY).await;
+    }
+    trial::change(&source, "shop", ROWS_OF_MANY).await;
+    let mut request = request(&source, &target, &["shop"]);
+    request.jobs = Some(1);
+    let first = trial::interrupt(&request, |event| {
+        matches!(event, Event::StepFinished { title, .. } if title.contains("122 tables from"))
+    })
+    .await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+    trial::change(&source, "shop", "UPDATE of_200 SET kind = 2").await;
+    let second = trial::run(&request).await;
+    second.clean();
+    assert!(second.notes().contains("copying it anew"), "{}", second.notes());
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
