@@ -168,3 +168,21 @@ async fn what_was_granted_by_a_role_that_had_been_granted_it_is_granted_by_it_ag
                WHERE nspname IN ('public', 'inner_part'))";
     assert_eq!(ask(&target, "shop", acl).await, ask(&source, "shop", acl).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_schema_of_another_role_is_no_difference_once_it_has_moved() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.orders (id int);").await;
+    change(
+        &source,
+        "shop",
+        "CREATE ROLE keeper; ALTER SCHEMA public OWNER TO keeper;
+         COMMENT ON SCHEMA public IS 'kept';
+         REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC;",
+    )
+    .await;
+    let request = request(&source, &target, &["shop"]);
+    moved(&request).await;
+    let (clean, found) = verified(&request).await;
+    assert!(clean, "{found}");
+}

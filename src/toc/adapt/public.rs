@@ -23,7 +23,9 @@ pub(super) fn fit(
     findings: &mut Vec<Finding>,
 ) -> Entry {
     let Some(public) = &target.holds.public_schema else { return entry };
-    let ours = target.acts_as(&public.owner);
+    // Whom it is to belong to the target user joins, as any owner: after a job it is that one's.
+    let its_own = entry.owner.as_ref() == Some(&public.owner) && target.can_join(&public.owner);
+    let ours = target.acts_as(&public.owner) || its_own;
     match entry.kind {
         Kind::Schema if entry.name == "public" => {}
         Kind::Acl if !ours && entry.name == "SCHEMA public" => {
