@@ -204,7 +204,8 @@ async fn begin(
     changes: Vec<Finding>,
     (target, user): (&Session, &str),
 ) -> Result<StoredJob> {
-    let mut plan = plan_for(request, source, adapted, Some(user));
+    let user = Some((user.to_owned(), target.version()));
+    let mut plan = plan_for(request, source, adapted, user);
     let mut job = Job {
         source: source.identity.clone(),
         catalog,

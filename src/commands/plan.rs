@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
+use crate::pg::ServerVersion;
 use crate::plan::{self, Plan, PlanInput, Preparations, Splitting, Statement};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::toc::{Finding, Toc};
@@ -31,15 +32,16 @@ pub async fn plan(request: &Request, target: Option<&Conninfo>) -> Result<Vec<Pl
     for pair in databases::pairs(request).await? {
         let mut source = survey::source(&pair).await?;
         let toc = std::mem::take(&mut source.toc);
-        let (adapted, user) = match target {
+        let (adapted, target) = match target {
             Some(_) => {
                 let there = databases::target_database(&pair.target).await?;
                 let facts = there.facts(pair.target.database()).await?;
-                (adapt(&toc, &source.bootstrap, &facts), Some(facts.user))
+                let adapted = adapt(&toc, &source.bootstrap, &facts);
+                (adapted, Some((facts.user, facts.version)))
             }
             None => (Adapted { toc, ..Adapted::default() }, None),
         };
-        let plan = plan_for(request, &source, &adapted, user.as_deref());
+        let plan = plan_for(request, &source, &adapted, target);
         let database = pair.source.database().to_owned();
         let findings = source.findings.into_iter().chain(adapted.findings).collect();
         all.push(Planned { database, terms: request.terms(), findings, plan });
@@ -52,7 +54,7 @@ pub(super) fn plan_for(
     request: &Request,
     source: &Source,
     adapted: &Adapted,
-    user: Option<&str>,
+    target: Option<(String, ServerVersion)>,
 ) -> Plan {
     let splitting = match source.identity.version.major() {
         ..=13 => Splitting::Keys,
@@ -63,7 +65,8 @@ pub(super) fn plan_for(
         splitting,
         jobs: request.jobs(),
         verify: request.verify,
-        target_user: user,
+        target_user: target.as_ref().map(|(user, _)| user.as_str()),
+        target_version: target.as_ref().map(|(_, version)| *version),
         preparations: &preparations(adapted),
     })
 }

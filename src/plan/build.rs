@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pg::ServerVersion;
 use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
 use super::chunks::Splitting;
@@ -34,6 +35,8 @@ pub struct PlanInput<'a> {
     pub verify: VerifyMode,
     /// Who creates the objects: what it keeps needs no change of owner.
     pub target_user: Option<&'a str>,
+    /// The target's version, where there is a target.
+    pub target_version: Option<ServerVersion>,
     /// What is granted to ourselves and others for the time of the job.
     pub preparations: &'a Preparations,
 }

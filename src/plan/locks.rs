@@ -60,6 +60,11 @@ impl Relations {
         parents.flat_map(|(_, children)| children).copied().collect()
     }
 
+    /// Whether the table has partitions.
+    pub(super) fn has_partitions(&self, table: EntryId) -> bool {
+        self.partitions.contains_key(&table)
+    }
+
     /// The table that this one is a partition of.
     pub(super) fn parent(&self, table: EntryId) -> Option<EntryId> {
         self.partitions.iter().find(|(_, children)| children.contains(&table)).map(|(id, _)| *id)

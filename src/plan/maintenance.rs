@@ -34,6 +34,9 @@ pub(super) fn maintenance(
         .iter()
         .filter(|(id, entry)| entry.kind == Kind::Table && !partitions.contains(id))
         .filter(|(id, _)| !hindered.contains(id));
+    // Since 18 it goes on to inheritance children too, unless told not to: they are analyzed by
+    // themselves, and in other transactions, which would wait for this one, and it for them.
+    let descends = input.target_version.is_some_and(|version| version.major() >= 18);
     let mut open: Option<(StepId, u64, usize)> = None;
     for (id, entry) in tables {
         let locks = relations.tree(id, LockMode::ShareUpdateExclusive);
@@ -53,7 +56,7 @@ pub(super) fn maintenance(
         };
         let step = steps.step(step);
         if let Action::Apply { statements } = &mut step.action {
-            statements.push(analyze(entry));
+            statements.push(analyze(entry, descends && !relations.has_partitions(id)));
         }
         step.cost += bytes / 8 + TABLE_OVERHEAD;
         step.lock(locks);
@@ -104,7 +107,7 @@ fn vacuum(settled: StepId, steps: &mut Steps) {
 fn refreshed(input: &PlanInput<'_>, steps: &mut Steps) {
     let refreshed = input.toc.iter().filter(|(_, entry)| entry.kind == Kind::MaterializedViewData);
     for (id, entry) in refreshed {
-        let statement = analyze(entry);
+        let statement = analyze(entry, false);
         let title = statement.title.clone();
         let action = Action::Apply { statements: vec![statement] };
         let step = steps.push(Phase::Maintenance, title, action);
@@ -113,7 +116,11 @@ fn refreshed(input: &PlanInput<'_>, steps: &mut Steps) {
     }
 }
 
-fn analyze(entry: &Entry) -> Statement {
+fn analyze(entry: &Entry, alone: bool) -> Statement {
     let name = QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name);
-    Statement { title: format!("statistics of {name}"), sql: format!("ANALYZE {};\n", name.sql()) }
+    let only = if alone { "ONLY " } else { "" };
+    Statement {
+        title: format!("statistics of {name}"),
+        sql: format!("ANALYZE {only}{};\n", name.sql()),
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pg::ServerVersion;
 use crate::toc::{
     ChunkRange, Entry, EntryId, Kind, TableData, TableSize, Toc, in_restoring_order, test_table,
 };
@@ -130,6 +131,10 @@ fn shop() -> Vec<Entry> {
 }
 
 fn planned(entries: Vec<Entry>, verify: VerifyMode) -> Plan {
+    planned_for(entries, verify, 150_000)
+}
+
+fn planned_for(entries: Vec<Entry>, verify: VerifyMode, target: u32) -> Plan {
     let sorted = in_restoring_order(entries);
     assert!(sorted.loops.is_empty());
     let lent = |sql: &str| Statement { title: "a right".to_owned(), sql: sql.to_owned() };
@@ -139,6 +144,7 @@ fn planned(entries: Vec<Entry>, verify: VerifyMode) -> Plan {
         jobs: 2,
         verify,
         target_user: Some("master"),
+        target_version: Some(ServerVersion(target)),
         preparations: &Preparations {
             first: vec![lent("GRANT shop TO master;")],
             take_back_roles: vec![lent("REVOKE shop FROM master;")],
@@ -339,6 +345,24 @@ fn what_acts_on_rows_and_what_forbids_to_empty_tables_comes_after_all_rows() {
 }
 
 /// All steps that are done before a step starts.
+#[test]
+fn a_table_is_analyzed_without_its_children_where_analyze_would_go_on_to_them() {
+    for (target, only) in [(170_000, ""), (180_000, "ONLY ")] {
+        let plan = planned_for(shop(), VerifyMode::Full, target);
+        let statements = plan.steps.iter().flat_map(|step| match &step.action {
+            Action::Apply { statements } => statements.as_slice(),
+            _ => &[],
+        });
+        let analyzed: Vec<&str> = statements
+            .map(|statement| statement.sql.trim_end())
+            .filter(|sql| sql.starts_with("ANALYZE"))
+            .collect();
+        let items = format!("ANALYZE {only}\"public\".\"items\";");
+        assert!(analyzed.contains(&items.as_str()), "{analyzed:?}");
+        assert!(analyzed.contains(&"ANALYZE \"public\".\"visits\";"), "{analyzed:?}");
+    }
+}
+
 fn before(plan: &Plan, step: StepId) -> BTreeSet<StepId> {
     let mut all = BTreeSet::new();
     let mut pending = plan.steps[step.0 as usize].needs.clone();
@@ -396,6 +420,7 @@ proptest! {
             jobs,
             verify: VerifyMode::Full,
             target_user: None,
+            target_version: None,
             preparations: &Preparations::default(),
         });
         prop_assert_eq!(plan.tables.len(), sizes.len());
