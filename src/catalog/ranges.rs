@@ -33,9 +33,11 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         )
     };
     let multirange_oid = if major >= 14 { "r.rngmultitypid" } else { "0" };
+    // A default class of the user's own is named: of a domain it is never the one that would be found
+    // (source: GetDefaultOpClass in commands/indexcmds.c looks at what a domain is over).
     let columns = format!(
         ", pg_catalog.format_type(r.rngsubtype, null) as subtype{multirange}, \
-         case when not oc.opcdefault then {opclass} end as opclass, \
+         case when not oc.opcdefault or ocn.nspname <> 'pg_catalog' then {opclass} end as opclass, \
          case when r.rngcollation <> st.typcollation then {collation} end as collation, \
          {canonical} as canonical, {difference} as difference, \
          array(select d.objid from pg_catalog.pg_depend d \

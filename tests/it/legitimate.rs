@@ -39,6 +39,13 @@ const LIST: &[Legitimate] = &[
         why: "an extension's script comments on it, and no dump says that somebody took it away",
     },
     Legitimate {
+        between: |_, _| true,
+        kinds: &["STATISTICS"],
+        begins: "",
+        alike: None,
+        why: "columns are listed as they stand in their table, where inherited ones come first",
+    },
+    Legitimate {
         between: |from, to| from < to,
         kinds: &["VIEW", "MATERIALIZED VIEW", "RULE"],
         begins: "",

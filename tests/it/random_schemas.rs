@@ -3,17 +3,19 @@
 //!
 //! Unasked, it is the same seeds each time, from 1 on for some seconds. `PGCONVOY_TEST_SEED` and
 //! `PGCONVOY_TEST_ROUNDS` say which seeds instead, and `PGCONVOY_TEST_STATEMENTS` how many statements
-//! make a database. What made a database that failed is left in the temporary folder.
+//! make a database; `PGCONVOY_TEST_PAIR` which majors (15-18, 12-18), `rds18` being an RDS-like target.
+//! What made a database that failed is left in the temporary folder.
 
 use std::time::{Duration, Instant};
 
-use pgconvoy::servers::Cluster;
+use pgconvoy::commands::{self, Severity};
+use pgconvoy::servers::{Cluster, Spec};
 
-use crate::kit;
 use crate::migration::{migrate, request};
 use crate::oracle::{self, Side};
 use crate::random::{Random, from_environment};
 use crate::schema_generator::{self, Generator};
+use crate::{catalogs, kit};
 
 /// Statements tried for a database; about two of three succeed.
 const STATEMENTS: u64 = 150;
@@ -23,18 +25,23 @@ const UNASKED: (Duration, u64) = (Duration::from_secs(12), 40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_schemas_move_from_15_to_15() {
-    random_schemas_move(15, 15).await;
+    random_schemas_move(15, Spec::bundled().major(15)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_schemas_move_from_15_to_18_or_between_the_majors_asked_for() {
     let pair = std::env::var("PGCONVOY_TEST_PAIR").unwrap_or_else(|_| "15-18".to_owned());
     let (from, to) = pair.split_once('-').unwrap();
-    random_schemas_move(from.parse().unwrap(), to.parse().unwrap()).await;
+    let to = match to.strip_prefix("rds") {
+        Some(major) => Spec::rds_like().major(major.parse().unwrap()),
+        None => Spec::bundled().major(to.parse().unwrap()),
+    };
+    random_schemas_move(from.parse().unwrap(), to).await;
 }
 
-async fn random_schemas_move(from: u32, to: u32) {
-    let (source, target) = tokio::join!(kit::bundled(from), kit::bundled(to));
+async fn random_schemas_move(from: u32, to: Spec) {
+    let (source, target) = tokio::join!(kit::bundled(from), kit::start(to));
+    let to = target.installation().major();
     let (first, rounds) =
         (from_environment("PGCONVOY_TEST_SEED"), from_environment("PGCONVOY_TEST_ROUNDS"));
     let asked = first.is_some() || rounds.is_some();
@@ -82,7 +89,18 @@ async fn random_schema_moves(source: &Cluster, target: &Cluster, seed: u64) -> R
 
 async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(), String> {
     let original = Side { cluster: source, database };
-    let (reports, ended) = migrate(&request(source, target, &[database])).await;
+    let request = request(source, target, &[database]);
+    let is_rds_like = target.conninfo(database) != target.superuser_conninfo(database);
+    if is_rds_like {
+        let checked = commands::check(&request).await.map_err(|error| error.to_string())?;
+        let refusal =
+            checked.iter().flat_map(|c| &c.findings).find(|f| f.severity == Severity::Refusal);
+        if let Some(refusal) = refusal {
+            eprintln!("refused: {refusal}");
+            return Ok(());
+        }
+    }
+    let (reports, ended) = migrate(&request).await;
     if let Err(error) = ended {
         let words = error.to_string();
         // Nobody can restore some circles, such as tables that have columns of each other's type:
@@ -92,8 +110,17 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
             let _made_or_there = session.execute("making roles for a control", &sql).await;
         }
         let lacks = oracle::restored_by_postgresql(original, target).await;
+        if words.contains("refused: column order") {
+            eprintln!("refused: {}", words.lines().nth(1).unwrap_or_default());
+            return Ok(());
+        }
         if words.contains("in a circle") && !lacks.is_empty() {
             eprintln!("PostgreSQL can't restore it either: {}", first_line(&lacks));
+            return Ok(());
+        }
+        // A domain's constraint that needs the domain is added when columns contain the domain.
+        if words.contains("cannot alter type") && !lacks.is_empty() {
+            eprintln!("known: {words}; PostgreSQL can't restore it either");
             return Ok(());
         }
         return Err(format!("{words}\nPostgreSQL's own restore: {}", first_line(&lacks)));
@@ -106,10 +133,17 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
             return Err(format!("{tables:#?} {:#?}", verification.catalog));
         }
     }
-    let original = Side { cluster: source, database };
-    let verdict = oracle::judge(original, Side { cluster: target, database }).await;
+    // What such a target says no to is missing there: the verification is the witness then.
+    if is_rds_like {
+        return Ok(());
+    }
+    let mut verdict = oracle::judge(original, Side { cluster: target, database }).await;
     if !verdict.control_lacks.is_empty() {
         eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
+    }
+    if original.cluster.installation().major() == target.installation().major() {
+        let copy = Side { cluster: target, database };
+        verdict.differences.extend(catalogs::differences_of_same_major(original, copy).await);
     }
     // The order isn't judged: pg_dump cuts circles by OIDs. What needs what is compared anyhow.
     match verdict.differences.is_empty() {

@@ -4,18 +4,20 @@
 
 mod changes;
 mod creations;
+mod moves;
+mod operators;
 
 use pgconvoy::wire::Session;
 
 use crate::random::Random;
 
-/// Schemas, one of them with a name that must be quoted.
+/// Schemas at first, one of them with a name that must be quoted.
 const SCHEMAS: [&str; 3] = ["one", "\"Two \"\"2\"\"\"", "public"];
 
 /// Roles. They are the cluster's, so each generator finds those of the ones before it.
 const ROLES: [&str; 3] = ["random_a", "random_b", "\"Random C\""];
 
-const PLAIN: [&str; 6] = ["integer", "text", "numeric", "date", "integer[]", "text"];
+const PLAIN: [&str; 6] = ["integer", "text", "numeric", "date", "integer[]", "boolean"];
 
 /// What makes the roles.
 pub(crate) fn make_roles() -> Vec<String> {
@@ -39,10 +41,19 @@ struct Function {
     atomic: bool,
 }
 
+#[derive(Clone)]
+struct Operator {
+    name: String,
+    left: Option<String>,
+    right: String,
+    result: String,
+}
+
 pub(crate) struct Generator {
     random: Random,
     major: u32,
     made: u64,
+    schemas: Vec<String>,
     types: Vec<String>,
     enums: Vec<String>,
     domains: Vec<(String, String)>,
@@ -52,6 +63,12 @@ pub(crate) struct Generator {
     tables: Vec<Relation>,
     views: Vec<Relation>,
     sequences: Vec<String>,
+    ranges: Vec<String>,
+    operators: Vec<Operator>,
+    /// Classes of operators, and of which type.
+    classes: Vec<(String, String)>,
+    /// From and to which type.
+    casts: Vec<(String, String)>,
     /// What the statement at hand makes, to be remembered if the server takes it.
     pending: Vec<Pending>,
 }
@@ -68,6 +85,15 @@ enum Pending {
     Replaced(Relation),
     Column(String, String, String),
     Sequence(String),
+    Range(String),
+    Operator(Operator),
+    Class(String, String),
+    Cast(String, String),
+    Renamed(String, String),
+    RenamedSchema(String, String),
+    RenamedColumn(String, String, String),
+    Dropped(String, String),
+    Retyped(String, String, String),
 }
 
 impl Generator {
@@ -76,6 +102,7 @@ impl Generator {
             random,
             major,
             made: 0,
+            schemas: SCHEMAS.iter().map(ToString::to_string).collect(),
             types: PLAIN.iter().map(ToString::to_string).collect(),
             enums: Vec::new(),
             domains: Vec::new(),
@@ -85,6 +112,10 @@ impl Generator {
             tables: Vec::new(),
             views: Vec::new(),
             sequences: Vec::new(),
+            ranges: Vec::new(),
+            operators: Vec::new(),
+            classes: Vec::new(),
+            casts: Vec::new(),
             pending: Vec::new(),
         }
     }
@@ -138,12 +169,81 @@ impl Generator {
                     }
                 }
                 Pending::Sequence(name) => self.sequences.push(name),
+                Pending::Range(name) => self.ranges.push(name),
+                Pending::Operator(operator) => self.operators.push(operator),
+                Pending::Class(class, kind) => self.classes.push((class, kind)),
+                Pending::Cast(from, to) => self.casts.push((from, to)),
+                Pending::Renamed(old, new) => {
+                    self.rename_all(|name| match name.strip_prefix(&old) {
+                        Some(end @ ("" | "[]")) => *name = format!("{new}{end}"),
+                        _ => {}
+                    })
+                }
+                Pending::RenamedSchema(old, new) => {
+                    self.schemas.iter_mut().filter(|s| **s == old).for_each(|s| s.clone_from(&new));
+                    self.rename_all(|name| {
+                        if let Some((schema, local)) = name.split_once('.')
+                            && schema == old
+                        {
+                            *name = format!("{new}.{local}");
+                        }
+                    });
+                }
+                Pending::RenamedColumn(table, old, new) => {
+                    self.columns(&table, |columns| {
+                        columns.iter_mut().filter(|c| c.0 == old).for_each(|c| c.0.clone_from(&new))
+                    });
+                }
+                Pending::Dropped(table, column) => {
+                    self.columns(&table, |columns| columns.retain(|c| c.0 != column));
+                }
+                Pending::Retyped(table, column, kind) => {
+                    self.columns(&table, |columns| {
+                        columns
+                            .iter_mut()
+                            .filter(|c| c.0 == column)
+                            .for_each(|c| c.1.clone_from(&kind))
+                    });
+                }
             }
         }
     }
 
+    fn columns(&mut self, table: &str, mut change: impl FnMut(&mut Vec<(String, String)>)) {
+        let tables = self.tables.iter_mut().filter(|t| t.name == table);
+        tables.for_each(|t| change(&mut t.columns));
+    }
+
+    /// Changes what every remembered name is.
+    fn rename_all(&mut self, change: impl Fn(&mut String)) {
+        let lists = [&mut self.types, &mut self.enums, &mut self.composites, &mut self.triggers];
+        lists.into_iter().for_each(|list| list.iter_mut().for_each(&change));
+        self.sequences.iter_mut().chain(&mut self.ranges).for_each(&change);
+        for pairs in [&mut self.domains, &mut self.classes, &mut self.casts] {
+            pairs.iter_mut().for_each(|(a, b)| {
+                change(a);
+                change(b);
+            });
+        }
+        for function in &mut self.functions {
+            change(&mut function.name);
+            function.arguments.iter_mut().for_each(&change);
+            change(&mut function.result);
+        }
+        for operator in &mut self.operators {
+            change(&mut operator.name);
+            operator.left.iter_mut().for_each(&change);
+            change(&mut operator.right);
+            change(&mut operator.result);
+        }
+        for relation in self.tables.iter_mut().chain(&mut self.views) {
+            change(&mut relation.name);
+            relation.columns.iter_mut().for_each(|column| change(&mut column.1));
+        }
+    }
+
     fn statement(&mut self) -> Option<String> {
-        match self.random.below(44) {
+        match self.random.below(64) {
             0 => Some(self.create_enum()),
             1 | 2 => Some(self.create_domain()),
             3 | 4 => Some(self.create_composite()),
@@ -168,20 +268,34 @@ impl Generator {
             40 => Some(self.default_privileges()),
             41 => self.comment(),
             42 => self.insert(),
-            _ => match self.random.below(5) {
-                0 => self.create_statistics(),
-                1 => self.create_aggregate(),
-                2 => self.change_owner(),
-                3 => self.move_or_rename(),
-                _ => self.create_partition(),
+            43 => self.create_statistics(),
+            44 => self.create_aggregate(),
+            45 | 46 => self.change_owner(),
+            47..=49 => self.rename(),
+            50 => Some(self.part()),
+            51 | 52 => self.attach(),
+            53 | 54 => self.change_column(),
+            55 | 56 => self.create_operator(),
+            57 | 58 => Some(self.create_operator_class()),
+            59 => Some(self.create_range()),
+            60 | 61 => self.create_cast(),
+            62 => match self.random.below(3) {
+                0 => self.pass_grant_on(),
+                1 => Some(self.create_event_trigger()),
+                _ => self.create_publication(),
             },
+            _ => self.create_partition(),
         }
+    }
+
+    fn schema(&mut self) -> String {
+        self.random.one(&self.schemas).clone()
     }
 
     /// A new name in any schema. One of the letters makes dependencies and names disagree in order.
     fn name(&mut self) -> String {
         self.made += 1;
-        let schema = self.random.of(&SCHEMAS);
+        let schema = self.schema();
         let letter = self.random.of(&["a", "m", "z"]);
         match self.random.below(6) {
             0 => format!("{schema}.\"{letter} O'{} \"\"x\"\"\"", self.made),
@@ -211,6 +325,7 @@ impl Generator {
         for function in functions {
             of_kind.push(self.call(&function, columns));
         }
+        of_kind.extend(self.operations(kind));
         let inner = match of_kind.is_empty() || self.random.below(6) == 0 {
             true => {
                 let any: Vec<Function> = self.functions.clone();

@@ -1,6 +1,12 @@
 //! What changes objects, so that older ones may need newer ones.
 
-use super::{Generator, Pending, ROLES, Relation, SCHEMAS};
+use super::operators::schema_of;
+use super::{Generator, Pending, ROLES, Relation};
+
+/// Undoes a statement after which a materialized view couldn't be refreshed.
+const REFRESH: &str = "DO $do$ DECLARE name text; BEGIN \
+     FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind = 'm' ORDER BY oid LOOP \
+     EXECUTE 'REFRESH MATERIALIZED VIEW ' || name; END LOOP; END $do$";
 
 impl Generator {
     pub(super) fn replace_function(&mut self) -> Option<String> {
@@ -97,6 +103,10 @@ impl Generator {
     pub(super) fn alter_default(&mut self) -> Option<String> {
         let table = self.relation()?;
         let (column, kind) = self.random.one(&table.columns).clone();
+        // A value of another type is cast by what no expression says.
+        let from: Vec<String> =
+            self.casts.iter().filter(|cast| cast.1 == kind).map(|cast| cast.0.clone()).collect();
+        let kind = if from.is_empty() { kind } else { self.random.one(&from).clone() };
         let expression = self.expression(&kind, &[]);
         Some(format!("ALTER TABLE {} ALTER COLUMN {column} SET DEFAULT {expression}", table.name))
     }
@@ -139,7 +149,7 @@ impl Generator {
                 match self.random.below(2) {
                     0 => {
                         let name = function.name;
-                        format!("REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC")
+                        format!("REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC; {REFRESH}")
                     }
                     _ => {
                         let name = function.name;
@@ -147,7 +157,7 @@ impl Generator {
                     }
                 }
             }
-            1 => format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role}{option}", SCHEMAS[0]),
+            1 => format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role}{option}", self.schema()),
             2 => {
                 let relation = self.relation()?;
                 let column = self.random.one(&relation.columns).0.clone();
@@ -164,40 +174,52 @@ impl Generator {
     pub(super) fn default_privileges(&mut self) -> String {
         let (owner, role) = (self.random.of(&ROLES), self.random.of(&ROLES));
         let schema = match self.random.below(2) {
-            0 => format!(" IN SCHEMA {}", self.random.of(&SCHEMAS)),
+            0 => format!(" IN SCHEMA {}", self.schema()),
             _ => String::new(),
         };
         let what = self.random.of(&["SELECT ON TABLES", "ALL ON FUNCTIONS", "USAGE ON TYPES"]);
         format!("ALTER DEFAULT PRIVILEGES FOR ROLE {owner}{schema} GRANT {what} TO {role}")
     }
 
+    /// To an owner who can refresh all materialized views as before.
     pub(super) fn change_owner(&mut self) -> Option<String> {
-        let role = self.random.of(&ROLES);
-        Some(match self.random.below(4) {
-            0 if !self.functions.is_empty() => {
-                let f = self.random.one(&self.functions).clone();
-                format!("ALTER FUNCTION {}({}) OWNER TO {role}", f.name, f.arguments.join(", "))
-            }
-            1 if !self.domains.is_empty() => {
-                let name = self.random.one(&self.domains).0.clone();
-                format!("ALTER DOMAIN {name} OWNER TO {role}")
-            }
-            2 => format!("ALTER SCHEMA {} OWNER TO {role}", self.random.of(&SCHEMAS)),
-            // A relation's new owner may lack what a materialized view's refresh takes.
-            _ if self.sequences.is_empty() => return None,
-            _ => {
-                let name = self.random.one(&self.sequences).clone();
-                format!("ALTER SEQUENCE {name} OWNER TO {role}")
-            }
-        })
+        let mut all: Vec<String> = Vec::new();
+        all.extend(self.functions.iter().map(|function| {
+            format!("FUNCTION {}({})", function.name, function.arguments.join(", "))
+        }));
+        all.extend(self.domains.iter().map(|(name, _)| format!("DOMAIN {name}")));
+        let types = self.enums.iter().chain(&self.composites).chain(&self.ranges);
+        all.extend(types.map(|name| format!("TYPE {name}")));
+        all.extend(self.sequences.iter().map(|name| format!("SEQUENCE {name}")));
+        all.extend(self.schemas.iter().map(|name| format!("SCHEMA {name}")));
+        let relations = self.tables.iter().chain(&self.views);
+        all.extend(relations.map(|relation| format!("TABLE {}", relation.name)));
+        all.extend(
+            self.classes.iter().map(|(name, _)| format!("OPERATOR CLASS {name} USING btree")),
+        );
+        all.extend(self.operators.iter().map(|operator| {
+            let left = operator.left.as_deref().unwrap_or("NONE");
+            format!("OPERATOR {} ({left}, {})", operator.name, operator.right)
+        }));
+        let what = self.random.one(&all).clone();
+        Some(format!("ALTER {what} OWNER TO {}; {REFRESH}", self.random.of(&ROLES)))
     }
 
-    /// To where and how nothing that was remembered is called: it is lost to later statements.
-    pub(super) fn move_or_rename(&mut self) -> Option<String> {
-        let table = self.table()?;
-        self.made += 1;
-        let column = self.random.one(&table.columns).0.clone();
-        Some(format!("ALTER TABLE {} RENAME COLUMN {column} TO renamed{}", table.name, self.made))
+    /// A role that holds something by grant grants it to another.
+    pub(super) fn pass_grant_on(&mut self) -> Option<String> {
+        let (relation, from, to) =
+            (self.relation()?, self.random.of(&ROLES), self.random.of(&ROLES));
+        let column = self.random.one(&relation.columns).0.clone();
+        let right = match self.random.below(2) {
+            0 => "SELECT".to_owned(),
+            _ => format!("SELECT ({column}), UPDATE ({column})"),
+        };
+        let (name, schema) = (&relation.name, schema_of(&relation.name));
+        Some(format!(
+            "GRANT USAGE ON SCHEMA {schema} TO {from}; \
+             GRANT {right} ON {name} TO {from} WITH GRANT OPTION; \
+             SET ROLE {from}; GRANT {right} ON {name} TO {to}; RESET ROLE"
+        ))
     }
 
     pub(super) fn comment(&mut self) -> Option<String> {
