@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 
 use crate::toc::{Token, tokens};
 
+/// Values, and what language tags call them.
+type Renamed = &'static [(&'static str, &'static str)];
+
 /// Keywords of ICU's old names and those of language tags, with the values that are called
 /// otherwise there.
-const KEYWORDS: [(&str, &str, &[(&str, &str)]); 10] = [
+const KEYWORDS: [(&str, &str, Renamed); 10] = [
     (
         "collation",
         "co",
@@ -41,7 +44,7 @@ const KEYWORDS: [(&str, &str, &[(&str, &str)]); 10] = [
     ("colreorder", "kr", &[]),
 ];
 
-const YES: &[(&str, &str)] = &[("yes", "true"), ("no", "false")];
+const YES: Renamed = &[("yes", "true"), ("no", "false")];
 
 /// Whether two collations are defined alike but for how ICU's locale is written.
 pub(super) fn same_but_for_form(ours: &str, theirs: &str) -> bool {
