@@ -3,6 +3,7 @@
 
 mod catalogs;
 mod data;
+mod icu_locales;
 mod large_objects;
 mod locate;
 mod operator_members;

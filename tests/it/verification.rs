@@ -237,6 +237,7 @@ async fn what_a_server_renders_otherwise_once_it_is_restored_is_no_difference() 
             UNION ALL SELECT NULL, 'none' UNION ALL SELECT 0, NULL) AS q
             WHERE state IN ('new', 'old');
         CREATE RULE r AS ON INSERT TO parts WHERE NEW.state IN ('new', 'old') DO INSTEAD NOTHING;
+        CREATE COLLATION numbered (provider = icu, locale = '@colNumeric=yes;colCaseFirst=lower');
         INSERT INTO orders VALUES (1, 'new', 'S');";
     let source = kit::bundled(15).await;
     trial::make_database(&source, "store", written).await;
