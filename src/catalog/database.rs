@@ -152,10 +152,9 @@ fn entry(facts: &DatabaseFacts, settings: &[Setting]) -> Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts() -> DatabaseFacts {
+impl DatabaseFacts {
+    /// A database like any other, for tests.
+    pub(crate) fn example() -> DatabaseFacts {
         DatabaseFacts {
             oid: 5,
             name: "My db".to_owned(),
@@ -171,17 +170,23 @@ mod tests {
             tablespace: "pg_default".to_owned(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_database_like_any_other_has_an_owner_and_nothing_else() {
-        let entry = entry(&facts(), &[]);
+        let entry = entry(&DatabaseFacts::example(), &[]);
         assert_eq!(entry.create, "");
         assert_eq!(entry.owner_sql("x").unwrap(), "ALTER DATABASE \"My db\" OWNER TO \"x\";\n");
     }
 
     #[test]
     fn limits_and_settings_are_told_for_all_roles_and_for_one() {
-        let facts = DatabaseFacts { connection_limit: 7, is_template: true, ..facts() };
+        let facts =
+            DatabaseFacts { connection_limit: 7, is_template: true, ..DatabaseFacts::example() };
         let settings = [
             Setting { role: None, text: "TimeZone=UTC".to_owned() },
             Setting { role: Some("app".to_owned()), text: "search_path=a, b".to_owned() },

@@ -89,15 +89,15 @@ impl<'a> Outgoing<'a> {
         self.write(payload).await?;
         // A server that has refused the COPY reads on and throws away what it reads (source:
         // tcop/postgres.c, PostgresMain), so only its answer says that it is over.
-        match self.objects().now_or_never() {
+        match self.until_it_objects().now_or_never() {
             None => Ok(()),
             Some(objected) => Err(self.objection(objected).await),
         }
     }
 
     /// Waits until the target objects to what it is sent. Dropping the future loses nothing.
-    pub(super) async fn objects(&mut self) -> Result<()> {
-        self.connection.objects().await
+    pub(super) async fn until_it_objects(&mut self) -> Result<()> {
+        self.connection.until_it_objects().await
     }
 
     /// The error of a target that has objected, or whose connection broke. The connection is back

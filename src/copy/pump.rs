@@ -95,7 +95,7 @@ async fn unless_it_objects(
     let objected = tokio::select! {
         biased;
         arrived = from_source => return arrived.map_err(Failed::Source),
-        objected = outgoing.objects() => objected,
+        objected = outgoing.until_it_objects() => objected,
     };
     Err(Failed::Target(outgoing.objection(objected).await))
 }

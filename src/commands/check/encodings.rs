@@ -114,18 +114,8 @@ mod tests {
 
     fn severity(from: &str, to: &str, chosen: Option<&str>) -> Option<Severity> {
         let facts = |encoding: &str| DatabaseFacts {
-            oid: 5,
-            name: "shop".to_owned(),
-            owner: "o".to_owned(),
             encoding: encoding.to_owned(),
-            locale_provider: "c".to_owned(),
-            collate: "C".to_owned(),
-            ctype: "C".to_owned(),
-            locale: None,
-            icu_rules: None,
-            connection_limit: -1,
-            is_template: false,
-            tablespace: "pg_default".to_owned(),
+            ..DatabaseFacts::example()
         };
         judge(&facts(from), &facts(to), "shop", chosen).map(|finding| finding.severity)
     }

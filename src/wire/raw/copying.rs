@@ -44,7 +44,7 @@ impl RawConnection {
 
     /// Takes in what the server answers while it is fed, until that is an error, or the end of a
     /// COPY that it wasn't told to end. Dropping the future loses nothing.
-    pub(crate) async fn objects(&mut self) -> Result<()> {
+    pub(crate) async fn until_it_objects(&mut self) -> Result<()> {
         loop {
             let ended = self.owed.back().is_none_or(|owed| owed.is_answered);
             if ended || self.owed.iter().any(|owed| owed.failure.is_some()) {

@@ -130,18 +130,9 @@ mod tests {
 
     fn facts(collate: &str) -> DatabaseFacts {
         DatabaseFacts {
-            oid: 5,
-            name: "shop".to_owned(),
-            owner: "o".to_owned(),
-            encoding: "UTF8".to_owned(),
-            locale_provider: "c".to_owned(),
             collate: collate.to_owned(),
             ctype: collate.to_owned(),
-            locale: None,
-            icu_rules: None,
-            connection_limit: -1,
-            is_template: false,
-            tablespace: "pg_default".to_owned(),
+            ..DatabaseFacts::example()
         }
     }
 
