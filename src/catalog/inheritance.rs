@@ -121,7 +121,7 @@ mod tests {
         let of = |column: &Column| inherited(child, column, &relations, &columns);
         assert_eq!(
             of(&column("d", None, false)),
-            Inherited { not_null: true, default: true, ..Inherited::default() }
+            Inherited { not_null: true, default: true, plain: true, ..Inherited::default() }
         );
         assert!(of(&column("g", Some("d * 2"), true)).generation);
         assert!(!of(&column("g", Some("d * 3"), true)).generation);
