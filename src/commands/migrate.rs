@@ -103,7 +103,7 @@ async fn migrate_one(
     let facts = catalog::target_facts(&target).await?;
     let same_major = facts.version.major() == source.identity.version.major();
     let definitions = digests(&source.toc);
-    let adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    let mut adapted = adapt(&source.toc, &source.bootstrap, &facts);
     // Of many objects there are many bytes: what nobody asks for any more goes.
     source.toc = Toc::default();
     let (mut stored, definitions) = match Ledger::of(&target).read().await? {
@@ -114,6 +114,7 @@ async fn migrate_one(
             (begun.await?, None)
         }
     };
+    adapted.toc.forget_rows();
     let was_resumed = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
     let StoredJob { job, mut plan, receipts, state } = stored;
@@ -136,7 +137,7 @@ async fn migrate_one(
     if was_resumed {
         Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
-    let plan = Arc::new(plan);
+    let mut plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
@@ -157,6 +158,10 @@ async fn migrate_one(
         false => job.login_roles,
     };
 
+    // The target's catalog is read now, which takes as much again. All workers are gone.
+    if let Some(plan) = Arc::get_mut(&mut plan) {
+        plan.forget_run();
+    }
     let receipts = Ledger::of(&target).receipts().await?;
     let expected = Expected { adapted: &adapted, large_objects, same_major };
     let judged = verify_job(job.verify, &plan, &receipts, &expected, &pair.scope, &target);

@@ -153,8 +153,12 @@ impl<'a> Ledger<'a> {
             (None, _) => JobState::Open,
         };
         let sql = "SELECT body FROM pgconvoy.step ORDER BY id";
-        let rows = self.target.query(READING, sql, &[]).await?;
-        let steps = rows.iter().map(|row| parse(field(row, 0)?)).collect::<Result<Vec<Step>>>()?;
+        let mut steps: Vec<Step> = Vec::new();
+        let take = |row: Row| {
+            steps.push(parse(field(&row, 0)?)?);
+            Ok(())
+        };
+        self.target.query_each(READING, sql, &[], take).await?;
         let plan = Plan { tables: std::mem::take(&mut job.tables), steps };
         Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
     }
@@ -231,18 +235,19 @@ impl<'a> Ledger<'a> {
     pub async fn receipts(&self) -> Result<Receipts> {
         let sql = "SELECT step::bigint, part::bigint, bytes, crc32, fingerprint, snapshot, milliseconds \
                    FROM pgconvoy.receipt";
-        let rows = self.target.query("reading the ledger's receipts", sql, &[]).await?;
         let mut receipts = BTreeMap::new();
-        for row in &rows {
-            let number = |index| field::<i64>(row, index).map(i64::cast_unsigned);
+        let take = |row: Row| {
+            let number = |index| field::<i64>(&row, index).map(i64::cast_unsigned);
             let key = (StepId(number(0)? as u32), number(1)? as usize);
-            let fingerprint = field::<&str>(row, 4)?.parse().map_err(|e| {
+            let fingerprint = field::<&str>(&row, 4)?.parse().map_err(|e| {
                 foreign(&format!("the receipt of step {} can't be read: {e}", key.0.0))
             })?;
             let tally = Tally { bytes: number(2)?, crc32: number(3)? as u32, fingerprint };
-            let snapshot = field(row, 5)?;
+            let snapshot = field(&row, 5)?;
             receipts.insert(key, Receipt { tally, snapshot, milliseconds: number(6)? });
-        }
+            Ok(())
+        };
+        self.target.query_each("reading the ledger's receipts", sql, &[], take).await?;
         Ok(Receipts(receipts))
     }
 

@@ -204,6 +204,16 @@ impl Plan {
         &self.tables[id.0 as usize]
     }
 
+    /// Lets go of what only running it takes, SQL and locks, once that is done.
+    pub fn forget_run(&mut self) {
+        for step in &mut self.steps {
+            step.locks = Vec::new();
+            if let Action::Apply { statements } = &mut step.action {
+                *statements = Vec::new();
+            }
+        }
+    }
+
     /// How many tables' rows it moves. Large objects are none, though their pieces travel as rows.
     pub fn count_tables(&self) -> usize {
         self.tables.iter().filter(|table| !table.holds_large_objects()).count()

@@ -121,6 +121,13 @@ impl Toc {
         self.entries.iter().enumerate().map(|(i, entry)| (EntryId(i as u32), entry))
     }
 
+    /// Lets go of what is known of rows: a plan has it.
+    pub fn forget_rows(&mut self) {
+        for entry in &mut self.entries {
+            entry.table = None;
+        }
+    }
+
     /// The entry with this id.
     ///
     /// # Panics

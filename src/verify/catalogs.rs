@@ -84,17 +84,18 @@ fn differences<'e>(
     found: impl Iterator<Item = &'e Entry>,
     same_major: bool,
 ) -> Vec<CatalogDifference> {
-    let (expected, mut found) = (by_title(expected, same_major), by_title(found, same_major));
+    let (expected, found) = (by_title(expected, same_major), by_title(found, same_major));
+    let mut found: BTreeMap<&str, _> = sharing_titles(&found).collect();
     let mut differences = Vec::new();
-    for (title, ours) in expected {
-        match found.remove(&title) {
-            None => differences.push(CatalogDifference::Missing { entry: title }),
+    for (title, ours) in sharing_titles(&expected) {
+        match found.remove(title) {
+            None => differences.push(CatalogDifference::Missing { entry: title.to_owned() }),
             Some(theirs) => {
-                differences.extend(compare_entries(&title, &ours, &theirs, same_major));
+                differences.extend(compare_entries(title, ours, theirs, same_major));
             }
         }
     }
-    let more = found.into_keys().filter(|title| !is_the_clusters(title));
+    let more = found.into_keys().filter(|title| !is_the_clusters(title)).map(str::to_owned);
     differences.extend(more.map(|entry| CatalogDifference::Unexpected { entry }));
     differences
 }
@@ -117,17 +118,23 @@ pub fn uncompared(toc: &Toc, same_major: bool) -> Option<String> {
     })
 }
 
-/// Entries that share a title (a column's default and its comment, say) are compared together.
+/// The entries by title, in its order.
 fn by_title<'e>(
     entries: impl Iterator<Item = &'e Entry>,
     same_major: bool,
-) -> BTreeMap<String, Vec<&'e Entry>> {
-    let mut titles: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
-    for entry in entries.filter(|entry| counts(entry)) {
-        let title = if same_major { entry.title() } else { of_any_major(entry) };
-        titles.entry(title).or_default().push(entry);
-    }
-    titles
+) -> Vec<(String, &'e Entry)> {
+    let title = |entry: &Entry| if same_major { entry.title() } else { of_any_major(entry) };
+    let counted = entries.filter(|entry| counts(entry));
+    let mut titled: Vec<(String, &Entry)> = counted.map(|entry| (title(entry), entry)).collect();
+    titled.sort_by(|(title, _), (other, _)| title.cmp(other));
+    titled
+}
+
+/// Entries that share a title (a column's default and its comment, say) are compared together.
+fn sharing_titles<'t, 'e>(
+    titled: &'t [(String, &'e Entry)],
+) -> impl Iterator<Item = (&'t str, &'t [(String, &'e Entry)])> {
+    titled.chunk_by(|(title, _), (next, _)| title == next).map(|all| (all[0].0.as_str(), all))
 }
 
 /// The title, as every major renders it.
@@ -157,26 +164,26 @@ fn rendered_by_server(kind: Kind) -> bool {
 
 fn compare_entries(
     title: &str,
-    ours: &[&Entry],
-    theirs: &[&Entry],
+    ours: &[(String, &Entry)],
+    theirs: &[(String, &Entry)],
     same_major: bool,
 ) -> Vec<CatalogDifference> {
     let mut differences = Vec::new();
     let (expected, found) = (texts(ours), texts(theirs));
-    let shown = ours.iter().chain(theirs).all(|entry| entry.is_shown());
+    let shown = ours.iter().chain(theirs).all(|(_, entry)| entry.is_shown());
     let equal = match same_major {
         // What one side doesn't show can't be compared; its entry says so.
         _ if !shown => true,
-        _ if ours[0].kind == Kind::Statistics => in_any_order(&expected) == in_any_order(&found),
+        _ if ours[0].1.kind == Kind::Statistics => in_any_order(&expected) == in_any_order(&found),
         true => same(&expected, &found),
-        false if rendered_by_server(ours[0].kind) => true,
-        false if ours[0].kind == Kind::Table => {
+        false if rendered_by_server(ours[0].1.kind) => true,
+        false if ours[0].1.kind == Kind::Table => {
             let nameless = |texts: &[Cow<'_, str>]| -> Vec<String> {
                 texts.iter().map(|text| without_made_up_names(text)).collect()
             };
             same(&nameless(&expected), &nameless(&found))
         }
-        false if ours[0].kind == Kind::Collation => {
+        false if ours[0].1.kind == Kind::Collation => {
             same(&expected, &found)
                 || icu_locales::same_but_for_form(&expected.concat(), &found.concat())
         }
@@ -193,7 +200,7 @@ fn compare_entries(
             found: found.concat(),
         });
     }
-    let (owner, other) = (ours[0].owner.as_deref(), theirs[0].owner.as_deref());
+    let (owner, other) = (ours[0].1.owner.as_deref(), theirs[0].1.owner.as_deref());
     if owner != other {
         differences.push(CatalogDifference::Owner {
             entry: title.to_owned(),
@@ -248,8 +255,8 @@ fn in_any_order(texts: &[Cow<'_, str>]) -> Vec<String> {
     words
 }
 
-fn texts<'a>(entries: &[&'a Entry]) -> Vec<Cow<'a, str>> {
-    let mut texts: Vec<Cow<'a, str>> = entries.iter().map(|entry| as_told(entry)).collect();
+fn texts<'a>(entries: &[(String, &'a Entry)]) -> Vec<Cow<'a, str>> {
+    let mut texts: Vec<Cow<'a, str>> = entries.iter().map(|(_, entry)| as_told(entry)).collect();
     texts.sort_unstable();
     texts
 }

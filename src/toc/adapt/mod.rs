@@ -114,7 +114,7 @@ pub(super) fn keep(
     toc: &Toc,
     mut fit: impl FnMut(EntryId, &super::Entry) -> Option<super::Entry>,
 ) -> Toc {
-    let mut kept = Toc::default();
+    let mut kept = Toc { entries: Vec::with_capacity(toc.entries.len()) };
     let mut stands_for: Vec<Vec<EntryId>> = Vec::with_capacity(toc.entries.len());
     for (id, entry) in toc.iter() {
         let mut needs: Vec<EntryId> = entry
