@@ -31,7 +31,6 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         strict: false,
         carry_passwords: false,
         toast_compression: None,
-        toast_compression: None,
     }
 }
 
