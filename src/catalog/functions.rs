@@ -13,7 +13,7 @@ use super::dependencies::Dependencies;
 use super::fragments::{leaned_on, qualified, stands_alone};
 use super::rendered::rendered;
 use super::scope::Scope;
-use super::stand_ins;
+use super::stand_ins::{self, StandIn};
 
 /// Adds an entry for each of the user's functions, window functions and procedures.
 pub(super) async fn read(
@@ -49,6 +49,7 @@ pub(super) async fn read(
                 let replacing = entry.create.replacen("CREATE ", "CREATE OR REPLACE ", 1);
                 entry.create = format!("{stand_in}{replacing}");
             } else {
+                let stand_in = StandIn { sql: stand_in, reads_itself: false };
                 out.stand_ins.insert(stand_ins::key(&entry), stand_in);
             }
         }

@@ -13,7 +13,20 @@ use super::relations::Relation;
 
 /// What can stand in for a view or function, by its entry's kind, schema and name: a title may be
 /// several's, as names may have dots in them.
-pub(super) type StandIns = HashMap<(Kind, Option<String>, String), String>;
+pub(super) type StandIns = HashMap<(Kind, Option<String>, String), StandIn>;
+
+/// What stands in for a view or function.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    /// The SQL that creates it.
+    pub(super) sql: String,
+    /// Whether the query reads the view itself or names its row type, so that something must stand
+    /// in for it always.
+    pub(super) reads_itself: bool,
+}
+
+/// Which entry is to be split, the SQL of its stand-in, and what that doesn't need.
+type Split = (EntryId, String, Vec<EntryId>);
 
 /// The key of an entry's stand-in.
 pub(super) fn key(entry: &Entry) -> (Kind, Option<String>, String) {
@@ -49,46 +62,40 @@ pub(super) fn of_function(definition: &str, body: &str, returns: Option<&str>) -
 
 /// Sorts `entries`; splits those that have stand-ins until no circle goes through one.
 pub(super) fn sort(mut entries: Vec<Entry>, stand_ins: &mut StandIns) -> Sorted {
-    split_readers_of_themselves(&mut entries, stand_ins);
     loop {
         let sorted = in_restoring_order(entries);
         let splittable = sorted.loops.iter().flatten().find_map(|&id| {
-            let stand_in = stand_ins.remove(&key(sorted.toc.entry(id)))?;
+            let stand_in = stand_ins.remove(&key(sorted.toc.entry(id)))?.sql;
             let freed = freed(&sorted.toc.entries, id, &stand_in);
             (!freed.is_empty()).then_some((id, stand_in, freed))
         });
-        let Some((id, stand_in, freed)) = splittable else {
-            return sorted;
+        let splits = match splittable {
+            Some(split) => vec![split],
+            None => readers_of_themselves(&sorted.toc.entries, stand_ins),
         };
+        if splits.is_empty() {
+            return sorted;
+        }
         entries = sorted.toc.entries;
-        split(&mut entries, id, stand_in, &freed);
-    }
-}
-
-/// CREATE OR REPLACE makes views that read themselves, which can't be created as such. No entry
-/// depends on itself, so that they are told by their text.
-fn split_readers_of_themselves(entries: &mut Vec<Entry>, stand_ins: &mut StandIns) {
-    for i in 0..entries.len() {
-        let entry = &entries[i];
-        if entry.kind == Kind::View
-            && names_itself(entry)
-            && let Some(stand_in) = stand_ins.remove(&key(entry))
-        {
-            split(entries, EntryId(i as u32), stand_in, &[]);
+        for (id, stand_in, freed) in splits {
+            split(&mut entries, id, stand_in, &freed);
         }
     }
 }
 
-/// Whether the entry's name, with its schema, is in its text again after its own naming. A column
-/// that happens to be called so only costs a stand-in that wasn't needed.
-fn names_itself(entry: &Entry) -> bool {
-    let found: Vec<Token<'_>> = tokens(&entry.create).map(|(_, token)| token).collect();
-    let names = found.windows(3).filter(|three| {
-        three[1] == Token::Mark('.')
-            && three[0].name() == entry.schema
-            && three[2].name().as_deref() == Some(&entry.name)
-    });
-    names.count() > 1
+/// CREATE OR REPLACE makes views that read themselves, which can't be created as such. No entry
+/// depends on itself, so no circle shows it.
+fn readers_of_themselves(entries: &[Entry], stand_ins: &mut StandIns) -> Vec<Split> {
+    if !stand_ins.values().any(|stand_in| stand_in.reads_itself) {
+        return Vec::new();
+    }
+    let entries = entries.iter().zip(0..);
+    let reads_itself = |entry: &Entry| stand_ins.get(&key(entry)).is_some_and(|s| s.reads_itself);
+    let found: Vec<_> = entries.filter(|(entry, _)| reads_itself(entry)).collect();
+    found
+        .into_iter()
+        .filter_map(|(entry, id)| Some((EntryId(id), stand_ins.remove(&key(entry))?.sql, vec![])))
+        .collect()
 }
 
 /// The needs of the entry that its stand-in hasn't got: those that need the entry in turn, but for
@@ -157,6 +164,10 @@ mod tests {
     use super::super::relations::sample;
     use super::*;
 
+    fn stand_in(sql: &str, reads_itself: bool) -> StandIn {
+        StandIn { sql: sql.to_owned(), reads_itself }
+    }
+
     #[test]
     fn a_stand_in_has_the_views_columns() {
         let column = Column {
@@ -185,7 +196,7 @@ mod tests {
             entry(Kind::Table, "t", &[]),
         ];
         let view = key(&entries[0]);
-        let mut stand_ins = StandIns::from([(view, "CREATE VIEW stand-in".to_owned())]);
+        let mut stand_ins = StandIns::from([(view, stand_in("CREATE VIEW stand-in", false))]);
         let sorted = sort(entries, &mut stand_ins);
         assert!(sorted.loops.is_empty());
         let creates: Vec<(String, &str)> =
@@ -203,7 +214,9 @@ mod tests {
             ..Entry::new(Kind::View, Some("s"), name)
         };
         let entries = vec![view("v", "s.v"), view("w", "s.t v")];
-        let keys = entries.iter().map(|entry| (key(entry), "CREATE VIEW stand-in".to_owned()));
+        let keys = entries
+            .iter()
+            .map(|entry| (key(entry), stand_in("CREATE VIEW stand-in", entry.name == "v")));
         let sorted = sort(entries.clone(), &mut keys.collect());
         let creates: Vec<&str> = sorted.toc.entries.iter().map(|e| e.create.as_str()).collect();
         let query = entries[0].create.replace("CREATE", "CREATE OR REPLACE");
@@ -227,8 +240,8 @@ mod tests {
             entry(Kind::Function, "g()", &[1]),
         ];
         let stand_ins = [
-            (key(&entries[1]), "CREATE FUNCTION s.f(s.d) AS ''".to_owned()),
-            (key(&entries[2]), "CREATE FUNCTION s.g() AS ''".to_owned()),
+            (key(&entries[1]), stand_in("CREATE FUNCTION s.f(s.d) AS ''", false)),
+            (key(&entries[2]), stand_in("CREATE FUNCTION s.g() AS ''", false)),
         ];
         let sorted = sort(entries, &mut StandIns::from(stand_ins));
         assert!(sorted.loops.is_empty());

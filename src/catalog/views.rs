@@ -15,7 +15,7 @@ use super::relations::{Relation, RelationKind, Relations};
 use super::reloptions;
 use super::rendered::rendered;
 use super::scope::Scope;
-use super::stand_ins;
+use super::stand_ins::{self, StandIn};
 use super::tables::using;
 
 /// A view's query.
@@ -24,6 +24,8 @@ struct Query {
     rule: ObjectId,
     /// `SELECT …`, without the `;`.
     sql: String,
+    /// Whether it reads the very view, or names its row type.
+    reads_itself: bool,
 }
 
 /// Adds VIEW, MATERIALIZED VIEW and MATERIALIZED VIEW DATA entries.
@@ -44,7 +46,8 @@ pub(super) async fn read(
             None => format!("the view with OID {oid}"),
         })?;
         let rule = ObjectId::new(class::PG_REWRITE, row.get("rule"));
-        queries.insert(oid, Query { rule, sql: without_end(definition).to_owned() });
+        let sql = without_end(definition).to_owned();
+        queries.insert(oid, Query { rule, sql, reads_itself: row.get("reads_itself") });
     }
     let is_view =
         |r: &&Relation| matches!(r.kind, RelationKind::View | RelationKind::MaterializedView);
@@ -96,7 +99,8 @@ fn add_view(
         },
     );
     if !materialized {
-        let stand_in = stand_ins::of_view(view, columns.of(view.oid));
+        let sql = stand_ins::of_view(view, columns.of(view.oid));
+        let stand_in = StandIn { sql, reads_itself: query.reads_itself };
         let key = stand_ins::key(&out.entries[id.0 as usize]);
         out.stand_ins.insert(key, stand_in);
     }
@@ -214,9 +218,16 @@ fn add_refreshes(reads: Reads<'_>, out: &mut Builder) {
     }
 }
 
+/// Before 16 every view's rule is recorded to need the view as a whole, for its OLD and NEW: what
+/// reads itself needs columns of its own, or its row type.
 fn views_sql(scope: &Scope) -> String {
     format!(
-        "SELECT r.oid AS rule, r.ev_class, pg_catalog.pg_get_viewdef(c.oid) AS definition \
+        "SELECT r.oid AS rule, r.ev_class, pg_catalog.pg_get_viewdef(c.oid) AS definition, \
+         EXISTS (SELECT FROM pg_catalog.pg_depend d \
+         WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid \
+         AND (d.refclassid, d.refobjid, d.refobjsubid > 0) IN (\
+         ('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, true), \
+         ('pg_catalog.pg_type'::pg_catalog.regclass, c.reltype, false))) AS reads_itself \
          FROM pg_catalog.pg_rewrite r \
          JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -277,7 +288,7 @@ mod tests {
         );
         let dependencies = Dependencies::new([reads(1, 2), reads(2, 3)]);
         let query = |oid: u32| {
-            let query = Query { rule: rule(oid), sql: "SELECT 1".to_owned() };
+            let query = Query { rule: rule(oid), sql: "SELECT 1".to_owned(), reads_itself: false };
             (oid, query)
         };
         let queries = [query(1), query(2), query(3)].into();
