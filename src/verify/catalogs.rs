@@ -187,9 +187,7 @@ fn compare_entries(
             same(&expected, &found)
                 || icu_locales::same_but_for_form(&expected.concat(), &found.concat())
         }
-        false if title.contains("PROCEDURE ") => {
-            same_by(settled_without_in, &expected, &found)
-        }
+        false if title.contains("PROCEDURE ") => same_by(settled_without_in, &expected, &found),
         false => same(&expected, &found),
     };
     if !equal {

@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn statistics_list_their_columns_in_any_order_and_their_expressions_as_they_are() {
-        let same = |ours: &str, theirs: &str| settled_statistics(ours) == settled_statistics(theirs);
+        let same =
+            |ours: &str, theirs: &str| settled_statistics(ours) == settled_statistics(theirs);
         let sql = "CREATE STATISTICS s.x (ndistinct) ON a, b, ((c - d)), EXTRACT(year FROM e) \
                    FROM s.t; ALTER STATISTICS s.x SET STATISTICS 7;";
         assert!(same(sql, &sql.replace("a, b", "b, a")));
