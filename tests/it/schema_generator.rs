@@ -173,12 +173,11 @@ impl Generator {
                 Pending::Operator(operator) => self.operators.push(operator),
                 Pending::Class(class, kind) => self.classes.push((class, kind)),
                 Pending::Cast(from, to) => self.casts.push((from, to)),
-                Pending::Renamed(old, new) => {
-                    self.rename_all(|name| match name.strip_prefix(&old) {
-                        Some(end @ ("" | "[]")) => *name = format!("{new}{end}"),
-                        _ => {}
-                    })
-                }
+                Pending::Renamed(old, new) => self.rename_all(|name| {
+                    if let Some(end @ ("" | "[]")) = name.strip_prefix(&old) {
+                        *name = format!("{new}{end}");
+                    }
+                }),
                 Pending::RenamedSchema(old, new) => {
                     self.schemas.iter_mut().filter(|s| **s == old).for_each(|s| s.clone_from(&new));
                     self.rename_all(|name| {
