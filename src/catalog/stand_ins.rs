@@ -74,7 +74,9 @@ fn split_readers_of_themselves(entries: &mut Vec<Entry>, stand_ins: &mut StandIn
             && names_itself(entry)
             && let Some(stand_in) = stand_ins.remove(&key(entry))
         {
-            split(entries, EntryId(i as u32), stand_in, &[]);
+            let id = EntryId(i as u32);
+            let freed = freed(entries, id, &stand_in);
+            split(entries, id, stand_in, &freed);
         }
     }
 }
@@ -211,6 +213,21 @@ mod tests {
         assert!(creates.contains(&"CREATE VIEW stand-in"), "{creates:?}");
         assert!(creates.contains(&query.as_str()), "{creates:?}");
         assert!(creates.contains(&entries[1].create.as_str()), "{creates:?}");
+    }
+
+    #[test]
+    fn a_view_that_reads_itself_is_a_stand_in_to_a_function_of_its_row_type_too() {
+        let create = "CREATE VIEW \"s\".\"v\" AS SELECT s.f(v.*) FROM s.v;\n".to_owned();
+        let depends_on = vec![EntryId(1)];
+        let view = Entry { create, depends_on, ..Entry::new(Kind::View, Some("s"), "v") };
+        let depends_on = vec![EntryId(0)];
+        let function = Entry { depends_on, ..Entry::new(Kind::Function, Some("s"), "f") };
+        let mut stand_ins =
+            StandIns::from([(key(&view), "CREATE VIEW \"s\".\"v\" AS stand-in".to_owned())]);
+        let sorted = sort(vec![view, function], &mut stand_ins);
+        assert!(sorted.loops.is_empty(), "{:?}", sorted.loops);
+        let kinds: Vec<Kind> = sorted.toc.entries.iter().map(|entry| entry.kind).collect();
+        assert_eq!(kinds, [Kind::View, Kind::Function, Kind::Rule]);
     }
 
     #[test]
