@@ -110,22 +110,23 @@ impl Defaults {
         Some(Entry {
             owner: Some(self.role.clone()),
             create: self.sql(&target)?,
-            ..Entry::new(
-                Kind::DefaultAcl,
-                self.schema.as_deref(),
-                format!("DEFAULT PRIVILEGES FOR {}", target.object),
-            )
+            ..Entry::new(Kind::DefaultAcl, self.schema.as_deref(), name_of(&target))
         })
     }
 
     fn standing(&self) -> Option<StandingDefaults> {
         let target = self.target()?;
         Some(StandingDefaults {
+            name: name_of(&target),
             schema: self.schema.clone(),
             set_aside: grants::statements(&target, &self.acl, &self.base)?,
             restore: self.sql(&target)?,
         })
     }
+}
+
+fn name_of(target: &Target<'_>) -> String {
+    format!("DEFAULT PRIVILEGES FOR {}", target.object)
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub struct TargetHoldings {
 /// Default privileges that stand on a target, and would act on what the job creates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StandingDefaults {
+    /// What an entry of them is called: it says for which kind of object they hold.
+    pub name: String,
     /// The schema they hold in; none where they hold everywhere.
     pub schema: Option<String>,
     /// The statements after which there are none.

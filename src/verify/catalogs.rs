@@ -11,7 +11,7 @@ use crate::toc::{Entry, Kind, Toc, Token, counted, tokens};
 
 use super::icu_locales;
 use super::operator_members::pooled;
-use super::renderings::settled;
+use super::renderings::{settled, settled_statistics, settled_without_in};
 
 /// How the target's catalog differs from what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +174,7 @@ fn compare_entries(
     let equal = match same_major {
         // What one side doesn't show can't be compared; its entry says so.
         _ if !shown => true,
-        _ if ours[0].1.kind == Kind::Statistics => in_any_order(&expected) == in_any_order(&found),
+        _ if ours[0].1.kind == Kind::Statistics => same_by(settled_statistics, &expected, &found),
         true => same(&expected, &found),
         false if rendered_by_server(ours[0].1.kind) => true,
         false if ours[0].1.kind == Kind::Table => {
@@ -187,9 +187,7 @@ fn compare_entries(
             same(&expected, &found)
                 || icu_locales::same_but_for_form(&expected.concat(), &found.concat())
         }
-        false if title.contains("PROCEDURE ") => {
-            without_in(&expected.concat()) == without_in(&found.concat())
-        }
+        false if title.contains("PROCEDURE ") => same_by(settled_without_in, &expected, &found),
         false => same(&expected, &found),
     };
     if !equal {
@@ -236,6 +234,11 @@ fn without_made_up_names(sql: &str) -> String {
 
 /// Whether texts mean the same, though one was rendered from the other.
 fn same<T: AsRef<str>>(ours: &[T], theirs: &[T]) -> bool {
+    same_by(settled, ours, theirs)
+}
+
+/// Whether texts are alike, or mean the same once they are settled.
+fn same_by<T: AsRef<str>>(settled: Settled, ours: &[T], theirs: &[T]) -> bool {
     let same = |(ours, theirs): (&T, &T)| {
         let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
         ours == theirs || settled(ours) == settled(theirs)
@@ -243,17 +246,8 @@ fn same<T: AsRef<str>>(ours: &[T], theirs: &[T]) -> bool {
     ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
 }
 
-/// The words of definitions that list columns as they stand in their table: what a table inherits
-/// comes first in a copy (source: pg_get_statisticsobj_worker in ruleutils.c).
-fn in_any_order(texts: &[Cow<'_, str>]) -> Vec<String> {
-    let all = texts.iter().flat_map(|text| tokens(text));
-    let mut words: Vec<String> = all
-        .map(|(_, token)| format!("{token:?}"))
-        .filter(|token| !matches!(token.as_str(), "Mark(',')"))
-        .collect();
-    words.sort_unstable();
-    words
-}
+/// How a definition's tokens are put in words that it keeps.
+type Settled = for<'s> fn(&'s str) -> Vec<Token<'s>>;
 
 fn texts<'a>(entries: &[(String, &'a Entry)]) -> Vec<Cow<'a, str>> {
     let mut texts: Vec<Cow<'a, str>> = entries.iter().map(|(_, entry)| as_told(entry)).collect();

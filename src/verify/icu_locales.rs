@@ -50,7 +50,14 @@ const YES: Renamed = &[("yes", "true"), ("no", "false")];
 pub(super) fn same_but_for_form(ours: &str, theirs: &str) -> bool {
     let (ours, our_locale) = apart(ours);
     let (theirs, their_locale) = apart(theirs);
-    ours == theirs && Locale::of(&our_locale) == Locale::of(&their_locale)
+    ours == theirs && is_icus(&ours) && Locale::of(&our_locale) == Locale::of(&their_locale)
+}
+
+/// Other providers have names of their own for locales, in which case and form count.
+fn is_icus(definition: &[Token<'_>]) -> bool {
+    definition.windows(3).any(|three| {
+        three[0].is_word("provider") && three[1] == Token::Mark('=') && three[2].is_word("icu")
+    })
 }
 
 /// A definition without its locale, and that.
@@ -96,7 +103,7 @@ impl Locale {
 
 /// `colcasefirst=lower;colnumeric=yes`.
 fn old_settings(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    let pairs = text.split(';').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs
         .map(|(key, value)| {
             let known = KEYWORDS.iter().find(|(old, ..)| *old == key);
@@ -162,5 +169,17 @@ mod tests {
         let other = "CREATE COLLATION \"s\".\"c\" (provider = libc, locale = 'en-US');\n";
         let icu = "CREATE COLLATION \"s\".\"c\" (provider = icu, locale = 'en-US');\n";
         assert!(!same_but_for_form(icu, other));
+        assert!(!same("@colNumeric", "und"));
+    }
+
+    #[test]
+    fn locales_of_other_providers_are_names() {
+        for provider in ["libc", "builtin"] {
+            let sql = |locale| {
+                format!("CREATE COLLATION s.c (provider = {provider}, locale = '{locale}');\n")
+            };
+            assert!(!same_but_for_form(&sql("en_US.utf8"), &sql("en-US.utf8")));
+            assert!(!same_but_for_form(&sql("C.UTF-8"), &sql("c.utf-8")));
+        }
     }
 }

@@ -13,6 +13,43 @@ pub(super) fn settled(sql: &str) -> Vec<Token<'_>> {
     kept
 }
 
+/// The tokens of a procedure, and of what names one, as every major renders them: from 14 on its
+/// arguments say IN. That word is reserved, and begins no operand.
+pub(super) fn settled_without_in(sql: &str) -> Vec<Token<'_>> {
+    let mut before = None;
+    let mut kept = settled(sql);
+    kept.retain(|token| {
+        let begins = matches!(before.replace(*token), Some(Token::Mark('(' | ',')));
+        !(begins && token.is_word("IN"))
+    });
+    kept
+}
+
+/// The tokens of extended statistics, their columns and expressions in one order: they are listed
+/// as columns stand in their table, and what a table inherits comes first in a copy (source:
+/// pg_get_statisticsobj_worker in ruleutils.c).
+pub(super) fn settled_statistics(sql: &str) -> Vec<Token<'_>> {
+    let all = settled(sql);
+    let listed = outside(&all, "ON").and_then(|on| {
+        let length = outside(&all[on + 1..], "FROM")?;
+        Some((on + 1, on + 1 + length))
+    });
+    let Some((start, end)) = listed else { return all };
+    let mut items = split(&all[start..end]);
+    items.sort_by_cached_key(|item| format!("{item:?}"));
+    let comma = [Token::Mark(',')];
+    [&all[..start], &items.join(&comma[..]), &all[end..]].concat()
+}
+
+/// Where a word stands outside of all brackets.
+fn outside(tokens: &[Token<'_>], word: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    tokens.iter().position(|token| {
+        depth = depth_after(depth, *token);
+        depth == 0 && token.is_word(word)
+    })
+}
+
 fn settle<'a>(mut rest: &[Token<'a>], kept: &mut Vec<Token<'a>>) {
     while let [first, after @ ..] = rest {
         if let Some(array) = CastArray::at(rest) {
@@ -207,6 +244,35 @@ mod tests {
         assert!(same("NULL::s.\"E\"", "NULL::s.\"E\" AS \"E\""));
         assert!(!same("NULL::integer", "NULL::integer AS a"));
         assert!(!same("NULL::integer AS a", "NULL::integer AS int4"));
+    }
+
+    #[test]
+    fn a_procedures_arguments_say_in_or_not_and_its_body_is_as_it_is() {
+        let same =
+            |ours: &str, theirs: &str| settled_without_in(ours) == settled_without_in(theirs);
+        let old = "CREATE PROCEDURE s.p(a integer, \"IN b\" text) AS $$ x(IN y, IN z) $$";
+        let new = old.replacen("(a", "(IN a", 1).replacen(", \"IN", ", IN \"IN", 1);
+        assert!(same(old, &new));
+        assert!(!same(old, &old.replace("x(IN y", "x(y")));
+        assert!(!same(old, &new.replace("y, IN z", "y, z")));
+        assert!(!same(old, &old.replace("(a", "(INOUT a")));
+        assert!(!same("RETURN (a IN (1, 2))", "RETURN (a (1, 2))"));
+    }
+
+    #[test]
+    fn statistics_list_their_columns_in_any_order_and_their_expressions_as_they_are() {
+        let same =
+            |ours: &str, theirs: &str| settled_statistics(ours) == settled_statistics(theirs);
+        let sql = "CREATE STATISTICS s.x (ndistinct) ON a, b, ((c - d)), EXTRACT(year FROM e) \
+                   FROM s.t; ALTER STATISTICS s.x SET STATISTICS 7;";
+        assert!(same(sql, &sql.replace("a, b", "b, a")));
+        assert!(same(sql, &sql.replace("a, b, ((c - d))", "((c - d)), b, a")));
+        for (ours, theirs) in [("c - d", "d - c"), (", b", ""), ("year", "day"), ("s.t", "t.s")] {
+            assert!(!same(sql, &sql.replace(ours, theirs)), "{ours} is no {theirs}");
+        }
+        let two = "CREATE STATISTICS s.x ON ((a - b)), ((c / d)) FROM s.t";
+        assert!(!same(two, "CREATE STATISTICS s.x ON ((b - a)), ((c / d)) FROM s.t"));
+        assert!(!same(two, "CREATE STATISTICS s.x ON ((a / b)), ((c - d)) FROM s.t"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! source, and not what the target would give it.
 
 use crate::kit;
-use crate::migration::{moved, request};
+use crate::migration::{moved, request, verify};
 use crate::trial::{ask, change, make_database};
 
 /// What everything in public is granted, and whether somebody else owns it.
@@ -49,4 +49,30 @@ async fn what_the_target_grants_by_default_is_not_granted_on_what_the_job_create
     moved(&request(&source, &target, &["shop"])).await;
     assert_eq!(ask(&target, "shop", GRANTED).await, ask(&source, "shop", GRANTED).await);
     assert_eq!(ask(&target, "shop", defaults).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_source_has_default_privileges_for_the_same_they_replace_the_targets() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    for cluster in [&source, &target] {
+        change(cluster, "postgres", "CREATE ROLE onlooker").await;
+    }
+    make_database(&source, "shop", "CREATE TABLE public.t (n int);").await;
+    // The source's superuser stands for the target's user.
+    let theirs = "ALTER DEFAULT PRIVILEGES GRANT UPDATE ON TABLES TO onlooker";
+    change(&source, "shop", theirs).await;
+    kit::run(&target.conninfo("postgres"), "CREATE DATABASE shop").await;
+    let own = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO onlooker;
+               ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO onlooker;";
+    kit::run(&target.conninfo("shop"), own).await;
+    let request = request(&source, &target, &["shop"]);
+    let reports = moved(&request).await;
+    let told = format!("{:?}", reports[0].changes);
+    assert!(told.contains("GRANT SELECT ON TABLES TO"), "{told}");
+    let verified = verify(&request).await.unwrap();
+    assert!(verified[0].verification.is_clean(), "{:#?}", verified[0].verification);
+    let kept = "SELECT string_agg(concat_ws(' ', d.defaclobjtype, a.privilege_type), ' '
+                ORDER BY d.defaclobjtype) FROM pg_default_acl d, aclexplode(d.defaclacl) a
+                WHERE a.grantee = 'onlooker'::regrole";
+    assert_eq!(ask(&target, "shop", kept).await, "S USAGE r UPDATE");
 }

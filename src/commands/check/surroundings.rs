@@ -64,7 +64,7 @@ fn default_grant(grant: &DefaultGrant) -> Finding {
     };
     let what = format!(
         "on the target give {} privileges on all new {}{place}: they are put aside for the time of \
-         the job, and hold again after it",
+         the job, and hold again after it unless the source has some in their place",
         grantee.unwrap_or("PUBLIC"),
         grant.objects.to_lowercase()
     );

@@ -86,7 +86,7 @@ fn has_internal_state(create: &str) -> bool {
 
 /// A cast takes the owner of one of its types: that is whoever creates one of them.
 fn cast(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<Denial> {
-    if says(&entry.create, "WITHOUT") {
+    if says(&entry.create, "WITHOUT FUNCTION") {
         return denied("a cast WITHOUT FUNCTION takes a superuser");
     }
     let is_ours = |needed: &Entry| match needed.kind {
@@ -214,4 +214,26 @@ fn label(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
         return None;
     }
     denied(format!("the target has not loaded the label provider {provider}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests;
+    use super::*;
+    use crate::toc::EntryId;
+
+    #[test]
+    fn a_cast_of_a_time_without_time_zone_is_no_cast_without_function() {
+        let denied = |sql: &str| {
+            let ours = Entry::new(Kind::Type, Some("s"), "t");
+            let create =
+                format!("CREATE CAST (timestamp without time zone AS \"s\".\"t\") {sql};\n");
+            let depends_on = vec![EntryId(0)];
+            let entry = Entry { create, depends_on, ..Entry::new(Kind::Cast, None, "c") };
+            let toc = Toc { entries: vec![ours, entry] };
+            cast(&toc.entries[1], &toc, &tests::target()).is_some()
+        };
+        assert!(!denied("WITH FUNCTION \"s\".\"f\"(timestamp without time zone)"));
+        assert!(denied("WITHOUT FUNCTION"));
+    }
 }

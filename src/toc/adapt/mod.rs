@@ -3,6 +3,7 @@
 
 mod bystanders;
 mod database;
+mod defaults;
 mod denied;
 mod entries;
 mod grantors;
@@ -27,7 +28,6 @@ use losses::Losses;
 
 use super::entry::{EntryId, Toc};
 use super::finding::Finding;
-use super::kind::Kind;
 use super::target::TargetFacts;
 
 /// A table of contents as the target may hold it.
@@ -48,7 +48,7 @@ pub struct Adapted {
     pub take_back: Vec<String>,
     /// Run first: the target user's default privileges put aside, lest its objects get them.
     pub set_aside: Vec<String>,
-    /// Makes those anew.
+    /// Makes those anew that the source has nothing in the place of.
     pub restore: Vec<String>,
 }
 
@@ -89,23 +89,10 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         join.push(lent);
         take_back.push(taken_back);
     }
-    let (set_aside, restore) = defaults_put_aside(&adapted_toc, target);
+    let (set_aside, restore) = defaults::put_aside(&adapted_toc, target, &mut findings);
     findings.sort();
     findings.dedup();
     Adapted { toc: adapted_toc, findings, join, leave, lend, take_back, set_aside, restore }
-}
-
-/// The statements that put the target user's default privileges aside, and make them anew. Those of
-/// a schema `public` that the job drops go with it.
-fn defaults_put_aside(toc: &Toc, target: &TargetFacts) -> (Vec<String>, Vec<String>) {
-    let dropped = |schema: &String| {
-        let mut schemas = toc.entries.iter().filter(|entry| entry.kind == Kind::Schema);
-        schemas.any(|e| e.name == *schema && e.create.starts_with("DROP SCHEMA"))
-    };
-    let all = target.holds.default_privileges.iter();
-    all.filter(|standing| !standing.schema.as_ref().is_some_and(dropped))
-        .map(|standing| (standing.set_aside.clone(), standing.restore.clone()))
-        .unzip()
 }
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out

@@ -6,7 +6,7 @@
 
 use crate::toc::clauses;
 use crate::toc::target::TargetFacts;
-use crate::toc::{Entry, Kind, tokens};
+use crate::toc::{Entry, Kind, Token, tokens};
 
 use super::denied::Denial;
 
@@ -20,7 +20,7 @@ pub(super) fn denial(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
         return gone(&retired.why, &retired.mend);
     }
     let says = |word: &str| clauses::says(&entry.create, word);
-    if entry.kind == Kind::Function && major >= 13 && says("OPAQUE") {
+    if entry.kind == Kind::Function && major >= 13 && is_of_opaque(&entry.create) {
         return gone(
             "PostgreSQL has no type opaque since 13",
             "create it anew with the type it means, such as trigger",
@@ -54,6 +54,17 @@ pub(super) fn denial(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
     }
 }
 
+/// Whether a function takes or returns the type opaque. Others may call an argument, or in a body a
+/// column, so.
+fn is_of_opaque(create: &str) -> bool {
+    let head = clauses::around(create, "LANGUAGE").map_or(create, |(head, _)| head);
+    let found: Vec<Token<'_>> = tokens(head).map(|(_, token)| token).collect();
+    let taken = found
+        .windows(2)
+        .any(|two| two[0].is_word("opaque") && matches!(two[1], Token::Mark(',' | ')')));
+    taken || clauses::says(head, "RETURNS opaque") || clauses::says(head, "SETOF opaque")
+}
+
 /// The functions that took anyarray before 14 (documentation: release notes of 14, "Migration").
 const RESHAPED: [&str; 8] = [
     "array_append",
@@ -78,4 +89,25 @@ fn calls_reshaped(entry: &Entry) -> bool {
         _ => false,
     });
     arrays && calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_called_opaque_is_not_of_that_type() {
+        for sql in
+            ["f() RETURNS opaque LANGUAGE c", "f(opaque, integer) RETURNS integer LANGUAGE c"]
+        {
+            assert!(is_of_opaque(sql), "{sql}");
+        }
+        for sql in [
+            "f(opaque boolean) RETURNS integer LANGUAGE sql",
+            "f() RETURNS TABLE(opaque boolean) LANGUAGE sql",
+            "f() RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT coalesce(a.opaque); END",
+        ] {
+            assert!(!is_of_opaque(sql), "{sql}");
+        }
+    }
 }
