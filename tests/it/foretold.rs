@@ -196,3 +196,39 @@ async fn values_too_long_for_the_plain_storage_that_their_column_got_later_move(
     let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
     pg_dump::assert_equal(&ours, &theirs, "shop");
 }
+
+/// Names that were no words of SQL yet, wherever a server renders them.
+const NEWER_WORDS: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, system_user text DEFAULT 'me', json json, json_value int,
+        CONSTRAINT own CHECK (system_user <> 'nobody' AND json IS NOT NULL AND json_value > 0));
+    INSERT INTO t VALUES (1, 'me', '{}', 1);
+    CREATE INDEX ON t (lower(system_user), (json_value + 1)) WHERE system_user <> '';
+    CREATE VIEW v AS SELECT system_user, json, json_value AS json_table FROM t;
+    CREATE MATERIALIZED VIEW m AS SELECT json.system_user FROM t json;
+    CREATE POLICY p ON t USING (system_user = current_user);
+    CREATE RULE r AS ON UPDATE TO v DO INSTEAD UPDATE t SET system_user = new.system_user;
+    CREATE TYPE merge_action AS (json_array int);
+    CREATE FUNCTION f(json json, json_object merge_action, OUT system_user text)
+        LANGUAGE sql AS $$ SELECT $1::text $$;
+    CREATE FUNCTION g(json int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT json + 1; END;
+    CREATE FUNCTION h() RETURNS TABLE (json int, json_scalar int) LANGUAGE sql
+        BEGIN ATOMIC SELECT g(json => 1), 2; END;
+    CREATE PROCEDURE q(json text) LANGUAGE sql AS '';
+    CREATE AGGREGATE a (json int) (SFUNC = int4pl, STYPE = int);
+    CREATE ROLE words_reader; COMMENT ON FUNCTION f(json, merge_action) IS 'json';
+    REVOKE ALL ON FUNCTION f, h FROM PUBLIC; GRANT EXECUTE ON FUNCTION g TO words_reader;
+    COMMENT ON PROCEDURE q IS 'q'; COMMENT ON AGGREGATE a(int) IS 'a';
+    ALTER FUNCTION f OWNER TO words_reader; ALTER PROCEDURE q OWNER TO words_reader;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_newer_servers_take_for_words_of_sql_stay_names() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    make_database(&source, "shop", "").await;
+    change(&source, "shop", NEWER_WORDS).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    assert_same_rows(&source, &target, "shop").await;
+    for view in ["v", "m"] {
+        let read = format!("SELECT system_user FROM public.{view}");
+        assert_eq!(ask(&target, "shop", &read).await, "me");
+    }
+}
