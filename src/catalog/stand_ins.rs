@@ -227,21 +227,6 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_reads_itself_is_a_stand_in_to_a_function_of_its_row_type_too() {
-        let create = "CREATE VIEW \"s\".\"v\" AS SELECT s.f(v.*) FROM s.v;\n".to_owned();
-        let depends_on = vec![EntryId(1)];
-        let view = Entry { create, depends_on, ..Entry::new(Kind::View, Some("s"), "v") };
-        let depends_on = vec![EntryId(0)];
-        let function = Entry { depends_on, ..Entry::new(Kind::Function, Some("s"), "f") };
-        let mut stand_ins =
-            StandIns::from([(key(&view), "CREATE VIEW \"s\".\"v\" AS stand-in".to_owned())]);
-        let sorted = sort(vec![view, function], &mut stand_ins);
-        assert!(sorted.loops.is_empty(), "{:?}", sorted.loops);
-        let kinds: Vec<Kind> = sorted.toc.entries.iter().map(|entry| entry.kind).collect();
-        assert_eq!(kinds, [Kind::View, Kind::Function, Kind::Rule]);
-    }
-
-    #[test]
     fn a_stand_in_comes_after_the_types_that_it_names() {
         let entry = |kind, name: &str, needs: &[u32]| Entry {
             create: format!("CREATE FUNCTION {name}"),

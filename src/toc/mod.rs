@@ -13,6 +13,7 @@ mod entry;
 mod finding;
 mod kind;
 mod large_objects;
+mod newer_words;
 mod role_map;
 mod role_names;
 mod sort;
@@ -31,6 +32,7 @@ pub(crate) use large_objects::{
     settling, unlink_sql,
 };
 pub use large_objects::{LargeObjectGroup, LargeObjectSum};
+pub(crate) use newer_words::unquoted;
 pub use role_map::RoleMap;
 pub use sort::{Sorted, in_restoring_order};
 pub(crate) use sql::{Token, tokens};

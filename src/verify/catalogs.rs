@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::toc::adapt::as_told;
-use crate::toc::{Entry, Kind, Toc, Token, counted, tokens};
+use crate::toc::{Entry, Kind, Toc, Token, counted, tokens, unquoted};
 
 use super::icu_locales;
 use super::operator_members::pooled;
@@ -139,7 +139,7 @@ fn sharing_titles<'t, 'e>(
 
 /// The title, as every major renders it.
 fn of_any_major(entry: &Entry) -> String {
-    let title = entry.title();
+    let title = unquoted(&entry.title()).into_owned();
     if title.contains("PROCEDURE ") { without_in(&title) } else { title }
 }
 
@@ -169,7 +169,10 @@ fn compare_entries(
     same_major: bool,
 ) -> Vec<CatalogDifference> {
     let mut differences = Vec::new();
-    let (expected, found) = (texts(ours), texts(theirs));
+    let (mut expected, mut found) = (texts(ours), texts(theirs));
+    if !same_major {
+        expected.iter_mut().chain(&mut found).for_each(newer_words_bare);
+    }
     let shown = ours.iter().chain(theirs).all(|(_, entry)| entry.is_shown());
     let equal = match same_major {
         // What one side doesn't show can't be compared; its entry says so.
@@ -207,6 +210,13 @@ fn compare_entries(
         });
     }
     differences
+}
+
+/// Which names a server quotes depends on the words that it knows.
+fn newer_words_bare(text: &mut Cow<'_, str>) {
+    if let Cow::Owned(bare) = unquoted(text) {
+        *text = Cow::Owned(bare);
+    }
 }
 
 /// A NOT NULL has a name since 18, which the server makes up, cuts to length and numbers where

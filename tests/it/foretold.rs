@@ -196,3 +196,95 @@ async fn values_too_long_for_the_plain_storage_that_their_column_got_later_move(
     let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
     pg_dump::assert_equal(&ours, &theirs, "shop");
 }
+
+/// Names that were no words of SQL yet, wherever a server renders them.
+const NEWER_WORDS: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, system_user text DEFAULT 'me', json json, json_value int,
+        CONSTRAINT own CHECK (system_user <> 'nobody' AND json IS NOT NULL AND json_value > 0));
+    INSERT INTO t VALUES (1, 'me', '{}', 1);
+    CREATE INDEX ON t (lower(system_user), (json_value + 1)) WHERE system_user <> '';
+    CREATE VIEW v AS SELECT system_user, json, json_value AS json_table FROM t;
+    CREATE MATERIALIZED VIEW m AS SELECT json.system_user FROM t json;
+    CREATE POLICY p ON t USING (system_user = current_user);
+    CREATE RULE r AS ON UPDATE TO v DO INSTEAD UPDATE t SET system_user = new.system_user;
+    CREATE TYPE merge_action AS (json_array int);
+    CREATE FUNCTION f(json json, json_object merge_action, OUT system_user text)
+        LANGUAGE sql AS $$ SELECT $1::text $$;
+    CREATE FUNCTION g(json int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT json + 1; END;
+    CREATE FUNCTION h() RETURNS TABLE (json int, json_scalar int) LANGUAGE sql
+        BEGIN ATOMIC SELECT g(json => 1), 2; END;
+    CREATE PROCEDURE q(json text) LANGUAGE sql AS '';
+    CREATE AGGREGATE a (json int) (SFUNC = int4pl, STYPE = int);
+    CREATE ROLE words_reader; COMMENT ON FUNCTION f(json, merge_action) IS 'json';
+    REVOKE ALL ON FUNCTION f, h FROM PUBLIC; GRANT EXECUTE ON FUNCTION g TO words_reader;
+    COMMENT ON PROCEDURE q IS 'q'; COMMENT ON AGGREGATE a(int) IS 'a';
+    ALTER FUNCTION f OWNER TO words_reader; ALTER PROCEDURE q OWNER TO words_reader;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_newer_servers_take_for_words_of_sql_stay_names() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    make_database(&source, "shop", "").await;
+    change(&source, "shop", NEWER_WORDS).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    assert_same_rows(&source, &target, "shop").await;
+    for view in ["v", "m"] {
+        let read = format!("SELECT \"system_user\" FROM public.{view}");
+        assert_eq!(ask(&target, "shop", &read).await, "me");
+    }
+}
+
+/// What uses functions, operators, catalogs and columns that servers of 13 have, and what uses those
+/// that no later one took away.
+const OF_13: &str = "
+    CREATE VIEW backing AS SELECT pg_is_in_backup() AS now;
+    CREATE VIEW old_ids AS SELECT datlastsysoid FROM pg_database;
+    CREATE TABLE t (n numeric DEFAULT factorial(3), b box, at boolean DEFAULT pg_is_in_backup(),
+        CONSTRAINT small CHECK (n > 0));
+    CREATE TABLE u (b box, CONSTRAINT within CHECK (b @ '((0,0),(9,9))'));
+    CREATE VIEW fine AS SELECT a.usename, d.datname, array_append('{1}'::int[], 2) || 3 AS list,
+        sum(b.buffers_alloc) AS n, get_bit('x'::bytea, 1) FROM pg_stat_activity a
+        JOIN pg_database d USING (datname), pg_stat_bgwriter b GROUP BY 1, 2;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_uses_what_newer_servers_have_no_more_is_refused_by_its_name() {
+    let (source, target) = (kit::bundled(13).await, kit::bundled(15).await);
+    make_database(&source, "shop", OF_13).await;
+    let said = told(&source, &target, "shop").await;
+    for beginning in [
+        "Refusal VIEW public.backing: uses pg_catalog.pg_is_in_backup(), which PostgreSQL 15 doesn't",
+        "Refusal VIEW public.old_ids: uses pg_catalog.pg_database.datlastsysoid, which",
+        "Refusal TABLE public.t: uses pg_catalog.pg_is_in_backup() in its default of column at",
+        "Refusal TABLE public.u: uses the operator box @ box in its constraint within",
+    ] {
+        assert_tells(&said, beginning);
+    }
+    let gone = |line: &&String| line.contains("doesn't have");
+    assert_eq!(said.iter().filter(gone).count(), 4, "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_the_systems_views_that_are_gone_are_found_wherever_they_are_read() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    let reads = "
+        CREATE VIEW written AS SELECT w.checkpoints_timed FROM pg_stat_bgwriter w;
+        CREATE MATERIALIZED VIEW kept AS SELECT * FROM pg_stat_bgwriter;
+        CREATE FUNCTION asked(n int DEFAULT 1) RETURNS bigint LANGUAGE sql
+            BEGIN ATOMIC SELECT checkpoints_req FROM pg_stat_bgwriter; END;
+        CREATE TABLE t (n int); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY p ON t USING (n > (SELECT buffers_backend FROM pg_stat_bgwriter));
+        CREATE RULE r AS ON DELETE TO t DO ALSO SELECT attcacheoff FROM pg_attribute;
+        CREATE VIEW fine AS SELECT buffers_alloc, a.* FROM pg_stat_bgwriter, pg_stat_activity a;";
+    make_database(&source, "shop", reads).await;
+    let said = told(&source, &target, "shop").await;
+    let bgwriter = "uses pg_catalog.pg_stat_bgwriter.";
+    for beginning in [
+        format!("Refusal VIEW public.written: {bgwriter}checkpoints_timed, which PostgreSQL 18"),
+        format!("Refusal MATERIALIZED VIEW public.kept: {bgwriter}buffers_backend, pg_"),
+        format!("Refusal FUNCTION public.asked(integer): {bgwriter}checkpoints_req in its body"),
+        format!("Refusal TABLE public.t: {bgwriter}buffers_backend in its policy p"),
+        "Refusal TABLE public.t: uses pg_catalog.pg_attribute.attcacheoff in its rule r".to_owned(),
+    ] {
+        assert_tells(&said, &beginning);
+    }
+    assert!(!said.iter().any(|line| line.contains("public.fine")), "{said:#?}");
+}

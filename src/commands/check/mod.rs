@@ -24,6 +24,7 @@ mod sides;
 mod standing;
 mod surroundings;
 mod unreadable;
+mod vanished;
 mod versions;
 mod writing_rights;
 
@@ -186,6 +187,8 @@ async fn check_against(
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
     found.add(sides.pair.roles.unfounded(&source.toc, &facts));
     found.topic("row filters", row_filters::findings(sides, source).await)?;
+    let vanished = vanished::findings(sides, source).await;
+    found.topic("what the target's version has no more", vanished)?;
     found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
     found.topic("encodings", encodings::findings(sides, source).await)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.

@@ -18,6 +18,7 @@ mod retired;
 mod roles;
 mod routines;
 mod subscriptions;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -75,6 +76,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         let mapped = owners::fit(mapped, toc, target, &mut findings);
         let mapped = subscriptions::fit(mapped, target);
         let mapped = identities::fit(mapped, target);
+        let mapped = words::fit(mapped, target);
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
         context.fit(mapped, &mut findings)
     });
