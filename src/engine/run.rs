@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Action, Phase, Plan, StepId};
+use crate::toc::Finding;
 use crate::wire::{CancelHandle, Conninfo};
 
 use super::events::{Event, Events};
@@ -48,6 +49,8 @@ pub struct Outcome {
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
+    /// The maintenance that the target refused.
+    pub undone: Vec<Finding>,
 }
 
 /// Runs all that is owed.
@@ -103,6 +106,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
             let title = &plan.steps[report.step.0 as usize].title;
             events.say(Event::Note(format!("{title}: the target warns: {warning}"))).await;
         }
+        outcome.undone.extend(report.undone);
         match report.result {
             Err(error) => break Err(error),
             Ok(moved) => {
@@ -149,6 +153,8 @@ struct Report {
     step: StepId,
     /// What the target said of it unasked: that a grant granted nothing, say.
     warnings: Vec<String>,
+    /// The maintenance that the target refused.
+    undone: Vec<Finding>,
     took: Duration,
     result: Result<Moved>,
 }
@@ -238,8 +244,9 @@ async fn work(
                 let result = worker.run(&plan.steps[step.0 as usize], idle).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
+                let undone = worker.take_undone();
                 let took = started.elapsed();
-                let report = Report { worker: number, step, warnings, took, result };
+                let report = Report { worker: number, step, warnings, undone, took, result };
                 if reports.send(report).await.is_err() || failed {
                     return;
                 }

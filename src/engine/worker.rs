@@ -8,7 +8,7 @@ use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, ToastCompression, quote_literal};
 use crate::plan::{Action, Chunk, Phase, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
+use crate::toc::{ChunkRange, Finding, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
@@ -65,6 +65,8 @@ pub(super) struct Worker {
     target: RawConnection,
     /// Connected when the first chunk comes, let go when the last is copied.
     source: Option<RawConnection>,
+    /// The maintenance that the target refused.
+    undone: Vec<Finding>,
 }
 
 impl Worker {
@@ -76,7 +78,7 @@ impl Worker {
         if let Some(compression) = shared.toast_compression {
             target.execute("choosing a compression", &compression.set()).await?;
         }
-        Ok(Worker { shared, target, source: None })
+        Ok(Worker { shared, target, source: None, undone: Vec::new() })
     }
 
     /// Lets the source's snapshot go.
@@ -87,6 +89,11 @@ impl Worker {
     /// What the target has said unasked.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         self.target.take_warnings()
+    }
+
+    /// The maintenance that the target has refused.
+    pub(super) fn take_undone(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.undone)
     }
 
     /// How to stop what the target works on.
@@ -111,7 +118,38 @@ impl Worker {
                 Ok(Moved::default())
             }
         };
+        let done = match done {
+            Err(error) if step.phase == Phase::Maintenance && self.outlives(&error) => {
+                self.maintain(step, &error).await
+            }
+            done => done,
+        };
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+    }
+
+    /// Whether the target has refused a statement, and is still there.
+    fn outlives(&self, error: &Error) -> bool {
+        error.server_error().is_some() && !self.target.is_broken()
+    }
+
+    /// Does what can be done of a step of maintenance that failed as a whole. The data is complete
+    /// without it, so what can't be done is told, and the job goes on. There is no receipt: a
+    /// resume tries again, and tells again.
+    async fn maintain(&mut self, step: &Step, failed: &Error) -> Result<Moved> {
+        match &step.action {
+            Action::Apply { statements } => {
+                for Statement { title, sql } in statements {
+                    match self.target.execute(title, sql).await {
+                        Err(error) if self.outlives(&error) => {
+                            self.undone.push(undone(title, &error));
+                        }
+                        done => done?,
+                    }
+                }
+            }
+            _ => self.undone.push(undone(&step.title, failed)),
+        }
+        Ok(Moved::default())
     }
 
     async fn apply(
@@ -300,6 +338,11 @@ impl Worker {
         self.target.execute("writing the receipt", &receipt).await?;
         Ok(Moved::default())
     }
+}
+
+fn undone(title: &str, error: &Error) -> Finding {
+    Finding::change(title, format!("left out, as the target refused it: {}", error.message()))
+        .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
 }
 
 /// The parts of a step that have no receipt. A resume takes back the receipts of those tables only
