@@ -196,3 +196,15 @@ async fn values_too_long_for_the_plain_storage_that_their_column_got_later_move(
     let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
     pg_dump::assert_equal(&ours, &theirs, "shop");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_closed_to_the_target_user_after_its_job_says_what_lets_it_in() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.t (n int)").await;
+    change(&source, "shop", "REVOKE CONNECT ON DATABASE shop FROM PUBLIC").await;
+    let request = request(&source, &target, &["shop"]);
+    run(&request).await.clean();
+    let error = run(&request).await.error().to_string();
+    assert!(error.contains("GRANT CONNECT ON DATABASE \"shop\" TO \"master\""), "{error}");
+    assert!(error.contains("finished"), "{error}");
+}
