@@ -208,3 +208,16 @@ async fn a_database_that_is_closed_to_the_target_user_after_its_job_says_what_le
     assert!(error.contains("GRANT CONNECT ON DATABASE \"shop\" TO \"master\""), "{error}");
     assert!(error.contains("finished"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_only_the_superuser_is_a_member_of_stay_where_they_are() {
+    let (source, target) = (kit::bundled(16).await, kit::bundled(16).await);
+    make_database(&source, "shop", "CREATE TABLE public.t (n int)").await;
+    let roles = "CREATE ROLE unused; CREATE ROLE used; GRANT unused, used TO postgres;
+                 CREATE TABLE public.of_postgres (n int); GRANT SELECT ON of_postgres TO used;";
+    change(&source, "shop", roles).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let there = "SELECT string_agg(rolname, ' ' ORDER BY 1) FROM pg_roles \
+                 WHERE rolname IN ('used', 'unused')";
+    assert_eq!(ask(&target, "shop", there).await, "used");
+}
