@@ -221,3 +221,19 @@ async fn roles_that_only_the_superuser_is_a_member_of_stay_where_they_are() {
                  WHERE rolname IN ('used', 'unused')";
     assert_eq!(ask(&target, "shop", there).await, "used");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_among_the_systems_own_is_refused_where_only_its_array_is_needed() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    change(
+        &source,
+        "shop",
+        "CREATE TYPE information_schema.pair AS (a int); CREATE TYPE information_schema.idle AS (a int);
+         CREATE TABLE public.t (p information_schema.pair[]);",
+    )
+    .await;
+    let told = told(&source, &target, "shop").await;
+    assert_tells(&told, "Refusal composite type information_schema.pair");
+    assert_tells(&told, "Change composite type information_schema.idle");
+}
