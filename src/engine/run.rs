@@ -1,6 +1,6 @@
 //! The leader: hands steps to workers until none is owed, or the first failure stops everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
     let mut crew = Crew::hire(jobs.max(1), &shared).await?;
     let mut outcome = Outcome::default();
     let mut clock = Clock::default();
+    let mut warned: HashSet<String> = HashSet::new();
     let ended = loop {
         while let Some(step) = crew.has_idle().then(|| schedule.next()).flatten() {
             match &plan.steps[step.0 as usize].action {
@@ -102,7 +103,11 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
             () = stop.stopped() => break Err(Stop::error()),
         };
         crew.idle.push(report.worker);
+        // Definitions that are alike are warned of in the same words.
         for warning in report.warnings {
+            if !warned.insert(warning.clone()) {
+                continue;
+            }
             let title = &plan.steps[report.step.0 as usize].title;
             events.say(Event::Note(format!("{title}: the target warns: {warning}"))).await;
         }
