@@ -21,6 +21,10 @@ use super::receipts::{Receipt, Receipts, insert};
 use super::rows::{copy_in, copy_out, count, empty, stream};
 use super::unmoved;
 
+/// So many sequences are read by one statement, which locks them all: the source may have little
+/// room for locks.
+const SEQUENCES_READ: usize = 20;
+
 /// The snapshot that a run copies under.
 #[derive(Debug)]
 pub(super) struct SharedSnapshot {
@@ -307,7 +311,11 @@ impl Worker {
                 format!("SELECT {title}, last_value, is_called FROM {}", name.sql())
             })
             .collect();
-        for row in source.query("reading sequences", &reads.join(" UNION ALL ")).await? {
+        let mut rows = Vec::new();
+        for some in reads.chunks(SEQUENCES_READ) {
+            rows.extend(source.query("reading sequences", &some.join(" UNION ALL ")).await?);
+        }
+        for row in rows {
             let [Some(name), Some(value), Some(called)] = row.as_slice() else {
                 return Err(Error::step("reading sequences").because("a value is missing"));
             };

@@ -237,3 +237,34 @@ async fn a_type_among_the_systems_own_is_refused_where_only_its_array_is_needed(
     assert_tells(&told, "Refusal composite type information_schema.pair");
     assert_tells(&told, "Change composite type information_schema.idle");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_room_for_few_locks_has_its_sequences_read_few_at_a_time() {
+    let few = Spec::bundled().major(15).setting("max_locks_per_transaction", "10");
+    let spec = few.setting("max_connections", "20");
+    let (source, target) = (kit::start(spec).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    let session = source.superuser_session("shop").await.unwrap();
+    for number in 0..400 {
+        let sql = format!("CREATE SEQUENCE public.s{number}");
+        session.execute("making sequences", &sql).await.unwrap();
+    }
+    // Others have taken nearly all that the lock table has; reading the catalog takes some 200.
+    let mut held = 0;
+    session.execute("taking locks", "BEGIN").await.unwrap();
+    while held < 2000 {
+        let lock = format!("SELECT pg_catalog.pg_advisory_xact_lock({held})");
+        if session.execute("taking locks", &format!("SAVEPOINT s; {lock}")).await.is_err() {
+            break;
+        }
+        held += 1;
+    }
+    let leave = format!(
+        "ROLLBACK TO SAVEPOINT s; ROLLBACK; BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(n) \
+         FROM pg_catalog.generate_series(1, {}) n",
+        held - 300
+    );
+    session.execute("leaving room", &leave).await.unwrap();
+    let checked = check(&request(&source, &target, &["shop"])).await.unwrap();
+    assert_eq!(checked[0].stopping(false).count(), 0, "{:#?}", checked[0].findings);
+}
