@@ -18,7 +18,8 @@ const BOOTSTRAP_SUPERUSER: u32 = 10;
 /// The members of the common table expression `wanted`: the roles that pg_shdepend, where owners,
 /// grantees, grantors and policies' roles are kept, or a setting names; recursively, the members of
 /// those, as an application often logs in as a member of who owns; and, recursively again, the
-/// roles all these are members of, with who granted that. Predefined roles are everywhere, so none
+/// roles all these are members of, with who granted that: the bootstrap superuser isn't followed, as
+/// it stays behind and may all without them. Predefined roles are everywhere, so none
 /// is wanted, nor followed to its members.
 fn wanted(major: u32) -> String {
     let upwards = if major >= 16 {
@@ -41,7 +42,8 @@ fn wanted(major: u32) -> String {
          join pg_catalog.pg_auth_members m on m.roleid = joined.role where joined.role >= {}), \
          closed(role) as (select joined.role from joined \
          union select up.role from closed \
-         join pg_catalog.pg_auth_members m on m.member = closed.role {upwards}), \
+         join pg_catalog.pg_auth_members m on m.member = closed.role \
+         and closed.role <> {BOOTSTRAP_SUPERUSER} {upwards}), \
          wanted as (select r.* from closed join pg_catalog.pg_roles r on r.oid = closed.role \
          where r.oid >= {} and r.rolname !~ '^pg_') ",
         Oid::FIRST_NORMAL,

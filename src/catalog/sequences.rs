@@ -11,10 +11,11 @@ use crate::wire::Session;
 
 use super::builder::Builder;
 use super::columns::Columns;
+use super::locks::LockTable;
 use super::relations::{Relation, RelationKind, Relations};
 use super::tables::Parts;
 
-/// How many sequences are asked for their value in one query.
+/// How many sequences are asked for their value in one query, where there is room for their locks.
 const VALUES_PER_QUERY: usize = 200;
 
 /// A sequence's properties.
@@ -183,7 +184,7 @@ pub(super) async fn read(
         let why = "its value can't be read: the user has no SELECT on it";
         out.unsupported(format!("sequence {}", relation.name), why);
     }
-    for batch in valued.chunks(VALUES_PER_QUERY) {
+    for batch in valued.chunks(at_a_time(LockTable::of(session).await?)) {
         for row in &read_values(session, batch, borrows).await? {
             if let Some(relation) = relations.any(row.get(0)) {
                 add_value(relation, row.get(1), row.get(2), out);
@@ -191,6 +192,12 @@ pub(super) async fn read(
         }
     }
     Ok(())
+}
+
+/// The lock table is everybody's, and our own tables may hold half of it.
+fn at_a_time(table: LockTable) -> usize {
+    let some = usize::try_from(table.room() / 8).unwrap_or(VALUES_PER_QUERY);
+    some.clamp(1, VALUES_PER_QUERY)
 }
 
 /// Reading a sequence locks it to the transaction's end, and there are only so many locks: those

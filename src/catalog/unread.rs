@@ -116,7 +116,7 @@ fn wholes(unread: &[ObjectId], dependencies: &Dependencies) -> Vec<ObjectId> {
 
 /// Names what was found. What users put among the system's own objects is no part of the database,
 /// for pg_dump either, which loses it without a word (source: pg_dump.c, selectDumpableNamespace):
-/// tables there, and what something else needs, stop the job.
+/// tables there, and what something else needs, or a part of it such as a type's array, stop the job.
 async fn name(session: &Session, unread: &[ObjectId], out: &mut Builder) -> Result<()> {
     let classes: Vec<u32> = unread.iter().map(|object| object.class.0).collect();
     let oids: Vec<u32> = unread.iter().map(|object| object.oid.0).collect();
@@ -126,8 +126,15 @@ async fn name(session: &Session, unread: &[ObjectId], out: &mut Builder) -> Resu
                o.class = 'pg_catalog.pg_class'::pg_catalog.regclass \
                AND EXISTS (SELECT FROM pg_catalog.pg_class c \
                WHERE c.oid = o.oid AND c.relkind IN ('r', 'p', 'f', 'm')) \
-               OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = o.class \
-               AND d.refobjid = o.oid AND d.deptype = 'n') AS needed \
+               OR EXISTS (WITH RECURSIVE part(class, oid) AS ((SELECT o.class, o.oid \
+               UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, c.reltype \
+               FROM pg_catalog.pg_class c WHERE c.oid = o.oid \
+               AND o.class = 'pg_catalog.pg_class'::pg_catalog.regclass) \
+               UNION SELECT d.classid, d.objid FROM part p JOIN pg_catalog.pg_depend d \
+               ON d.refclassid = p.class AND d.refobjid = p.oid AND d.deptype = 'i') \
+               SELECT FROM part p JOIN pg_catalog.pg_depend d ON d.refclassid = p.class \
+               AND d.refobjid = p.oid AND d.deptype = 'n' \
+               AND (d.classid, d.objid) NOT IN (SELECT part.class, part.oid FROM part)) AS needed \
                FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), \
                pg_catalog.unnest($2::pg_catalog.oid[])) o(class, oid) \
                CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i ORDER BY 1";

@@ -167,8 +167,21 @@ pub(super) async fn target_database(target: &Conninfo) -> Result<TargetDatabase>
     match Session::connect(target).await {
         Ok(session) => Ok(TargetDatabase::There(session)),
         Err(error) if is_missing(&error) => Ok(TargetDatabase::Missing(maintenance(target).await?)),
-        Err(error) => Err(error),
+        Err(error) => Err(closed(error, target)),
     }
+}
+
+/// insufficient_privilege: a database whose grants leave CONNECT to some is open to whoever made it
+/// until the job's end, when it is given to its owner.
+pub(super) fn closed(error: Error, target: &Conninfo) -> Error {
+    if error.server_error().is_none_or(|server| server.sqlstate != "42501") {
+        return error;
+    }
+    let (database, user) = (quote_ident(target.database()), quote_ident(target.user()));
+    error.hint(format!(
+        "a job may have finished here, and given the database its owner and grants: connect as its \
+         owner, or as that: GRANT CONNECT ON DATABASE {database} TO {user};"
+    ))
 }
 
 /// The source's database as the target's server would make it: with the same encoding and locale

@@ -178,7 +178,7 @@ async fn migrate_one(
         tables: plan.count_tables(),
         seconds: started.elapsed().as_secs_f64(),
         passwords_to_set,
-        changes: job.changes,
+        changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
         verification,
         ..totals(&plan, &receipts, &outcome)
     };

@@ -8,6 +8,8 @@ use crate::engine::Standing;
 use crate::error::Result;
 use crate::wire::{Conninfo, Session};
 
+use super::databases;
+
 /// So many round trips are timed.
 const PINGS: usize = 20;
 
@@ -35,7 +37,7 @@ pub struct Latency {
 
 /// Reads the status of the job in `target`'s ledger.
 pub async fn status(target: &Conninfo) -> Result<Status> {
-    let session = Session::connect(target).await?;
+    let session = Session::connect(target).await.map_err(|e| databases::closed(e, target))?;
     Ok(Status {
         database: target.database().to_owned(),
         server: session.version().to_string(),

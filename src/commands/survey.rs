@@ -234,15 +234,12 @@ pub(super) async fn target(
     let reading = read.await;
     session.execute("reading the target's catalog", "ROLLBACK").await?;
     let mut found = reading?.toc;
-    // Its own default privileges, which the job puts aside and makes anew, are no part of the copy.
+    // Default privileges of the target's own, which the job leaves or puts aside and makes anew, are
+    // no part of the copy.
     let of = |entry: &Entry| (entry.title(), entry.owner.clone());
     let wanted: BTreeSet<_> = default_privileges(toc).map(of).collect();
-    let own: BTreeSet<_> = default_privileges(&found)
-        .filter(|entry| entry.owner.as_ref() == Some(&facts.user))
-        .map(of)
-        .filter(|defaults| !wanted.contains(defaults))
-        .collect();
-    found.entries.retain(|entry| entry.kind != Kind::DefaultAcl || !own.contains(&of(entry)));
+    let moved = |entry: &Entry| entry.kind != Kind::DefaultAcl || wanted.contains(&of(entry));
+    found.entries.retain(moved);
     Ok(found)
 }
 

@@ -47,7 +47,8 @@ pub enum Event {
         /// What it costs, in bytes moved or read.
         cost: u64,
     },
-    /// A worker has done a step: effect and receipt are committed.
+    /// A worker has done a step: effect and receipt are committed, where the target didn't refuse
+    /// what is only maintenance.
     StepFinished {
         /// Which worker.
         worker: usize,

@@ -1,6 +1,6 @@
 //! The leader: hands steps to workers until none is owed, or the first failure stops everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Action, Phase, Plan, StepId};
+use crate::toc::Finding;
 use crate::wire::{CancelHandle, Conninfo};
 
 use super::events::{Event, Events};
@@ -48,6 +49,8 @@ pub struct Outcome {
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
+    /// The maintenance that the target refused.
+    pub undone: Vec<Finding>,
 }
 
 /// Runs all that is owed.
@@ -73,6 +76,7 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
     let mut crew = Crew::hire(jobs.max(1), &shared).await?;
     let mut outcome = Outcome::default();
     let mut clock = Clock::default();
+    let mut warned: HashSet<String> = HashSet::new();
     let ended = loop {
         while let Some(step) = crew.has_idle().then(|| schedule.next()).flatten() {
             match &plan.steps[step.0 as usize].action {
@@ -99,10 +103,15 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
             () = stop.stopped() => break Err(Stop::error()),
         };
         crew.idle.push(report.worker);
+        // Definitions that are alike are warned of in the same words.
         for warning in report.warnings {
+            if !warned.insert(warning.clone()) {
+                continue;
+            }
             let title = &plan.steps[report.step.0 as usize].title;
             events.say(Event::Note(format!("{title}: the target warns: {warning}"))).await;
         }
+        outcome.undone.extend(report.undone);
         match report.result {
             Err(error) => break Err(error),
             Ok(moved) => {
@@ -149,6 +158,8 @@ struct Report {
     step: StepId,
     /// What the target said of it unasked: that a grant granted nothing, say.
     warnings: Vec<String>,
+    /// The maintenance that the target refused.
+    undone: Vec<Finding>,
     took: Duration,
     result: Result<Moved>,
 }
@@ -238,8 +249,9 @@ async fn work(
                 let result = worker.run(&plan.steps[step.0 as usize], idle).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
+                let undone = worker.take_undone();
                 let took = started.elapsed();
-                let report = Report { worker: number, step, warnings, took, result };
+                let report = Report { worker: number, step, warnings, undone, took, result };
                 if reports.send(report).await.is_err() || failed {
                     return;
                 }

@@ -8,7 +8,7 @@ use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, ToastCompression, quote_literal};
 use crate::plan::{Action, Chunk, Phase, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
+use crate::toc::{ChunkRange, Finding, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire::{self, Conninfo, RawConnection};
 
 use super::advice::advised;
@@ -20,6 +20,10 @@ use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
 use super::rows::{copy_in, copy_out, count, empty, stream};
 use super::unmoved;
+
+/// So many sequences are read by one statement, which locks them all: the source may have little
+/// room for locks.
+const SEQUENCES_READ: usize = 20;
 
 /// The snapshot that a run copies under.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub(super) struct Worker {
     target: RawConnection,
     /// Connected when the first chunk comes, let go when the last is copied.
     source: Option<RawConnection>,
+    /// The maintenance that the target refused.
+    undone: Vec<Finding>,
 }
 
 impl Worker {
@@ -76,7 +82,7 @@ impl Worker {
         if let Some(compression) = shared.toast_compression {
             target.execute("choosing a compression", &compression.set()).await?;
         }
-        Ok(Worker { shared, target, source: None })
+        Ok(Worker { shared, target, source: None, undone: Vec::new() })
     }
 
     /// Lets the source's snapshot go.
@@ -87,6 +93,11 @@ impl Worker {
     /// What the target has said unasked.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         self.target.take_warnings()
+    }
+
+    /// The maintenance that the target has refused.
+    pub(super) fn take_undone(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.undone)
     }
 
     /// How to stop what the target works on.
@@ -111,7 +122,38 @@ impl Worker {
                 Ok(Moved::default())
             }
         };
+        let done = match done {
+            Err(error) if step.phase == Phase::Maintenance && self.outlives(&error) => {
+                self.maintain(step, &error).await
+            }
+            done => done,
+        };
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+    }
+
+    /// Whether the target has refused a statement, and is still there.
+    fn outlives(&self, error: &Error) -> bool {
+        error.server_error().is_some() && !self.target.is_broken()
+    }
+
+    /// Does what can be done of a step of maintenance that failed as a whole. The data is complete
+    /// without it, so what can't be done is told, and the job goes on. There is no receipt: a
+    /// resume tries again, and tells again.
+    async fn maintain(&mut self, step: &Step, failed: &Error) -> Result<Moved> {
+        match &step.action {
+            Action::Apply { statements } => {
+                for Statement { title, sql } in statements {
+                    match self.target.execute(title, sql).await {
+                        Err(error) if self.outlives(&error) => {
+                            self.undone.push(undone(title, &error));
+                        }
+                        done => done?,
+                    }
+                }
+            }
+            _ => self.undone.push(undone(&step.title, failed)),
+        }
+        Ok(Moved::default())
     }
 
     async fn apply(
@@ -269,7 +311,11 @@ impl Worker {
                 format!("SELECT {title}, last_value, is_called FROM {}", name.sql())
             })
             .collect();
-        for row in source.query("reading sequences", &reads.join(" UNION ALL ")).await? {
+        let mut rows = Vec::new();
+        for some in reads.chunks(SEQUENCES_READ) {
+            rows.extend(source.query("reading sequences", &some.join(" UNION ALL ")).await?);
+        }
+        for row in rows {
             let [Some(name), Some(value), Some(called)] = row.as_slice() else {
                 return Err(Error::step("reading sequences").because("a value is missing"));
             };
@@ -300,6 +346,11 @@ impl Worker {
         self.target.execute("writing the receipt", &receipt).await?;
         Ok(Moved::default())
     }
+}
+
+fn undone(title: &str, error: &Error) -> Finding {
+    Finding::change(title, format!("left out, as the target refused it: {}", error.message()))
+        .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
 }
 
 /// The parts of a step that have no receipt. A resume takes back the receipts of those tables only

@@ -33,6 +33,27 @@ pub fn bare_names(body: &str) -> BTreeSet<String> {
     names
 }
 
+/// What such a body calls, with the schema where that is said.
+pub(super) fn calls(body: &str) -> BTreeSet<(Option<String>, String)> {
+    let found: Vec<Token<'_>> = tokens(body).map(|(_, token)| token).collect();
+    let at = |i: Option<usize>| i.and_then(|i| found.get(i)).copied();
+    let mut calls = BTreeSet::new();
+    for (i, token) in found.iter().enumerate() {
+        let Some(name) = token.name() else { continue };
+        if at(Some(i + 1)) != Some(Token::Mark('(')) {
+            continue;
+        }
+        match at(i.checked_sub(1)) {
+            Some(Token::Mark('.')) => {
+                let schema = at(i.checked_sub(2)).and_then(Token::name);
+                calls.extend(schema.map(|schema| (Some(schema), name)));
+            }
+            _ => _ = calls.insert((None, name)),
+        }
+    }
+    calls
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

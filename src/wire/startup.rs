@@ -146,6 +146,11 @@ fn rejected(route: &Route, words: ServerError) -> Failure {
             "check the user and the password (in the connection string, PGPASSWORD or the password file)",
         ),
         "3D000" => (Then::Stop, "create the database, or name another one with dbname=NAME"),
+        // What a database's own grants refuse.
+        "42501" => (
+            Then::Stop,
+            "connect as the database's owner, or as that: GRANT CONNECT ON DATABASE … TO …",
+        ),
         "53300" => {
             (Then::Stop, "close other sessions, raise max_connections, or use fewer jobs (-j)")
         }

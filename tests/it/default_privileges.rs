@@ -1,6 +1,8 @@
 //! Default privileges that stand on the target: what the job creates is to have what it has on the
 //! source, and not what the target would give it.
 
+use pgconvoy::commands::check;
+
 use crate::kit;
 use crate::migration::{moved, request, verify};
 use crate::trial::{ask, change, make_database};
@@ -45,7 +47,18 @@ async fn what_the_target_grants_by_default_is_not_granted_on_what_the_job_create
     let defaults = "SELECT string_agg(concat_ws(' ', defaclrole::regrole, defaclnamespace, \
                     defaclobjtype, defaclacl), ' ' ORDER BY defaclnamespace, defaclobjtype) \
                     FROM pg_default_acl";
+    change(
+        &target,
+        "shop",
+        "CREATE ROLE another; ALTER DEFAULT PRIVILEGES FOR ROLE another GRANT SELECT ON TABLES \
+         TO onlooker; ALTER DEFAULT PRIVILEGES FOR ROLE another REVOKE EXECUTE ON FUNCTIONS \
+         FROM PUBLIC;",
+    )
+    .await;
     let before = ask(&target, "shop", defaults).await;
+    let checked = check(&request(&source, &target, &["shop"])).await.unwrap();
+    let others = checked[0].findings.iter().find(|f| f.object == "default privileges of another");
+    assert!(others.unwrap().what.contains("aren't compared"), "{:#?}", checked[0].findings);
     moved(&request(&source, &target, &["shop"])).await;
     assert_eq!(ask(&target, "shop", GRANTED).await, ask(&source, "shop", GRANTED).await);
     assert_eq!(ask(&target, "shop", defaults).await, before);

@@ -211,9 +211,10 @@ async fn what_is_missing_is_told_with_the_chain_to_it_and_nothing_is_touched() {
     assert_eq!(what, "needs TYPE shared.mood, which --exclude-schema shared leaves behind");
 
     let alone = choosing(&whole, &["--table=app.orders", "--table=app.log_a"]);
-    let (what, _) =
+    let (what, remedy) =
         one(&alone, Severity::Change, "FK CONSTRAINT app.orders orders_customer_fkey").await;
-    assert!(what.ends_with("as it needs TABLE app.customers, which isn't chosen"), "{what}");
+    assert!(what.ends_with("needs the table that it refers to, which isn't chosen"), "{what}");
+    assert!(remedy.contains("--include app.customers "), "{remedy}");
     one(&alone, Severity::Change, "TABLE ATTACH app.log_a").await;
 
     for flags in [&["--table=nowhere"][..], &["--table=other.order"], &["--where=app.recent=true"]]

@@ -288,3 +288,75 @@ async fn columns_of_the_systems_views_that_are_gone_are_found_wherever_they_are_
     }
     assert!(!said.iter().any(|line| line.contains("public.fine")), "{said:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_closed_to_the_target_user_after_its_job_says_what_lets_it_in() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.t (n int)").await;
+    change(&source, "shop", "REVOKE CONNECT ON DATABASE shop FROM PUBLIC").await;
+    let request = request(&source, &target, &["shop"]);
+    run(&request).await.clean();
+    let error = run(&request).await.error().to_string();
+    assert!(error.contains("GRANT CONNECT ON DATABASE \"shop\" TO \"master\""), "{error}");
+    assert!(error.contains("finished"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_only_the_superuser_is_a_member_of_stay_where_they_are() {
+    let (source, target) = (kit::bundled(16).await, kit::bundled(16).await);
+    make_database(&source, "shop", "CREATE TABLE public.t (n int)").await;
+    let roles = "CREATE ROLE unused; CREATE ROLE used; GRANT unused, used TO postgres;
+                 CREATE TABLE public.of_postgres (n int); GRANT SELECT ON of_postgres TO used;";
+    change(&source, "shop", roles).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let there = "SELECT string_agg(rolname, ' ' ORDER BY 1) FROM pg_roles \
+                 WHERE rolname IN ('used', 'unused')";
+    assert_eq!(ask(&target, "shop", there).await, "used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_among_the_systems_own_is_refused_where_only_its_array_is_needed() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    change(
+        &source,
+        "shop",
+        "CREATE TYPE information_schema.pair AS (a int); CREATE TYPE information_schema.idle AS (a int);
+         CREATE TABLE public.t (p information_schema.pair[]);",
+    )
+    .await;
+    let told = told(&source, &target, "shop").await;
+    assert_tells(&told, "Refusal composite type information_schema.pair");
+    assert_tells(&told, "Change composite type information_schema.idle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_room_for_few_locks_has_its_sequences_read_few_at_a_time() {
+    let few = Spec::bundled().major(15).setting("max_locks_per_transaction", "10");
+    let spec = few.setting("max_connections", "20");
+    let (source, target) = (kit::start(spec).await, kit::bundled(15).await);
+    make_database(&source, "shop", "").await;
+    let session = source.superuser_session("shop").await.unwrap();
+    for number in 0..400 {
+        let sql = format!("CREATE SEQUENCE public.s{number}");
+        session.execute("making sequences", &sql).await.unwrap();
+    }
+    // Others have taken nearly all that the lock table has; reading the catalog takes some 200.
+    let mut held = 0;
+    session.execute("taking locks", "BEGIN").await.unwrap();
+    while held < 2000 {
+        let lock = format!("SELECT pg_catalog.pg_advisory_xact_lock({held})");
+        if session.execute("taking locks", &format!("SAVEPOINT s; {lock}")).await.is_err() {
+            break;
+        }
+        held += 1;
+    }
+    let leave = format!(
+        "ROLLBACK TO SAVEPOINT s; ROLLBACK; BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(n) \
+         FROM pg_catalog.generate_series(1, {}) n",
+        held - 300
+    );
+    session.execute("leaving room", &leave).await.unwrap();
+    let checked = check(&request(&source, &target, &["shop"])).await.unwrap();
+    assert_eq!(checked[0].stopping(false).count(), 0, "{:#?}", checked[0].findings);
+}

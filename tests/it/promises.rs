@@ -186,3 +186,23 @@ async fn a_public_schema_of_another_role_is_no_difference_once_it_has_moved() {
     let (clean, found) = verified(&request).await;
     assert!(clean, "{found}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_that_can_t_be_made_are_reported_and_end_no_job() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(
+        &source,
+        "shop",
+        "CREATE TABLE public.t AS SELECT n FROM generate_series(0, 99) n;
+         CREATE TABLE public.u AS SELECT n FROM generate_series(0, 99) n;
+         CREATE STATISTICS public.of_t ON (1 / n), n FROM t;",
+    )
+    .await;
+    let report = &moved(&request(&source, &target, &["shop"])).await[0];
+    let told = report.changes.iter().find(|change| change.object.contains("public.t"));
+    let told = told.unwrap_or_else(|| panic!("{:#?}", report.changes));
+    assert!(told.what.contains("division by zero"), "{told}");
+    let analyzed = "SELECT count(*)::text FROM pg_stats WHERE tablename = 'u'";
+    assert_eq!(ask(&target, "shop", analyzed).await, "1");
+    assert!(moved(&request(&source, &target, &["shop"])).await[0].was_finished);
+}

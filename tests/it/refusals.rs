@@ -426,3 +426,62 @@ async fn a_function_that_needs_a_search_path_is_named_before_the_job_fails_on_it
     kit::run(&target.superuser_conninfo("postgres"), "DROP DATABASE paths").await;
     moved(&request).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_job_would_run_and_calls_a_function_left_out_is_refused_with_the_chain() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(17).await);
+    make_database(&source, "calls", "CREATE TABLE public.words (word text)").await;
+    change(
+        &source,
+        "calls",
+        "INSERT INTO words VALUES ('a');
+         CREATE FUNCTION public.in_internal(text) RETURNS text LANGUAGE internal IMMUTABLE
+             AS 'upper';
+         CREATE FUNCTION public.inner_one(text) RETURNS text LANGUAGE plpgsql IMMUTABLE
+             SET search_path = public AS 'BEGIN RETURN in_internal($1); END';
+         CREATE FUNCTION public.outer_one(text) RETURNS text LANGUAGE sql IMMUTABLE
+             AS 'SELECT public.inner_one($1)';
+         CREATE FUNCTION public.idle(text) RETURNS text LANGUAGE sql AS 'SELECT public.in_internal($1)';
+         CREATE FUNCTION public.overloaded(int) RETURNS int LANGUAGE internal AS 'int4up';
+         CREATE FUNCTION public.overloaded(text) RETURNS text LANGUAGE sql IMMUTABLE
+             AS 'SELECT $1';
+         CREATE FUNCTION public.harmless(text) RETURNS text LANGUAGE sql IMMUTABLE
+             AS 'SELECT public.overloaded($1)';
+         CREATE INDEX words_outer ON words (outer_one(word));
+         CREATE INDEX words_harmless ON words (harmless(word));
+         CREATE VIEW through AS SELECT outer_one(word) AS word FROM words;
+         CREATE MATERIALIZED VIEW kept AS SELECT * FROM through;
+         CREATE TABLE checked (word text CHECK (outer_one(word) <> 'B'),
+             twice text GENERATED ALWAYS AS (outer_one(word)) STORED);",
+    )
+    .await;
+    let request = request(&source, &target, &["calls"]);
+    let checked = check(&request).await.unwrap();
+    let told = |severity: Severity| {
+        let findings = checked[0].findings.iter();
+        let all = findings.filter(move |finding| finding.severity == severity);
+        all.map(|finding| format!("{}: {}", finding.object, finding.what)).collect::<Vec<_>>()
+    };
+    let chain = "FUNCTION public.outer_one(text), which calls FUNCTION public.inner_one(text), \
+                 which calls FUNCTION public.in_internal(text), which is left out: it would fail";
+    assert_eq!(
+        told(Severity::Refusal),
+        [
+            format!("CHECK CONSTRAINT public.checked checked_word_check: needs {chain}"),
+            format!("INDEX public.words_outer: needs {chain}"),
+            format!(
+                "MATERIALIZED VIEW public.kept: needs VIEW public.through, which needs {chain}"
+            ),
+            format!("TABLE public.checked: needs {chain}"),
+        ]
+    );
+    let idle = "FUNCTION public.idle(text): fails on the target when called, as it calls FUNCTION \
+                public.in_internal(text)";
+    assert!(told(Severity::Note).contains(&idle.to_owned()), "{:#?}", told(Severity::Note));
+
+    // By itself, the index is what ends the job.
+    change(&source, "calls", "DROP TABLE checked; DROP MATERIALIZED VIEW kept").await;
+    assert_eq!(check(&request).await.unwrap()[0].stopping(false).count(), 1);
+    change(&source, "calls", "DROP INDEX words_outer").await;
+    moved(&request).await;
+}

@@ -8,7 +8,7 @@ use crate::toc::Finding;
 use super::gathered::named;
 use super::sides::Sides;
 
-/// A privilege that new objects of the target user's get by default.
+/// A privilege that new objects of a role get by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DefaultGrant {
     role: String,
@@ -18,6 +18,8 @@ struct DefaultGrant {
     objects: String,
     /// Who gets it; none for PUBLIC.
     grantee: Option<String>,
+    /// Whether the role is the target user.
+    is_ours: bool,
 }
 
 /// Names what stands ready to change the job's objects.
@@ -31,19 +33,20 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// Objects are created by the target user, so its own default privileges hold for them. Those that
+/// Objects are created by the target user, so its own default privileges alone hold for them; those
+/// of other roles hold for what these create once they work there. Those that
 /// hold everywhere are whole lists, built-in grants included (documentation: ALTER DEFAULT
 /// PRIVILEGES): only what they add matters.
 async fn default_grants(sides: &Sides<'_>) -> Result<Vec<DefaultGrant>> {
     let sql = "SELECT DISTINCT r.rolname::text, n.nspname::text, \
          CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' \
          WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' \
-         ELSE 'LARGE OBJECTS' END AS objects, g.rolname::text \
+         ELSE 'LARGE OBJECTS' END AS objects, g.rolname::text, r.rolname = CURRENT_USER \
          FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole \
          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace \
          CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a \
          LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee \
-         WHERE r.rolname = CURRENT_USER AND a.grantee <> d.defaclrole \
+         WHERE a.grantee <> d.defaclrole \
          AND NOT (d.defaclnamespace = 0 AND a.grantee = 0 AND d.defaclobjtype IN ('f', 'T')) \
          ORDER BY 1, 2, 3, 4";
     let rows = sides.target().query("reading the target's default privileges", sql, &[]).await?;
@@ -52,6 +55,7 @@ async fn default_grants(sides: &Sides<'_>) -> Result<Vec<DefaultGrant>> {
         schema: row.get(1),
         objects: row.get(2),
         grantee: row.get(3),
+        is_ours: row.get(4),
     };
     Ok(rows.iter().map(grant).collect())
 }
@@ -62,9 +66,15 @@ fn default_grant(grant: &DefaultGrant) -> Finding {
         Some(schema) => format!(" in schema {schema}"),
         None => String::new(),
     };
+    let becomes = match grant.is_ours {
+        true => {
+            "are put aside for the time of the job, and hold again after it unless the source has \
+             some in their place"
+        }
+        false => "don't hold for what the job makes, stay as they are, and aren't compared",
+    };
     let what = format!(
-        "on the target give {} privileges on all new {}{place}: they are put aside for the time of \
-         the job, and hold again after it unless the source has some in their place",
+        "on the target give {} privileges on all new {}{place}: they {becomes}",
         grantee.unwrap_or("PUBLIC"),
         grant.objects.to_lowercase()
     );
@@ -115,6 +125,7 @@ mod tests {
             schema: Some("public".to_owned()),
             objects: "TABLES".to_owned(),
             grantee: None,
+            is_ours: true,
         });
         assert_eq!(
             finding.remedy.as_deref(),

@@ -1,6 +1,7 @@
 //! A table of contents made fit for its target: what the target user may not do is rewritten
 //! where an equal result can be had, or reported. `check` predicts with this what `migrate` does.
 
+mod broken_calls;
 mod bystanders;
 mod database;
 mod defaults;
@@ -80,6 +81,7 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         let mut context = entries::Context { toc, losses: &losses, role_map: &role_map, target };
         context.fit(mapped, &mut findings)
     });
+    findings.extend(broken_calls::findings(toc, &losses));
     let adapted_toc = grantors::as_owners(adapted_toc, target);
     let (mut join, leave) = owners::memberships(&adapted_toc, target);
     let (mut lend, mut take_back) = owners::schema_rights(&adapted_toc, target);

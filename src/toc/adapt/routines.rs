@@ -16,6 +16,20 @@ pub(super) fn language(create: &str) -> Option<String> {
     clauses(create).get(1)?.1.name()
 }
 
+/// The schemas of the search_path that a function sets for itself.
+pub(super) fn search_path(create: &str) -> Vec<String> {
+    let found = clauses(create);
+    let sets =
+        |pair: &[(usize, Token<'_>)]| pair[0].1.is_word("SET") && pair[1].1.is_word("search_path");
+    let Some(from) = found.windows(2).position(sets) else { return Vec::new() };
+    let values = found[from..=last_of_setting(&found, from)].iter();
+    let schema = |token: &Token<'_>| match token {
+        Token::String(text) => Some(text.trim_matches('\'').replace("''", "'")),
+        _ => None,
+    };
+    values.filter_map(|(_, token)| schema(token)).collect()
+}
+
 /// The tokens from LANGUAGE up to the body.
 fn clauses(create: &str) -> Vec<(usize, Token<'_>)> {
     let mut depth = 0;

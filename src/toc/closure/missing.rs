@@ -28,7 +28,13 @@ pub(super) fn stays(entry: &Entry, lacks: &Entry, standing: &Standing) -> Findin
         Kind::SequenceOwnedBy => ": the sequence belongs to no column",
         _ => "",
     };
-    let what = format!("stays behind{without}, as it needs {}, {}", lacks.title(), which(standing));
+    // Of foreign keys there may be hundreds, which are told together where they say the same: the
+    // table is in what mends it.
+    let needs = match (entry.kind, lacks.kind) {
+        (Kind::FkConstraint, Kind::Table) => "the table that it refers to".to_owned(),
+        _ => lacks.title(),
+    };
+    let what = format!("stays behind{without}, as it needs {needs}, {}", which(standing));
     let finding = Finding::change(entry.title(), what);
     match lacks.kind {
         Kind::Table => finding.mend(format!("to keep it: {}", have_table(lacks, standing))),

@@ -96,6 +96,22 @@ fn a_foreign_key_to_a_table_left_behind_stays_with_it_and_is_told() {
     assert_eq!(closed.findings.len(), 1);
     assert_eq!(closed.findings[0].severity, Severity::Change);
     assert_eq!(closed.findings[0].object, "FK CONSTRAINT s.u u_t_fkey");
+    assert!(closed.findings[0].remedy.as_deref().unwrap().contains("--include s.t "));
+}
+
+#[test]
+fn foreign_keys_left_behind_say_the_same_whatever_table_they_refer_to() {
+    let entries = [
+        entry(Kind::Table, "t", &[]),
+        entry(Kind::Table, "v", &[]),
+        entry(Kind::Table, "u", &[]),
+        entry(Kind::FkConstraint, "u u_t_fkey", &[0, 2]),
+        entry(Kind::FkConstraint, "u u_v_fkey", &[1, 2]),
+    ];
+    let closed = closed(&entries, &[OPEN, OPEN, CHOSEN, OPEN, OPEN], false);
+    let [one, other] = closed.findings.as_slice() else { panic!("{:?}", closed.findings) };
+    assert_eq!(one.what, other.what);
+    assert_ne!(one.remedy, other.remedy);
 }
 
 #[test]
