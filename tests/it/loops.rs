@@ -175,6 +175,12 @@ circles! {
          ALTER TABLE p ADD CONSTRAINT k CHECK (f(a)) NOT VALID; \
          CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (a); \
          CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); INSERT INTO p VALUES (0), (1);";
+    a_partition_below_another_that_proves_a_check_which_those_above_only_claim:
+        "CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (a); \
+         CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+         ALTER TABLE p ADD CONSTRAINT k CHECK (f(a)) NOT VALID; \
+         CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); INSERT INTO p VALUES (1);";
     a_domain_without_the_default_that_its_base_got_later:
         "CREATE DOMAIN b AS text; CREATE DOMAIN d AS b; ALTER DOMAIN b SET DEFAULT 'x'; \
          CREATE DOMAIN e AS b; CREATE TABLE u (b b, d d, e e);";
