@@ -188,6 +188,16 @@ circles! {
         "CREATE DOMAIN d AS integer; \
          CREATE FUNCTION f(d) RETURNS boolean LANGUAGE sql AS 'SELECT $1::integer > 0'; \
          ALTER DOMAIN d ADD CONSTRAINT k CHECK (f(VALUE)); CREATE TABLE u (x d);";
+    a_domain_whose_check_calls_what_takes_it_and_tables_that_contain_it:
+        "CREATE DOMAIN d AS integer; CREATE DOMAIN e AS d; \
+         CREATE FUNCTION f(integer, d[] DEFAULT NULL) RETURNS boolean LANGUAGE sql \
+         AS 'SELECT $1 > 0'; \
+         CREATE TYPE c AS (x e); CREATE TABLE u (x e); \
+         ALTER DOMAIN d ADD CONSTRAINT k CHECK (f(VALUE)); \
+         CREATE TABLE a (x d[]); INSERT INTO a VALUES ('{1,2}'); \
+         INSERT INTO u VALUES (1); CREATE TABLE b (x c, u u, a a[]); \
+         INSERT INTO b VALUES (ROW(1), ROW(2), '{}'); \
+         CREATE MATERIALIZED VIEW m AS SELECT x FROM a;";
     rows_within_rows:
         "CREATE TYPE c AS (x integer); CREATE TABLE u (c c, t t, ts t[]); \
          CREATE TYPE d AS (u u, z integer); CREATE TABLE w (d d); \
