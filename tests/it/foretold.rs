@@ -122,6 +122,19 @@ async fn an_operator_whose_commutator_has_another_partner_moves_to_servers_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn public_under_another_name_and_owner_keeps_its_grants() {
+    let (source, target) = (kit::bundled(12).await, kit::bundled(18).await);
+    make_database(&source, "shop", "").await;
+    let sql = "CREATE ROLE keeper; ALTER SCHEMA public RENAME TO was_public;
+         ALTER SCHEMA was_public OWNER TO keeper";
+    change(&source, "shop", sql).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let grants = "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'was_public'";
+    let ours = ask(&source, "shop", grants).await;
+    assert_eq!(ask(&target, "shop", grants).await, ours);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_that_no_server_reads_are_refused_by_their_table_and_their_nulls_move() {
     let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
     let shapes = "CREATE VIEW v AS SELECT 1 AS n; CREATE TYPE pair AS (x int, tree pg_node_tree);
