@@ -224,6 +224,15 @@ impl Family {
         let Family { class, word, name, acl, owner, letter, arguments, condition, .. } = self;
         // One made anew after a drop has no privileges noted, and so not those of a new database.
         let publics = if *class == "pg_namespace" { "o.nspname = 'public'" } else { "false" };
+        // What initdb made has its privileges under its own name only: renamed, public is a schema
+        // like others, which the target creates.
+        let still_its = match *class {
+            "pg_namespace" => {
+                "and (i.privtype = 'e' or o.nspname in ('public', 'pg_catalog', \
+                 'information_schema'))"
+            }
+            _ => "",
+        };
         format!(
             "select 'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid as class, o.oid, \
              {word}::text as word, {schema}::text as schema, {name}::text as name, \
@@ -233,7 +242,7 @@ impl Family {
              born.acl::text[] as base, held.acl::text[] as acl \
              from pg_catalog.{class} o {join} \
              left join pg_catalog.pg_init_privs i on i.objoid = o.oid and i.objsubid = 0 \
-             and i.classoid = 'pg_catalog.{class}'::pg_catalog.regclass \
+             and i.classoid = 'pg_catalog.{class}'::pg_catalog.regclass {still_its} \
              cross join lateral (select \
              coalesce({acl}, pg_catalog.acldefault({letter}, {owner})) as acl) held \
              cross join lateral (select \

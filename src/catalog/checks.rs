@@ -1,7 +1,7 @@
 //! CHECK and NOT NULL constraints: in the table's definition, or in an entry of their own once the
 //! rows are there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::pg::{class, quote_ident};
@@ -192,8 +192,8 @@ impl Checks {
         self.by_table.get(&table).into_iter().flatten()
     }
 
-    /// Adds the CHECK CONSTRAINT entries. A child's comes before its parent's of the same name:
-    /// adding the parent's recurses and merges with what is there, never the other way.
+    /// Adds the CHECK CONSTRAINT entries. A child's comes before those of the same name that are above
+    /// it: adding those recurses and merges with what is there, never the other way.
     pub(super) fn add(&self, relations: &Relations, columns: &Columns, out: &mut Builder) {
         let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
         for table in relations.iter() {
@@ -209,10 +209,16 @@ impl Checks {
             }
         }
         for (&(table, name), &id) in &added {
-            for child in relations.children(table) {
-                if let Some(&first) = added.get(&(*child, name)) {
+            let mut below: Vec<u32> = relations.children(table).to_vec();
+            let mut seen = HashSet::new();
+            while let Some(child) = below.pop() {
+                if !seen.insert(child) {
+                    continue;
+                }
+                if let Some(&first) = added.get(&(child, name)) {
                     out.comes_after(id, first);
                 }
+                below.extend(relations.children(child));
             }
         }
     }

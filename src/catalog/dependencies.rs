@@ -123,6 +123,21 @@ impl Dependencies {
         stored
     }
 
+    /// By type, or by relation that has a row type: the types made of it, and the relations that
+    /// have it in a column.
+    pub(super) fn users_of_types(&self) -> HashMap<ObjectId, Vec<Edge>> {
+        let mut users: HashMap<ObjectId, Vec<Edge>> = HashMap::new();
+        for edge in &self.edges {
+            let of_type = matches!(edge.from.class, class::PG_CLASS | class::PG_TYPE)
+                && edge.to.class == class::PG_TYPE;
+            let row_type = edge.from.class == class::PG_TYPE && edge.to.class == class::PG_CLASS;
+            if of_type || row_type {
+                users.entry(edge.to).or_default().push(*edge);
+            }
+        }
+        users
+    }
+
     /// The objects that extensions bring.
     pub(super) fn extension_members(&self) -> HashSet<ObjectId> {
         self.edges

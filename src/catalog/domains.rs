@@ -9,21 +9,22 @@ use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
 use super::dependencies::Dependencies;
+use super::domain_checks::Added;
 use super::fragments::{qualified, quoted, stands_alone};
 use super::rendered::{rendered, rendered_all};
 use super::scope::Scope;
 use super::types::also_creates_type;
 
 /// Adds an entry for each of the user's domains, and one for each constraint that has to wait: one
-/// that rows needn't meet, and one whose function needs the domain itself. No other may wait: a
-/// domain within another type's column takes no constraint that is to be validated
-/// (source: AlterDomainAddConstraint in commands/typecmds.c).
+/// that rows needn't meet, and one whose function needs the domain itself. No other may wait, as what
+/// contains the domain has to wait for it: those that do are returned.
 pub(super) async fn read(
     session: &Session,
     scope: &Scope,
     dependencies: &Dependencies,
     out: &mut Builder,
-) -> Result<()> {
+) -> Result<Vec<Added>> {
+    let mut added = Vec::new();
     let sql = query(scope, session.version().major());
     for row in session.query("reading domains", &sql, &[]).await? {
         let oids: Vec<u32> = row.get("check_oids");
@@ -40,6 +41,7 @@ pub(super) async fn read(
             .zip(definitions)
             .zip(valid)
             .map(|(((oid, name), definition), valid)| Check {
+                valid,
                 inline: valid && !comes_back(dependencies, constraint(oid), object),
                 oid,
                 name,
@@ -67,10 +69,13 @@ pub(super) async fn read(
                 out.also_creates(id, constraint(check.oid));
             } else {
                 out.add(constraint(check.oid), domain.separate(check));
+                if check.valid {
+                    added.push(Added { check: constraint(check.oid), domain: object });
+                }
             }
         }
     }
-    Ok(())
+    Ok(added)
 }
 
 /// A constraint as pg_depend names it.
@@ -160,6 +165,7 @@ struct Check {
     name: String,
     /// As the server renders it: `CHECK (…)`, with `NOT VALID` where it is so.
     definition: String,
+    valid: bool,
     inline: bool,
 }
 
@@ -239,12 +245,14 @@ mod tests {
                     oid: 1,
                     name: "short".to_owned(),
                     definition: "CHECK ((length(VALUE) < 9))".to_owned(),
+                    valid: true,
                     inline: true,
                 },
                 Check {
                     oid: 2,
                     name: "later".to_owned(),
                     definition: "CHECK ((s.ok(VALUE)))".to_owned(),
+                    valid: true,
                     inline: false,
                 },
             ],

@@ -23,6 +23,7 @@ mod database;
 mod default_acls;
 mod defaults;
 mod dependencies;
+mod domain_checks;
 mod domains;
 mod drift;
 mod event_triggers;
@@ -88,6 +89,7 @@ use builder::Builder;
 use checks::Checks;
 use columns::Columns;
 use dependencies::Dependencies;
+use domain_checks::Added;
 use extension_config::ExtensionConfig;
 use foreign_tables::ForeignTables;
 use indexes::Indexes;
@@ -152,7 +154,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     database::read(session, &database, &mut out).await?;
     let roles = roles::read(session, &mut out).await?;
     let extensions = extensions::read(session, scope, &mut out).await?;
-    read_code(session, scope, &dependencies, &mut out).await?;
+    let checks = read_code(session, scope, &dependencies, &mut out).await?;
     read_relations(session, scope, &dependencies, &mut out).await?;
     event_triggers::read(session, &mut out).await?;
     subscriptions::read(session, &mut out).await?;
@@ -165,6 +167,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     parameter_acls::read(session, &roles, &mut out).await?;
     default_acls::read(session, scope, &mut out).await?;
 
+    domain_checks::precede_containers(&checks, &dependencies, &mut out);
     rendered::report_lost_owners(&mut out);
     dependencies.resolve(&mut out);
     unread::report(session, &dependencies, &mut out).await?;
@@ -189,13 +192,13 @@ fn circle(ids: &[EntryId], toc: &Toc) -> Unsupported {
     }
 }
 
-/// Schemas, and the types and routines in them.
+/// Schemas, and the types and routines in them. The checks that are added to domains are returned.
 async fn read_code(
     session: &Session,
     scope: &Scope,
     dependencies: &Dependencies,
     out: &mut Builder,
-) -> Result<()> {
+) -> Result<Vec<Added>> {
     schemas::read(session, scope, out).await?;
     languages::read(session, out).await?;
     transforms::read(session, out).await?;
@@ -207,11 +210,12 @@ async fn read_code(
     types::read(session, scope, out).await?;
     base_types::read(session, scope, out).await?;
     ranges::read(session, scope, out).await?;
-    domains::read(session, scope, dependencies, out).await?;
+    let checks = domains::read(session, scope, dependencies, out).await?;
     functions::read(session, scope, dependencies, out).await?;
     aggregates::read(session, scope, out).await?;
     casts::read(session, out).await?;
-    read_operators(session, scope, out).await
+    read_operators(session, scope, out).await?;
+    Ok(checks)
 }
 
 /// Operators, what indexes know of them, and kinds of index and table.

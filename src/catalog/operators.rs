@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident};
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, Kind, Retired};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
@@ -35,31 +35,76 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             out.needs_no_entry(ObjectId::new(class::PG_OPERATOR, oid));
         }
     }
-    for (namer, named) in one_sided(&links) {
-        if let Some(id) = out.creator(ObjectId::new(class::PG_OPERATOR, named)) {
-            out.needs(id, ObjectId::new(class::PG_OPERATOR, namer));
+    let order = Order::of(&links);
+    for (first, later) in order.pairs {
+        if let Some(id) = out.creator(ObjectId::new(class::PG_OPERATOR, later)) {
+            out.needs(id, ObjectId::new(class::PG_OPERATOR, first));
+        }
+    }
+    for refused in order.refused {
+        if let Some(id) = out.creator(ObjectId::new(class::PG_OPERATOR, refused)) {
+            out.entries[id.0 as usize].retired = Some(Retired {
+                since: 17,
+                why: "since 17 its commutator or negator can't be one that belongs to another \
+                      operator already"
+                    .to_owned(),
+                mend: "create it anew without that commutator or negator".to_owned(),
+            });
         }
     }
     Ok(())
 }
 
-/// The operators that name another which doesn't name them, each with that other. It has to be
-/// created after the namer: before it, the naming would be made mutual (source: OperatorUpd in
-/// catalog/pg_operator.c). `links` holds each operator's commutator and negator.
-fn one_sided(links: &HashMap<u32, [u32; 2]>) -> Vec<(u32, u32)> {
-    let mut namers: Vec<&u32> = links.keys().collect();
-    namers.sort_unstable();
-    let mut found: Vec<(u32, u32)> = Vec::new();
-    for &namer in namers {
-        for side in 0..2 {
-            let named = links[&namer][side];
-            let mutual = links.get(&named).is_none_or(|back| back[side] == namer);
-            if !mutual && !follows(&found, namer, named) {
-                found.push((namer, named));
+/// In which order operators are created that name another which doesn't name them.
+#[derive(Debug, Default)]
+struct Order {
+    /// The one that comes first, and the one that comes later.
+    pairs: Vec<(u32, u32)>,
+    /// Those that no order gets past a server of 17 or later.
+    refused: Vec<u32>,
+}
+
+impl Order {
+    /// `links` holds each operator's commutator and negator. The one that is named comes after its
+    /// namer: before it, the naming would be made mutual, or since 17 be refused where it has a
+    /// partner of its own. That one comes last, as what was only named so far belongs to its namer
+    /// (source: OperatorUpd in catalog/pg_operator.c).
+    fn of(links: &HashMap<u32, [u32; 2]>) -> Order {
+        let mut namers: Vec<&u32> = links.keys().collect();
+        namers.sort_unstable();
+        let mut order = Order::default();
+        let mut taken = HashSet::new();
+        for &namer in namers {
+            for side in 0..2 {
+                let named = links[&namer][side];
+                let Some(partner) = links.get(&named).map(|back| back[side]) else { continue };
+                if partner == namer {
+                    continue;
+                }
+                let is_first = taken.insert((named, side));
+                if !is_first {
+                    order.refused.push(namer);
+                }
+                if (is_first || partner == 0) && !order.put(namer, named) && is_first {
+                    order.refused.push(namer);
+                }
+                let is_mutual = links.get(&partner).is_some_and(|back| back[side] == named);
+                if is_mutual && partner != named && !order.put(named, partner) {
+                    order.refused.push(partner);
+                }
             }
         }
+        order
     }
-    found
+
+    /// Lets `later` come after `first`, unless it has to come before it.
+    fn put(&mut self, first: u32, later: u32) -> bool {
+        let fits = !follows(&self.pairs, first, later);
+        if fits && !self.pairs.contains(&(first, later)) {
+            self.pairs.push((first, later));
+        }
+        fits
+    }
 }
 
 /// Whether `later` already comes after `first`, by way of any of the `pairs` (first, later).
@@ -203,15 +248,25 @@ mod tests {
 
     #[test]
     fn an_operator_that_does_not_name_its_namer_comes_after_it() {
-        let links = |list: &[(u32, [u32; 2])]| list.iter().copied().collect();
-        let mutual = links(&[(1, [1, 2]), (2, [2, 1])]);
-        assert!(one_sided(&mutual).is_empty());
-        let shell = links(&[(1, [9, 0])]);
-        assert!(one_sided(&shell).is_empty());
-        let one = links(&[(1, [0, 0]), (2, [0, 1])]);
-        assert_eq!(one_sided(&one), [(2, 1)]);
-        let circle = links(&[(1, [2, 0]), (2, [3, 0]), (3, [1, 0])]);
-        assert_eq!(one_sided(&circle), [(1, 2), (2, 3)]);
+        let order = |links: &[(u32, [u32; 2])]| {
+            let order = Order::of(&links.iter().copied().collect());
+            (order.pairs, order.refused)
+        };
+        let nothing = (vec![], vec![]);
+        assert_eq!(order(&[(1, [1, 2]), (2, [2, 1])]), nothing);
+        let shell = [(1, [9, 0])];
+        assert_eq!(order(&shell), nothing);
+        assert_eq!(order(&[(1, [0, 0]), (2, [0, 1])]), (vec![(2, 1)], vec![]));
+        let circle = [(1, [2, 0]), (2, [3, 0]), (3, [1, 0])];
+        assert_eq!(order(&circle), (vec![(1, 2), (2, 3)], vec![3]));
+    }
+
+    #[test]
+    fn the_partner_of_an_operator_that_others_name_comes_last_and_one_of_them_is_kept() {
+        let links = [(1, [2, 0]), (2, [1, 0]), (3, [1, 0]), (4, [1, 0])];
+        let order = Order::of(&links.into());
+        assert_eq!(order.pairs, [(3, 1), (1, 2)]);
+        assert_eq!(order.refused, [4]);
     }
 
     #[test]

@@ -76,7 +76,11 @@ const OLD_WAYS: &str = "
     INSERT INTO laxer VALUES (NULL, 3); INSERT INTO strict VALUES (1);
     CREATE FUNCTION opaque() RETURNS opaque LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
     CREATE AGGREGATE gathered (anyelement) (SFUNC = array_append, STYPE = anyarray);
-    CREATE OPERATOR ||| (FUNCTION = array_append, LEFTARG = anyarray, RIGHTARG = anyelement);";
+    CREATE OPERATOR ||| (FUNCTION = array_append, LEFTARG = anyarray, RIGHTARG = anyelement);
+    CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
+    CREATE OPERATOR =#= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
+    CREATE OPERATOR =##= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
+    CREATE OPERATOR =###= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_newer_servers_refuse_moves_between_old_ones_and_is_told_before_others() {
@@ -92,7 +96,42 @@ async fn what_newer_servers_refuse_moves_between_old_ones_and_is_told_before_oth
     {
         assert_tells(&told, &format!("Change {object}"));
     }
-    assert!(!told.iter().any(|line| line.contains("public.strict")), "{told:#?}");
+    assert_tells(&told, "Change OPERATOR public.=###=");
+    let kept = ["public.strict", "public.===", "public.=#=", "public.=##="];
+    let kept = |line: &String| kept.iter().any(|name| line.contains(name));
+    assert!(!told.iter().any(kept), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_whose_commutator_has_another_partner_moves_to_servers_that_make_none_such() {
+    let (source, target) = (kit::bundled(12).await, kit::bundled(18).await);
+    let operators = "
+        CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
+        CREATE OPERATOR =#= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
+        CREATE OPERATOR =##= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
+        CREATE OPERATOR @ (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int);
+        CREATE OPERATOR !@ (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int, NEGATOR = @);
+        CREATE OPERATOR !!@ (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int, NEGATOR = @);";
+    make_database(&source, "shop", operators).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let links =
+        "SELECT string_agg(concat_ws(' ', oid::regoper, oprcom::regoper, oprnegate::regoper),
+                 ', ' ORDER BY oprname COLLATE \"C\") FROM pg_operator WHERE oid >= 16384";
+    let ours = ask(&source, "shop", links).await;
+    assert_eq!(ask(&target, "shop", links).await, ours);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_under_another_name_and_owner_keeps_its_grants() {
+    let (source, target) = (kit::bundled(12).await, kit::bundled(18).await);
+    make_database(&source, "shop", "").await;
+    let sql = "CREATE ROLE keeper; ALTER SCHEMA public RENAME TO was_public;
+         ALTER SCHEMA was_public OWNER TO keeper";
+    change(&source, "shop", sql).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let grants = "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'was_public'";
+    let ours = ask(&source, "shop", grants).await;
+    assert_eq!(ask(&target, "shop", grants).await, ours);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,6 +175,12 @@ circles! {
          ALTER TABLE p ADD CONSTRAINT k CHECK (f(a)) NOT VALID; \
          CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (a); \
          CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); INSERT INTO p VALUES (0), (1);";
+    a_partition_below_another_that_proves_a_check_which_those_above_only_claim:
+        "CREATE TABLE p (a integer) PARTITION BY LIST (a); \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (a); \
+         CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+         ALTER TABLE p ADD CONSTRAINT k CHECK (f(a)) NOT VALID; \
+         CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); INSERT INTO p VALUES (1);";
     a_domain_without_the_default_that_its_base_got_later:
         "CREATE DOMAIN b AS text; CREATE DOMAIN d AS b; ALTER DOMAIN b SET DEFAULT 'x'; \
          CREATE DOMAIN e AS b; CREATE TABLE u (b b, d d, e e);";
@@ -182,6 +188,16 @@ circles! {
         "CREATE DOMAIN d AS integer; \
          CREATE FUNCTION f(d) RETURNS boolean LANGUAGE sql AS 'SELECT $1::integer > 0'; \
          ALTER DOMAIN d ADD CONSTRAINT k CHECK (f(VALUE)); CREATE TABLE u (x d);";
+    a_domain_whose_check_calls_what_takes_it_and_tables_that_contain_it:
+        "CREATE DOMAIN d AS integer; CREATE DOMAIN e AS d; \
+         CREATE FUNCTION f(integer, d[] DEFAULT NULL) RETURNS boolean LANGUAGE sql \
+         AS 'SELECT $1 > 0'; \
+         CREATE TYPE c AS (x e); CREATE TABLE u (x e); \
+         ALTER DOMAIN d ADD CONSTRAINT k CHECK (f(VALUE)); \
+         CREATE TABLE a (x d[]); INSERT INTO a VALUES ('{1,2}'); \
+         INSERT INTO u VALUES (1); CREATE TABLE b (x c, u u, a a[]); \
+         INSERT INTO b VALUES (ROW(1), ROW(2), '{}'); \
+         CREATE MATERIALIZED VIEW m AS SELECT x FROM a;";
     rows_within_rows:
         "CREATE TYPE c AS (x integer); CREATE TABLE u (c c, t t, ts t[]); \
          CREATE TYPE d AS (u u, z integer); CREATE TABLE w (d d); \
