@@ -82,10 +82,8 @@ impl Order {
                     continue;
                 }
                 let is_first = taken.insert((named, side));
-                if !is_first {
-                    order.refused.push(namer);
-                }
-                if (is_first || partner == 0) && !order.put(namer, named) && is_first {
+                let is_placed = (is_first || partner == 0) && order.put(namer, named);
+                if !is_first || !is_placed {
                     order.refused.push(namer);
                 }
                 let is_mutual = links.get(&partner).is_some_and(|back| back[side] == named);
