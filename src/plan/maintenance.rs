@@ -1,5 +1,6 @@
-//! VACUUM where rows couldn't arrive frozen, and ANALYZE everywhere: autovacuum would come to the
-//! one late, and never to a partitioned parent.
+//! ANALYZE everywhere: autovacuum would come late, and never to a partitioned parent. VACUUM only
+//! where autovacuum doesn't come to rows that are merely inserted: elsewhere it comes by itself, and
+//! would only make the job longer.
 
 use std::collections::HashSet;
 
@@ -16,6 +17,10 @@ const BATCH_BYTES: u64 = 64 << 20;
 /// And up to so many: each is locked until the transaction ends.
 const BATCH_TABLES: usize = 100;
 
+/// From this major on autovacuum comes to tables that only get rows (documentation:
+/// autovacuum_vacuum_insert_threshold).
+const VACUUMS_INSERTS: u32 = 13;
+
 /// Places VACUUM and ANALYZE after `settled`.
 pub(super) fn maintenance(
     input: &PlanInput<'_>,
@@ -23,7 +28,9 @@ pub(super) fn maintenance(
     settled: StepId,
     steps: &mut Steps,
 ) {
-    vacuum(settled, steps);
+    if input.target_version.is_some_and(|version| version.major() < VACUUMS_INSERTS) {
+        vacuum(settled, steps);
+    }
     // ANALYZE of a partitioned table goes on to its partitions, so theirs is no work of its own.
     let hindered = above_foreign(input, relations);
     let partitions = relations.partitions_of(|parent| !hindered.contains(&parent));

@@ -260,23 +260,21 @@ fn a_shops_plan() {
          MATERIALIZED VIEW DATA public.totals
     37 [1 35-36] settling: MATERIALIZED VIEW DATA public.grand_totals
          MATERIALIZED VIEW DATA public.grand_totals
-    38 [33] maintenance: vacuum public.lines
-    39 [33] maintenance: vacuum public.orders
-    40 [33] maintenance: statistics
+    38 [33] maintenance: statistics
          statistics of public.items
-    41 [33] maintenance: statistics
+    39 [33] maintenance: statistics
          statistics of public.lines
-    42 [33] maintenance: statistics
+    40 [33] maintenance: statistics
          statistics of public.orders
-    43 [33] maintenance: statistics
+    41 [33] maintenance: statistics
          statistics of public.photos
          statistics of public.users
          statistics of public.visits
-    44 [36] maintenance: statistics of public.totals
+    42 [36] maintenance: statistics of public.totals
          statistics of public.totals
-    45 [37] maintenance: statistics of public.grand_totals
+    43 [37] maintenance: statistics of public.grand_totals
          statistics of public.grand_totals
-    46 [0-45] settling: our own memberships taken back
+    44 [0-43] settling: our own memberships taken back
          a right
     ");
 }
@@ -440,4 +438,14 @@ proptest! {
             prop_assert_eq!(next, None);
         }
     }
+}
+
+#[test]
+fn rows_are_vacuumed_only_where_autovacuum_would_not_come_to_them() {
+    let vacuums = |target| {
+        let plan = planned_for(shop(), VerifyMode::None, target);
+        let vacuum = |step: &&Step| matches!(step.action, Action::Vacuum { .. });
+        plan.steps.iter().filter(vacuum).count()
+    };
+    assert_eq!((vacuums(120_022), vacuums(130_000)), (2, 0));
 }
