@@ -375,7 +375,7 @@ async fn rows_of(side: Side<'_>, catalog: &str, object: &str) -> String {
 }
 
 /// A query's rows, without what is about the ledger or toast tables.
-async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
+pub(crate) async fn lines(side: Side<'_>, sql: &str) -> Vec<String> {
     let session = side.cluster.superuser_session(side.database).await.unwrap();
     let rows = session.query("reading a catalog", sql, &[]).await.unwrap();
     let lines = rows.iter().filter_map(|row| row.get::<_, Option<String>>(0));

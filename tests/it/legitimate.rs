@@ -3,7 +3,11 @@
 //! programs make of the same database on the same target, or the original's in words that mean the
 //! same.
 
+use std::collections::BTreeSet;
+
 use crate::archive::Key;
+use crate::catalogs;
+use crate::oracle::Side;
 
 /// Items that may differ.
 pub(crate) struct Legitimate {
@@ -106,3 +110,33 @@ pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static Legitimat
     };
     LIST.iter().find(covers)
 }
+
+/// The grants of schemas that once were public, where both sides' owner and grants are the same, read
+/// from their catalogs. What initdb granted stands in pg_init_privs for good, whatever the schema is
+/// called by now, and pg_dump leaves that out: the copy's schema is one like others, of which it says
+/// everything.
+pub(crate) async fn grants_of_renamed_public(original: Side<'_>, copy: Side<'_>) -> BTreeSet<Key> {
+    let once_public = catalogs::lines(original, ONCE_PUBLIC).await;
+    let ours = catalogs::lines(original, GRANTS_ON_SCHEMAS).await;
+    let theirs = catalogs::lines(copy, GRANTS_ON_SCHEMAS).await;
+    let same: BTreeSet<&String> = ours.iter().filter(|line| theirs.contains(line)).collect();
+    let is_same = |tag: &String| same.iter().any(|line| line.starts_with(&format!("{tag}: ")));
+    let key = |tag| Key { desc: "ACL".to_owned(), schema: String::new(), tag };
+    once_public.into_iter().filter(is_same).map(key).collect()
+}
+
+const ONCE_PUBLIC: &str = r"
+    select 'SCHEMA ' || pg_catalog.quote_ident(n.nspname)
+    from pg_catalog.pg_namespace n
+    join pg_catalog.pg_init_privs i
+        on i.objoid = n.oid and i.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+    where i.privtype = 'i' and n.nspname not in ('public', 'pg_catalog', 'information_schema')";
+
+const GRANTS_ON_SCHEMAS: &str = r"
+    select 'SCHEMA ' || pg_catalog.quote_ident(n.nspname) || ': '
+           || pg_catalog.pg_get_userbyid(n.nspowner) || array(
+               select item::text
+               from pg_catalog.unnest(coalesce(n.nspacl,
+                                               pg_catalog.acldefault('n', n.nspowner))) item
+               order by 1)::text
+    from pg_catalog.pg_namespace n";

@@ -45,6 +45,7 @@ pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>) -> Verdict {
         copy: archive::items(&pg_dump::archive(copy.cluster, copy.database)),
         control: archive::items(&pg_dump::archive(control.cluster, control.database)),
         control_is_whole: control_lacks.is_empty(),
+        granted_alike: legitimate::grants_of_renamed_public(original, copy).await,
     };
     // Where PostgreSQL can't restore something, it is in a circle that is cut open anywhere.
     let whole = control_lacks.is_empty();
@@ -128,6 +129,8 @@ struct Sides {
     control: Vec<Item>,
     /// Whether PostgreSQL could restore all.
     control_is_whole: bool,
+    /// Grants that both catalogs have in the same words, and pg_dump doesn't.
+    granted_alike: BTreeSet<Key>,
 }
 
 impl Sides {
@@ -142,7 +145,7 @@ impl Sides {
             let ours = original.get(key).unwrap_or(&nothing);
             let theirs = copy.get(key).unwrap_or(&nothing);
             let controls = control.get(key).unwrap_or(&nothing);
-            if ours == theirs {
+            if ours == theirs || self.granted_alike.contains(key) {
                 continue;
             }
             match legitimate::reason(key, self.from, self.to) {
