@@ -3,7 +3,9 @@
 //! programs make of the same database on the same target, or the original's in words that mean the
 //! same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgconvoy::commands::Finding;
 
 use crate::archive::Key;
 use crate::catalogs;
@@ -109,6 +111,23 @@ pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static Legitimat
             && key.tag.starts_with(entry.begins)
     };
     LIST.iter().find(covers)
+}
+
+/// Whether the migration told that this table's columns come in another order: what a table inherits
+/// comes first when it is created, and it may have become a child later.
+pub(crate) fn is_told_column_order(key: &Key, told: &[Finding]) -> bool {
+    let object = format!("column order of {}.{}", key.schema, key.tag);
+    key.desc == "TABLE" && told.iter().any(|finding| finding.object == object)
+}
+
+/// The lines of a table's definition without their order, and the commas that follow all but the
+/// last.
+pub(crate) fn in_any_order(texts: &BTreeMap<&str, usize>) -> Vec<String> {
+    let of_table = texts.keys().flat_map(|text| text.lines());
+    let mut lines: Vec<String> =
+        of_table.map(|line| line.trim_end_matches(',').to_owned()).collect();
+    lines.sort();
+    lines
 }
 
 /// The grants of schemas that once were public, where both sides' owner and grants are the same, read
