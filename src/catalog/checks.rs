@@ -188,14 +188,24 @@ impl Checks {
             && above.filter(|above| above.name == check.name).any(|above| !above.valid)
     }
 
+    /// Whether a child holds for sure what it has from a parent, which only claims it: created under
+    /// one, it is empty and so its check is valid. The parent's is added once the rows are there.
+    fn is_proven_below(&self, table: &Relation, check: &Check) -> bool {
+        let mut above = table.parents.iter().flat_map(|&parent| self.of(parent));
+        let is_inherited = !table.is_partition && !check.local && check.valid;
+        is_inherited && above.any(|above| above.name == check.name && !above.valid)
+    }
+
     fn of(&self, table: u32) -> impl Iterator<Item = &Check> {
         self.by_table.get(&table).into_iter().flatten()
     }
 
     /// Adds the CHECK CONSTRAINT entries. A child's comes before those of the same name that are above
-    /// it: adding those recurses and merges with what is there, never the other way.
+    /// it: adding those recurses and merges with what is there, never the other way. What only validates
+    /// comes after them.
     pub(super) fn add(&self, relations: &Relations, columns: &Columns, out: &mut Builder) {
         let mut added: HashMap<(u32, &str), EntryId> = HashMap::new();
+        let mut proven: HashMap<(u32, &str), EntryId> = HashMap::new();
         for table in relations.iter() {
             let own = |check: &&Check| check.local || self.is_proven_here_only(table, check);
             for check in self.of(table.oid).filter(|c| c.separate).filter(own) {
@@ -203,6 +213,11 @@ impl Checks {
                 let id = out.add(object(check.oid), entry);
                 out.needs(id, table.object());
                 added.insert((table.oid, &check.name), id);
+            }
+            for check in self.of(table.oid).filter(|check| self.is_proven_below(table, check)) {
+                let id = out.add(object(check.oid), validating_entry(table, &check.name));
+                out.needs(id, table.object());
+                proven.insert((table.oid, &check.name), id);
             }
             for column in columns.of(table.oid) {
                 self.add_unproven_not_null(table, column, out);
@@ -217,6 +232,9 @@ impl Checks {
                 }
                 if let Some(&first) = added.get(&(child, name)) {
                     out.comes_after(id, first);
+                }
+                if let Some(&validated) = proven.get(&(child, name)) {
+                    out.comes_after(validated, id);
                 }
                 below.extend(relations.children(child));
             }
@@ -266,6 +284,14 @@ fn separate_entry(table: &Relation, name: &str, definition: &str) -> Entry {
             quote_ident(name)
         ),
         drop: format!("ALTER TABLE {} DROP CONSTRAINT {};\n", table.sql(), quote_ident(name)),
+        ..Entry::new(Kind::CheckConstraint, Some(&table.name.schema), table.tag_of(name))
+    }
+}
+
+/// Nothing takes it back: the check goes with its parent's.
+fn validating_entry(table: &Relation, name: &str) -> Entry {
+    Entry {
+        create: format!("ALTER TABLE {} VALIDATE CONSTRAINT {};\n", table.sql(), quote_ident(name)),
         ..Entry::new(Kind::CheckConstraint, Some(&table.name.schema), table.tag_of(name))
     }
 }
@@ -350,6 +376,22 @@ mod tests {
             out.entries[parent.0 as usize].create,
             "ALTER TABLE \"s\".\"p\" ADD CONSTRAINT \"k\" CHECK (a > 0);\n"
         );
+    }
+
+    #[test]
+    fn a_childs_valid_check_is_validated_once_its_parents_claim_is_added() {
+        let child = Relation { parents: vec![1], ..sample::table(2, "c") };
+        let relations = Relations::new([sample::table(1, "p"), child], [(2, 1)]);
+        let claimed = Check { valid: false, ..check(10, "k", true, true) };
+        let by_table = [(1, vec![claimed]), (2, vec![check(11, "k", false, false)])].into();
+        let checks = Checks { by_table, not_null: None };
+        let mut out = Builder::default();
+        checks.add(&relations, &Columns::default(), &mut out);
+        Dependencies::default().resolve(&mut out);
+        let parent = out.creator(object(10)).unwrap();
+        let child = &out.entries[out.creator(object(11)).unwrap().0 as usize];
+        assert_eq!(child.depends_on, [parent]);
+        assert_eq!(child.create, "ALTER TABLE \"s\".\"c\" VALIDATE CONSTRAINT \"k\";\n");
     }
 
     #[test]

@@ -3,7 +3,13 @@
 //! programs make of the same database on the same target, or the original's in words that mean the
 //! same.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgconvoy::commands::Finding;
+
 use crate::archive::Key;
+use crate::catalogs;
+use crate::oracle::Side;
 
 /// Items that may differ.
 pub(crate) struct Legitimate {
@@ -106,3 +112,50 @@ pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static Legitimat
     };
     LIST.iter().find(covers)
 }
+
+/// Whether the migration told that this table's columns come in another order: what a table inherits
+/// comes first when it is created, and it may have become a child later.
+pub(crate) fn is_told_column_order(key: &Key, told: &[Finding]) -> bool {
+    let object = format!("column order of {}.{}", key.schema, key.tag);
+    key.desc == "TABLE" && told.iter().any(|finding| finding.object == object)
+}
+
+/// The lines of a table's definition without their order, and the commas that follow all but the
+/// last.
+pub(crate) fn in_any_order(texts: &BTreeMap<&str, usize>) -> Vec<String> {
+    let of_table = texts.keys().flat_map(|text| text.lines());
+    let mut lines: Vec<String> =
+        of_table.map(|line| line.trim_end_matches(',').to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+/// The grants of schemas that once were public, where both sides' owner and grants are the same, read
+/// from their catalogs. What initdb granted stands in pg_init_privs for good, whatever the schema is
+/// called by now, and pg_dump leaves that out: the copy's schema is one like others, of which it says
+/// everything.
+pub(crate) async fn grants_of_renamed_public(original: Side<'_>, copy: Side<'_>) -> BTreeSet<Key> {
+    let once_public = catalogs::lines(original, ONCE_PUBLIC).await;
+    let ours = catalogs::lines(original, GRANTS_ON_SCHEMAS).await;
+    let theirs = catalogs::lines(copy, GRANTS_ON_SCHEMAS).await;
+    let same: BTreeSet<&String> = ours.iter().filter(|line| theirs.contains(line)).collect();
+    let is_same = |tag: &String| same.iter().any(|line| line.starts_with(&format!("{tag}: ")));
+    let key = |tag| Key { desc: "ACL".to_owned(), schema: String::new(), tag };
+    once_public.into_iter().filter(is_same).map(key).collect()
+}
+
+const ONCE_PUBLIC: &str = r"
+    select 'SCHEMA ' || pg_catalog.quote_ident(n.nspname)
+    from pg_catalog.pg_namespace n
+    join pg_catalog.pg_init_privs i
+        on i.objoid = n.oid and i.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+    where i.privtype = 'i' and n.nspname not in ('public', 'pg_catalog', 'information_schema')";
+
+const GRANTS_ON_SCHEMAS: &str = r"
+    select 'SCHEMA ' || pg_catalog.quote_ident(n.nspname) || ': '
+           || pg_catalog.pg_get_userbyid(n.nspowner) || array(
+               select item::text
+               from pg_catalog.unnest(coalesce(n.nspacl,
+                                               pg_catalog.acldefault('n', n.nspowner))) item
+               order by 1)::text
+    from pg_catalog.pg_namespace n";

@@ -132,7 +132,8 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
     if is_rds_like {
         return Ok(());
     }
-    let mut verdict = oracle::judge(original, Side { cluster: target, database }).await;
+    let told: Vec<_> = reports.into_iter().flat_map(|report| report.changes).collect();
+    let mut verdict = oracle::judge(original, Side { cluster: target, database }, &told).await;
     if !verdict.control_lacks.is_empty() {
         eprintln!("PostgreSQL's own restore fails: {}", first_line(&verdict.control_lacks));
     }
