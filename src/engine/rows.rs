@@ -17,15 +17,35 @@ pub(super) fn copy_out(table: &TableData, range: &ChunkRange, side: Side) -> Str
     copy_table(table, from.as_deref()).copy_out(&conditions)
 }
 
+/// A table of this size is truncated before its rows come, so that they may arrive frozen. TRUNCATE
+/// makes up to three new files and removes as many, which takes longer than the rows of a smaller
+/// table do.
+const TRUNCATED: u64 = 4 << 20;
+
 /// The statement that writes a part of the rows. A whole table's arrive frozen, which a table
 /// truncated in the same transaction allows.
 pub(super) fn copy_in(table: &TableData, range: &ChunkRange) -> String {
-    let whole = *range == ChunkRange::Whole && table.condition.is_none();
-    let freeze = match table.rows_of {
-        RowsOf::Relation if whole && !table.in_foreign_keys => Freeze::Yes,
-        _ => Freeze::No,
+    let freeze = match *range == ChunkRange::Whole && arrives_frozen(table) {
+        true => Freeze::Yes,
+        false => Freeze::No,
     };
     copy_table(table, None).copy_in(freeze)
+}
+
+fn arrives_frozen(table: &TableData) -> bool {
+    table.rows_of == RowsOf::Relation
+        && table.condition.is_none()
+        && !table.in_foreign_keys
+        && table.size.bytes >= TRUNCATED
+}
+
+/// Makes sure that a table which is copied whole has no rows, as it hasn't but for those that an
+/// extension's script put there.
+pub(super) fn empty_for_copy(table: &TableData) -> String {
+    match table.rows_of {
+        RowsOf::Relation if !arrives_frozen(table) => delete(table),
+        _ => empty(table),
+    }
 }
 
 pub(super) fn stream<'a>(table: &TableData, doing: &'a str) -> CopyStream<'a> {
@@ -42,15 +62,15 @@ pub(super) fn count(table: &TableData) -> String {
 pub(super) fn empty(table: &TableData) -> String {
     match (&table.rows_of, &table.condition) {
         // TRUNCATE fails where a foreign key refers to the table.
-        _ if table.in_foreign_keys => {
-            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
-        }
+        _ if table.in_foreign_keys => delete(table),
         (RowsOf::Partitions, None) => format!("TRUNCATE {};\n", table.relation.sql()),
         (_, None) => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
-        (_, Some(_)) => {
-            format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
-        }
+        (_, Some(_)) => delete(table),
     }
+}
+
+fn delete(table: &TableData) -> String {
+    format!("DELETE FROM {}{};\n", table.source_sql(), condition(table))
 }
 
 fn condition(table: &TableData) -> String {

@@ -18,7 +18,7 @@ use super::held_up;
 use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, insert};
-use super::rows::{copy_in, copy_out, count, empty, stream};
+use super::rows::{copy_in, copy_out, count, empty_for_copy, stream};
 use super::unmoved;
 
 /// So many sequences are read by one statement, which locks them all: the source may have little
@@ -371,8 +371,8 @@ fn owed<'a>(
 /// reverse order, for those between which foreign keys stand.
 fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
     let whole = owed.iter().rev().filter(|(_, chunk, _)| chunk.range == ChunkRange::Whole);
-    let emptied =
-        whole.map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty(table)));
+    let emptied = whole
+        .map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty_for_copy(table)));
     std::iter::once(sent("beginning a transaction", "BEGIN")).chain(emptied).collect()
 }
 

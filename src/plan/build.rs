@@ -20,7 +20,7 @@ use super::maintenance::maintenance;
 use super::post_data::PostData;
 use super::settling::settling;
 use super::step::{Action, Phase, Plan, Statement, TAKEN_BACK};
-use super::steps::{Gathered, Steps};
+use super::steps::{BATCH, Gathered, Steps};
 
 /// What planning works from.
 #[derive(Debug)]
@@ -196,12 +196,34 @@ fn definitions(input: &PlanInput<'_>, entries: Vec<(EntryId, &Entry)>, steps: &m
     let roles = roles.into_iter().map(|(id, entry)| gathered(Some(id), statement(input, entry)));
     let joined = input.preparations.first.iter().map(|s| gathered(None, s.clone()));
     let roles_there = steps.batches(Phase::Definitions, "roles", roles.chain(joined), None);
-    let rest = rest.into_iter().flat_map(|(id, entry)| {
+    let created = |&(id, entry): &(EntryId, &Entry)| {
         let then = input.preparations.after.get(&id).into_iter().flatten();
         let created = gathered(Some(id), statement(input, entry));
-        std::iter::once(created).chain(then.map(|s| gathered(None, s.clone())))
-    });
-    steps.defined = steps.batches(Phase::Definitions, "definitions", rest, roles_there);
+        std::iter::once(created).chain(then.map(|s| gathered(None, s.clone()))).collect::<Vec<_>>()
+    };
+    let mut last = roles_there;
+    let mut in_order = Vec::new();
+    for run in
+        rest.chunk_by(|one, next| stands_alone(input.toc, one) == stands_alone(input.toc, next))
+    {
+        let all = run.iter().flat_map(created);
+        if run.len() <= BATCH || !stands_alone(input.toc, &run[0]) {
+            in_order.extend(all);
+            continue;
+        }
+        let before = std::mem::take(&mut in_order).into_iter();
+        last = steps.batches(Phase::Definitions, "definitions", before, last);
+        last = steps.batches_beside(Phase::Definitions, "tables", all, last);
+    }
+    let rest = in_order.into_iter();
+    steps.defined = steps.batches(Phase::Definitions, "definitions", rest, last);
+}
+
+/// Whether creating an entry locks nothing that creating others of its kind does: a table, unless it
+/// needs another one.
+fn stands_alone(toc: &Toc, (_, entry): &(EntryId, &Entry)) -> bool {
+    let is_table = |need: &EntryId| toc.entry(*need).kind == Kind::Table;
+    entry.kind == Kind::Table && !entry.depends_on.iter().any(is_table)
 }
 
 /// What holds for the database as a whole comes when everything in it is done.

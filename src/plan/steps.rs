@@ -8,7 +8,7 @@ use super::step::{Action, Lock, Phase, Plan, Statement, Step, StepId};
 
 /// So many statements go into one transaction at most: each holds a few locks until it commits,
 /// and max_locks_per_transaction is 64 unless changed.
-const BATCH: usize = 200;
+pub(super) const BATCH: usize = 200;
 /// What a catalog change is taken to cost: a file made, a few catalog rows.
 pub(super) const TABLE_OVERHEAD: u64 = 16 << 10;
 
@@ -102,5 +102,25 @@ impl Steps {
             }
         }
         previous
+    }
+
+    /// Gathers statements that lock nothing in common into transactions that run beside one another
+    /// after `previous`. Returns what all of them come before.
+    pub(super) fn batches_beside(
+        &mut self,
+        phase: Phase,
+        title: &str,
+        statements: impl Iterator<Item = Gathered>,
+        previous: Option<StepId>,
+    ) -> Option<StepId> {
+        let first = self.plan.steps.len();
+        let mut statements = statements.peekable();
+        while statements.peek().is_some() {
+            self.batches(phase, title, statements.by_ref().take(BATCH), previous);
+        }
+        match self.plan.steps.len() - first {
+            0 => previous,
+            _ => Some(self.wait_for(phase, title, Action::Milestone, first)),
+        }
     }
 }

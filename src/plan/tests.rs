@@ -449,3 +449,20 @@ fn rows_are_vacuumed_only_where_autovacuum_would_not_come_to_them() {
     };
     assert_eq!((vacuums(120_022), vacuums(130_000)), (2, 0));
 }
+
+#[test]
+fn many_tables_that_need_no_other_are_created_beside_one_another() {
+    let table = |number: u32| Entry::new(Kind::Table, Some("public"), format!("t{number:03}"));
+    let mut entries: Vec<Entry> = (0..500).map(table).collect();
+    entries.push(Entry::new(Kind::Schema, None, "public"));
+    entries.push(Entry { depends_on: vec![EntryId(7)], ..table(900) });
+    let plan = planned(entries, VerifyMode::None);
+    let made = |title: &str| {
+        let found = plan.steps.iter().filter(|step| step.title == title && step.parts() > 0);
+        found.collect::<Vec<_>>()
+    };
+    let (tables, others) = (made("tables"), made("definitions"));
+    assert_eq!((tables.len(), others.len()), (3, 2));
+    assert!(tables.iter().all(|step| step.needs == [others[0].id]), "after the schema alone");
+    assert!(others[1].id > tables[2].id && tables.iter().all(|step| step.id < others[1].needs[0]));
+}
