@@ -3,6 +3,7 @@
 mod build;
 mod chunks;
 mod data;
+mod kept_names;
 mod locks;
 mod maintenance;
 mod post_data;

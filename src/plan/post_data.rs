@@ -8,6 +8,7 @@ use crate::toc::{Entry, EntryId, Kind, Token, tokens};
 
 use super::build::{PlanInput, statement};
 use super::data::Tables;
+use super::kept_names::{KeptNames, before_shares};
 use super::locks::Relations;
 use super::step::{Action, Lock, Phase, Statement, StepId};
 use super::steps::Steps;
@@ -65,8 +66,10 @@ impl<'a, 'b> PostData<'a, 'b> {
 
     /// Places foreign keys: small ones are added outright; a big table's are added unvalidated,
     /// which takes an instant, and validated under a weaker lock beside one another.
-    pub(super) fn foreign_keys(&mut self, entries: Vec<(EntryId, &Entry)>, complete: StepId) {
+    pub(super) fn foreign_keys(&mut self, mut entries: Vec<(EntryId, &Entry)>, complete: StepId) {
+        before_shares(&mut entries);
         let mut previous: Option<(StepId, usize)> = None;
+        let kept = KeptNames::of(entries.iter().map(|(_, entry)| *entry));
         for (id, entry) in entries {
             let needs = self.placed_needs(entry);
             let bytes = self.biggest_table(entry);
@@ -87,6 +90,9 @@ impl<'a, 'b> PostData<'a, 'b> {
             if let Some((add, validate)) = later {
                 added.sql = added.sql.replacen(&entry.create, &add, 1);
                 self.validate(entry, validate, bytes, step);
+            }
+            if entry.depends_on.iter().any(|table| self.relations.has_partitions(*table)) {
+                added.sql = kept.around(entry, added.sql);
             }
             self.append(step, added, self.relations.locks(entry), bytes / 4);
             self.steps.needs(step, needs);

@@ -399,3 +399,32 @@ async fn a_source_with_room_for_few_locks_has_its_sequences_read_few_at_a_time()
     let checked = check(&request(&source, &target, &["shop"])).await.unwrap();
     assert_eq!(checked[0].stopping(false).count(), 0, "{:#?}", checked[0].findings);
 }
+
+/// A key whose shares the server named around others, and these others.
+const NUMBERED_KEYS: &str = "
+    CREATE TABLE plain (id int PRIMARY KEY);
+    CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY LIST (id);
+    CREATE TABLE t (a int, b int);
+    ALTER TABLE t ADD CONSTRAINT t_a_fkey1 FOREIGN KEY (b) REFERENCES plain,
+        ADD CONSTRAINT t_a_fkey_1 FOREIGN KEY (b) REFERENCES plain,
+        ADD CONSTRAINT t_a_fkey3 FOREIGN KEY (a) REFERENCES parted,
+        ADD CONSTRAINT t_a_fkey FOREIGN KEY (a) REFERENCES parted;
+    CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+    CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+    CREATE TABLE u (a int) PARTITION BY LIST (a);
+    CREATE TABLE u_1 PARTITION OF u FOR VALUES IN (1);
+    ALTER TABLE u_1 ADD CONSTRAINT u_a_fkey FOREIGN KEY (a) REFERENCES plain;
+    ALTER TABLE u ADD CONSTRAINT u_a_fkey FOREIGN KEY (a) REFERENCES plain ON DELETE CASCADE;
+    INSERT INTO plain VALUES (1); INSERT INTO parted VALUES (1); INSERT INTO u VALUES (1);
+    INSERT INTO t VALUES (1, 1);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
+    for major in [15, 18] {
+        let (source, target) = (kit::bundled(15).await, kit::rds_like(major).await);
+        make_database(&source, "shop", NUMBERED_KEYS).await;
+        run(&request(&source, &target, &["shop"])).await.clean();
+        let left = "SELECT count(*)::text FROM pg_class WHERE relname ~ 'pgconvoy' AND relkind = 'r'";
+        assert_eq!(ask(&target, "shop", left).await, "0");
+    }
+}
