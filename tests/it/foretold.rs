@@ -424,7 +424,8 @@ async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
         let (source, target) = (kit::bundled(15).await, kit::rds_like(major).await);
         make_database(&source, "shop", NUMBERED_KEYS).await;
         run(&request(&source, &target, &["shop"])).await.clean();
-        let left = "SELECT count(*)::text FROM pg_class WHERE relname ~ 'pgconvoy' AND relkind = 'r'";
+        let left =
+            "SELECT count(*)::text FROM pg_class WHERE relname ~ 'pgconvoy' AND relkind = 'r'";
         assert_eq!(ask(&target, "shop", left).await, "0");
     }
 }
