@@ -270,7 +270,7 @@ pub(super) struct Bench {
     /// Reach the target by TLS
     #[arg(long)]
     pub(super) tls: bool,
-    /// Have a round trip to the target take so many milliseconds: Linux only, as root
+    /// Have a round trip to the target take so many milliseconds
     #[arg(long, value_name = "MS")]
     pub(super) round_trip: Option<NonZeroU16>,
     /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder

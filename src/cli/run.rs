@@ -177,9 +177,6 @@ impl Session<'_> {
 
     async fn bench(&self, args: &args::Bench, stop: &mut Stop) -> Result<Exit> {
         let request = requests::bench(args)?;
-        if let Some(round_trip) = request.round_trip.filter(|_| !commands::is_inside()) {
-            return commands::run_inside(round_trip).await.map(|()| Exit::Done);
-        }
         let messages = self.messages.clone();
         let sources = Sources::from_environment(move |line| messages.say(line))?;
         let results = progress::shown(self.messages, self.output, async |events| {

@@ -78,17 +78,22 @@ impl Cluster {
     /// How to connect to a database as a user of this kind of server would: a libpq URI, the
     /// password in it. On an RDS-like cluster that is the master, with `sslmode=verify-full`.
     pub fn conninfo(&self, database: &str) -> String {
-        self.uri(&self.user, database)
+        self.uri(&self.user, self.port, database)
     }
 
     /// The same as the superuser. On an RDS-like cluster only tests may: RDS lets nobody.
     pub fn superuser_conninfo(&self, database: &str) -> String {
-        self.uri(&self.superuser, database)
+        self.superuser_conninfo_through(self.port, database)
+    }
+
+    /// The same through something that listens on another port of 127.0.0.1.
+    pub fn superuser_conninfo_through(&self, port: u16, database: &str) -> String {
+        self.uri(&self.superuser, port, database)
     }
 
     /// The same as another role.
     pub fn conninfo_as(&self, user: &str, password: &str, database: &str) -> String {
-        self.uri(&Login::new(user, password), database)
+        self.uri(&Login::new(user, password), self.port, database)
     }
 
     /// The superuser's way through the Unix socket, for client programs built without TLS.
@@ -279,7 +284,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn uri(&self, login: &Login, database: &str) -> String {
+    fn uri(&self, login: &Login, port: u16, database: &str) -> String {
         let (host, query) = match self.flavour {
             Flavour::Bundled => ("127.0.0.1", "sslmode=disable".to_owned()),
             Flavour::RdsLike => {
@@ -291,7 +296,7 @@ impl Cluster {
         format!(
             "postgresql://{}@{host}:{}/{}?{query}",
             login.uri_part(),
-            self.port,
+            port,
             uri_escaped(database)
         )
     }

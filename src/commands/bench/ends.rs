@@ -5,13 +5,15 @@ use crate::pg::quote_ident;
 use crate::servers::{BenchData, Cluster};
 use crate::wire::Session;
 
+use super::distance::Distance;
+
 /// A data set's databases on two servers.
 pub(super) struct Ends<'a> {
     source: &'a Cluster,
     target: &'a Cluster,
     pub(super) data: BenchData,
-    /// Whether the network between the servers is delayed: the source is reached past it.
-    distant: bool,
+    /// The port of the delayed way to the target, where there is one.
+    door: Option<u16>,
     /// What the source's databases take on disk.
     pub(super) bytes: u64,
     /// Processes of the source's and the target's servers: their parents are the servers.
@@ -23,7 +25,7 @@ impl<'a> Ends<'a> {
         source: &'a Cluster,
         target: &'a Cluster,
         data: BenchData,
-        distant: bool,
+        door: Option<&Distance>,
     ) -> Result<Ends<'a>> {
         let session = source.superuser_session("postgres").await?;
         let names = data.databases();
@@ -33,7 +35,8 @@ impl<'a> Ends<'a> {
         let bytes = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
         let theirs = target.superuser_session("postgres").await?;
         let server_processes = (background(&session).await?, background(&theirs).await?);
-        Ok(Ends { source, target, data, distant, bytes, server_processes })
+        let door = door.map(|door| door.port);
+        Ok(Ends { source, target, data, door, bytes, server_processes })
     }
 
     pub(super) fn databases(&self) -> Vec<String> {
@@ -42,22 +45,11 @@ impl<'a> Ends<'a> {
 
     /// How client programs connect to a database on both sides.
     pub(super) fn conninfos(&self, database: &str) -> (String, String) {
-        (self.source_conninfo(database), self.target.superuser_conninfo(database))
-    }
-
-    #[cfg(unix)]
-    fn source_conninfo(&self, database: &str) -> String {
-        match self.distant {
-            true => self.source.socket_conninfo(database),
-            false => self.source.superuser_conninfo(database),
-        }
-    }
-
-    /// A delayed network is Linux's.
-    #[cfg(not(unix))]
-    fn source_conninfo(&self, database: &str) -> String {
-        let _ = self.distant;
-        self.source.superuser_conninfo(database)
+        let target = match self.door {
+            Some(door) => self.target.superuser_conninfo_through(door, database),
+            None => self.target.superuser_conninfo(database),
+        };
+        (self.source.superuser_conninfo(database), target)
     }
 
     /// The roles that the data set's objects belong to: the rivals don't carry roles.

@@ -18,11 +18,11 @@ use crate::error::{Error, Kind, Result};
 use crate::servers::{BenchData, Cluster, Sources, Spec};
 
 use super::request::default_jobs;
+use distance::Distance;
 use ends::Ends;
 use processor_time::ProcessorTime;
 
 pub use chart::chart;
-pub use distance::{is_inside, run_inside};
 pub use machine::Machine;
 pub use results::{BenchResults, BenchRun, Spread};
 pub use tools::Tool;
@@ -42,7 +42,7 @@ pub struct BenchRequest {
     pub tools: Vec<Tool>,
     /// Whether the target is reached by TLS.
     pub tls: bool,
-    /// How long a round trip to the target takes, in a network made by [`run_inside`].
+    /// How long a round trip to the target takes; none for as long as on loopback.
     pub round_trip: Option<Duration>,
 }
 
@@ -75,6 +75,10 @@ pub async fn bench(
     let far = if request.tls { Spec::rds_like() } else { Spec::bundled() };
     let (source, target) =
         tokio::try_join!(Cluster::start(sources, Spec::bundled()), Cluster::start(sources, far),)?;
+    let door = match request.round_trip {
+        Some(round_trip) => Some(Distance::open(target.port(), round_trip).await?),
+        None => None,
+    };
     let machine = Machine::read(source.installation().version());
     let jobs = request.jobs.unwrap_or_else(default_jobs);
     let round_trip_ms = request.round_trip.map(|time| time.as_secs_f64() * 1000.0);
@@ -83,7 +87,7 @@ pub async fn bench(
     for &data in &request.data {
         say(events, format!("making the data set {}", data.name())).await;
         data.make(&source, request.scale).await?;
-        let ends = Ends::new(&source, &target, data, request.round_trip.is_some()).await?;
+        let ends = Ends::new(&source, &target, data, door.as_ref()).await?;
         ends.copy_roles().await?;
         let tools: Vec<Tool> = tools.iter().copied().filter(|tool| tool.suits(data)).collect();
         for round in 0..request.rounds {
