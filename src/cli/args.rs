@@ -172,6 +172,9 @@ pub(super) struct Migrate {
     /// Read every row back and compare, only count rows, or compare nothing
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(super) verify: ReadBack,
+    /// Leave ANALYZE to you, as pg_restore does: until then the target plans its queries blindly
+    #[arg(long)]
+    pub(super) no_analyze: bool,
     /// Refuse what would differ on the target, rather than report it
     #[arg(long)]
     pub(super) strict: bool,
@@ -263,8 +266,8 @@ pub(super) struct Bench {
     /// How often each tool does each job, in turns
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroU16,
-    /// A tool to compare: pgconvoy, pgconvoy-verified, directory, piped, pipes, pgcopydb or
-    /// pgcopydb-bare; may be given several times [default: all]
+    /// A tool to compare: pgconvoy, pgconvoy-bare, pgconvoy-verified, directory, piped,
+    /// pipes, pgcopydb or pgcopydb-bare; may be given several times [default: all]
     #[arg(long = "tool", value_name = "NAME")]
     pub(super) tools: Vec<Tool>,
     /// Reach the target by TLS
@@ -320,7 +323,7 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify strict carry-passwords toast-compression json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify no-analyze strict carry-passwords toast-compression json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
@@ -348,13 +351,14 @@ mod tests {
     #[test]
     fn every_flag_is_taken() {
         let all = "pgconvoy migrate --source host=a --target host=b --database x --database y \
-                   -j 4 --verify counts --strict --carry-passwords --toast-compression lz4 --json";
+                   -j 4 --verify counts --no-analyze --strict --carry-passwords \
+                   --toast-compression lz4 --json";
         let Command::Migrate(args) = parse(all).unwrap() else { panic!() };
         assert_eq!((args.sides.source.as_str(), args.sides.target.as_str()), ("host=a", "host=b"));
         assert_eq!(args.sides.chosen.databases, ["x", "y"]);
         assert_eq!(args.jobs.jobs.unwrap().get(), 4);
         assert_eq!(args.verify, ReadBack::Counts);
-        assert!(args.strict && args.carry_passwords && args.output.json);
+        assert!(args.no_analyze && args.strict && args.carry_passwords && args.output.json);
         assert_eq!(args.toast_compression, Some(Compression::Lz4));
         for line in [
             "pgconvoy check --source a --target b --all-databases --strict --json",

@@ -14,11 +14,15 @@ pub(super) fn show(page: &mut Page, results: &BenchResults) {
         let size = results.of(data, Tool::Pgconvoy).next().map_or(0, |run| run.bytes);
         let title = format!("{data}: {}, {} jobs", units::bytes(size), results.jobs);
         page.line(0, Tone::Strong, &title);
-        page.line(2, Tone::Faint, &row("", "seconds", "ours/its", "client", "source", "target"));
+        page.line(
+            2,
+            Tone::Faint,
+            &row("", "seconds", ["ours/its", "no analyze/its"], "client", "source", "target"),
+        );
         for tool in results.tools(data) {
             page.line(2, Tone::Plain, &of_tool(results, data, tool));
         }
-        for tool in [Tool::Pgconvoy, Tool::PgconvoyVerified] {
+        for tool in Tool::ALL.into_iter().filter(|tool| tool.is_ours()) {
             if let Some(times) = results.of(data, tool).find_map(|run| run.chunks) {
                 let words = format!(
                     "{}: {} chunks, milliseconds p50 {} p90 {} p99 {} max {}",
@@ -80,20 +84,28 @@ pub(super) fn write(folder: &Path, results: &BenchResults) -> Result<()> {
 fn of_tool(results: &BenchResults, data: &str, tool: Tool) -> String {
     let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
     let total = results.seconds(data, tool).map(|spread| spread.median);
-    let ratio = match (tool, results.ratio(data, tool)) {
-        (Tool::Pgconvoy, _) | (_, None) => String::new(),
-        (_, Some(r)) => format!("{:.2} ({:.2}-{:.2})", r.median, r.min, r.max),
+    let ratio = |ours: Tool| match results.ratio(data, ours, tool) {
+        Some(r) if ours != tool => format!("{:.2} ({:.2}-{:.2})", r.median, r.min, r.max),
+        _ => String::new(),
     };
     row(
         tool.name(),
         &seconds(total),
-        &ratio,
+        [&ratio(Tool::Pgconvoy), &ratio(Tool::PgconvoyBare)],
         &seconds(results.median(data, tool, |run| run.client_cpu)),
         &seconds(results.median(data, tool, |run| run.source_cpu)),
         &seconds(results.median(data, tool, |run| run.target_cpu)),
     )
 }
 
-fn row(tool: &str, total: &str, ratio: &str, client: &str, source: &str, target: &str) -> String {
-    format!("{tool:<30}{total:>8}{ratio:>20}{client:>8}{source:>8}{target:>8}")
+fn row(
+    tool: &str,
+    total: &str,
+    ratios: [&str; 2],
+    client: &str,
+    source: &str,
+    target: &str,
+) -> String {
+    let [ours, bare] = ratios;
+    format!("{tool:<30}{total:>8}{ours:>20}{bare:>20}{client:>8}{source:>8}{target:>8}")
 }

@@ -22,6 +22,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
             ReadBack::Counts => VerifyMode::Counts,
             ReadBack::None => VerifyMode::None,
         },
+        analyze: !args.no_analyze,
         strict: args.strict,
         carry_passwords: args.carry_passwords,
         toast_compression: args.toast_compression.map(|compression| match compression {
@@ -128,6 +129,7 @@ fn sides(
         roles: RoleMap::parse(&chosen.map_roles)?,
         jobs: None,
         verify: VerifyMode::Full,
+        analyze: true,
         strict: false,
         carry_passwords: false,
         toast_compression: None,

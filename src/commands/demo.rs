@@ -69,6 +69,7 @@ pub async fn demo(
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: true,
+        analyze: true,
         toast_compression: None,
     };
     let (reports, ended) = migrate(&migration, events, stop).await;

@@ -65,6 +65,7 @@ pub(super) fn plan_for(
         splitting,
         jobs: request.jobs(),
         verify: request.verify,
+        analyze: request.analyze,
         target_user: target.as_ref().map(|(user, _)| user.as_str()),
         target_version: target.as_ref().map(|(_, version)| *version),
         preparations: &preparations(adapted),

@@ -35,6 +35,8 @@ pub struct Request {
     pub jobs: Option<usize>,
     /// How far the target is read back.
     pub verify: VerifyMode,
+    /// Whether the target's planner gets its statistics at once; else ANALYZE is left to the user.
+    pub analyze: bool,
     /// Whether anything that would differ on the target is refused rather than reported.
     pub strict: bool,
     /// Whether new roles get the source's password verifiers.

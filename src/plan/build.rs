@@ -33,6 +33,8 @@ pub struct PlanInput<'a> {
     pub jobs: usize,
     /// How far the target's rows are to be read back.
     pub verify: VerifyMode,
+    /// Whether the target's planner gets its statistics.
+    pub analyze: bool,
     /// Who creates the objects: what it keeps needs no change of owner.
     pub target_user: Option<&'a str>,
     /// The target's version, where there is a target.

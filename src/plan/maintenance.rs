@@ -1,4 +1,4 @@
-//! ANALYZE everywhere: autovacuum would come late, and never to a partitioned parent. VACUUM only
+//! ANALYZE everywhere, unless it is left to the user: autovacuum would come late, and never to a partitioned parent. VACUUM only
 //! where autovacuum doesn't come to rows that are merely inserted: elsewhere it comes by itself, and
 //! would only make the job longer.
 
@@ -31,6 +31,13 @@ pub(super) fn maintenance(
     if input.target_version.is_some_and(|version| version.major() < VACUUMS_INSERTS) {
         vacuum(settled, steps);
     }
+    if input.analyze {
+        statistics(input, relations, settled, steps);
+        refreshed(input, steps);
+    }
+}
+
+fn statistics(input: &PlanInput<'_>, relations: &Relations, settled: StepId, steps: &mut Steps) {
     // ANALYZE of a partitioned table goes on to its partitions, so theirs is no work of its own.
     let hindered = above_foreign(input, relations);
     let partitions = relations.partitions_of(|parent| !hindered.contains(&parent));
@@ -68,7 +75,6 @@ pub(super) fn maintenance(
         step.cost += bytes / 8 + TABLE_OVERHEAD;
         step.lock(locks);
     }
-    refreshed(input, steps);
 }
 
 /// The tables with a foreign table among their partitions or children: ANALYZE would fetch rows

@@ -143,6 +143,7 @@ fn planned_for(entries: Vec<Entry>, verify: VerifyMode, target: u32) -> Plan {
         splitting: Splitting::Pages,
         jobs: 2,
         verify,
+        analyze: true,
         target_user: Some("master"),
         target_version: Some(ServerVersion(target)),
         preparations: &Preparations {
@@ -342,7 +343,22 @@ fn what_acts_on_rows_and_what_forbids_to_empty_tables_comes_after_all_rows() {
     }
 }
 
-/// All steps that are done before a step starts.
+#[test]
+fn statistics_are_left_to_those_who_say_so() {
+    let toc = in_restoring_order(shop()).toc;
+    let plan = build(&PlanInput {
+        toc: &toc,
+        splitting: Splitting::Pages,
+        jobs: 2,
+        verify: VerifyMode::Full,
+        analyze: false,
+        target_user: None,
+        target_version: Some(ServerVersion(150_000)),
+        preparations: &Preparations::default(),
+    });
+    assert!(plan.steps.iter().all(|step| step.phase != Phase::Maintenance), "{}", rendered(&plan));
+}
+
 #[test]
 fn a_table_is_analyzed_without_its_children_where_analyze_would_go_on_to_them() {
     for (target, only) in [(170_000, ""), (180_000, "ONLY ")] {
@@ -361,6 +377,7 @@ fn a_table_is_analyzed_without_its_children_where_analyze_would_go_on_to_them() 
     }
 }
 
+/// All steps that are done before a step starts.
 fn before(plan: &Plan, step: StepId) -> BTreeSet<StepId> {
     let mut all = BTreeSet::new();
     let mut pending = plan.steps[step.0 as usize].needs.clone();
@@ -417,6 +434,7 @@ proptest! {
             splitting: Splitting::Pages,
             jobs,
             verify: VerifyMode::Full,
+            analyze: true,
             target_user: None,
             target_version: None,
             preparations: &Preparations::default(),

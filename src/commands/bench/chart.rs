@@ -45,10 +45,7 @@ pub fn chart(results: &BenchResults) -> String {
 
 fn bar(y: f64, tool: Tool, seconds: f64, longest: f64) -> String {
     let width = (WIDTH - LABELS - 80.0) * seconds / longest.max(f64::MIN_POSITIVE);
-    let class = match tool {
-        Tool::Pgconvoy | Tool::PgconvoyVerified => "ours",
-        _ => "theirs",
-    };
+    let class = if tool.is_ours() { "ours" } else { "theirs" };
     let height = ROW - 6.0;
     let label = text(16.0, y + 14.0, "tool", tool.name());
     let time = text(LABELS + width + 6.0, y + 14.0, "time", &format!("{seconds:.1} s"));

@@ -137,7 +137,7 @@ async fn one(tool: Tool, ends: &Ends<'_>, jobs: usize, round: usize) -> Result<B
         if let Some(phase) = data_phase {
             *run.data_seconds.get_or_insert_default() += phase.as_secs_f64();
         }
-        if tool.writes_a_ledger() {
+        if tool.is_ours() {
             run.chunks = Some(latencies::read(ends, &database).await?);
         }
         ends.drop_target(&database).await?;

@@ -115,10 +115,10 @@ impl BenchResults {
         Spread::of(self.of(data, tool).map(|run| run.seconds).collect())
     }
 
-    /// pgconvoy's time as a share of a tool's, round by round.
-    pub fn ratio(&self, data: &str, tool: Tool) -> Option<Spread> {
-        let ratios = self.of(data, tool).filter_map(|theirs| {
-            let mut ours = self.of(data, Tool::Pgconvoy);
+    /// One tool's time as a share of another's, round by round.
+    pub fn ratio(&self, data: &str, ours: Tool, theirs: Tool) -> Option<Spread> {
+        let ratios = self.of(data, theirs).filter_map(|theirs| {
+            let mut ours = self.of(data, ours);
             let ours = ours.find(|run| run.round == theirs.round)?;
             Some(ours.seconds / theirs.seconds)
         });
@@ -163,9 +163,9 @@ mod tests {
             ],
             ..BenchResults::default()
         };
-        let spread = results.ratio("narrow", Tool::Piped).unwrap();
+        let spread = results.ratio("narrow", Tool::Pgconvoy, Tool::Piped).unwrap();
         assert_eq!(spread, Spread { min: 0.5, median: 0.625, max: 0.75 });
         assert_eq!(results.tools("narrow"), [Tool::Pgconvoy, Tool::Piped]);
-        assert_eq!(results.ratio("wide", Tool::Piped), None);
+        assert_eq!(results.ratio("wide", Tool::Pgconvoy, Tool::Piped), None);
     }
 }

@@ -23,6 +23,8 @@ pub enum Tool {
     /// pgconvoy, which reads nothing back.
     #[default]
     Pgconvoy,
+    /// pgconvoy without ANALYZE, which most rivals leave to the user.
+    PgconvoyBare,
     /// pgconvoy, which reads every row back and compares it.
     PgconvoyVerified,
     /// `pg_dump -Fd -j`, then `pg_restore -j`.
@@ -40,8 +42,9 @@ pub enum Tool {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Tool; 7] = [
+    pub const ALL: [Tool; 8] = [
         Tool::Pgconvoy,
+        Tool::PgconvoyBare,
         Tool::PgconvoyVerified,
         Tool::Directory,
         Tool::Piped,
@@ -54,6 +57,7 @@ impl Tool {
     pub fn key(self) -> &'static str {
         match self {
             Tool::Pgconvoy => "pgconvoy",
+            Tool::PgconvoyBare => "pgconvoy-bare",
             Tool::PgconvoyVerified => "pgconvoy-verified",
             Tool::Directory => "directory",
             Tool::Piped => "piped",
@@ -67,6 +71,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Tool::Pgconvoy => "pgconvoy",
+            Tool::PgconvoyBare => "pgconvoy, no analyze",
             Tool::PgconvoyVerified => "pgconvoy, verified",
             Tool::Directory => "pg_dump -Fd -j, pg_restore -j",
             Tool::Piped => "pg_dump -Fc | pg_restore",
@@ -82,6 +87,7 @@ impl Tool {
             Tool::Pgconvoy => {
                 "fingerprints and receipts, durable at every chunk; nothing read back"
             }
+            Tool::PgconvoyBare => "the same; leaves ANALYZE to the user",
             Tool::PgconvoyVerified => "every row read back and compared",
             Tool::Directory => "verifies nothing, can't resume; leaves ANALYZE to the user",
             Tool::Piped => "the same, with one connection a side",
@@ -94,7 +100,7 @@ impl Tool {
     /// The program it takes that isn't installed.
     pub(super) async fn missing(self) -> Option<&'static str> {
         let programs: &[&str] = match self {
-            Tool::Pgconvoy | Tool::PgconvoyVerified => &[],
+            Tool::Pgconvoy | Tool::PgconvoyBare | Tool::PgconvoyVerified => &[],
             Tool::Directory | Tool::Piped => &["pg_dump", "pg_restore"],
             Tool::Pipes => &["psql", "pg_dump", "pg_restore"],
             Tool::Pgcopydb | Tool::PgcopydbBare => &["pgcopydb"],
@@ -115,15 +121,17 @@ impl Tool {
         self != Tool::Pipes || !matches!(data, BenchData::Many | BenchData::LargeObjects)
     }
 
-    pub(super) fn writes_a_ledger(self) -> bool {
-        matches!(self, Tool::Pgconvoy | Tool::PgconvoyVerified)
+    /// Whether it is pgconvoy.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Tool::Pgconvoy | Tool::PgconvoyBare | Tool::PgconvoyVerified)
     }
 
     /// Does the job. How long the rows alone took, where that can be told.
     pub(super) async fn run(self, job: &Job) -> Result<Option<Duration>> {
         match self {
-            Tool::Pgconvoy => pgconvoy(job, "none").await?,
-            Tool::PgconvoyVerified => pgconvoy(job, "full").await?,
+            Tool::Pgconvoy => pgconvoy(job, &["none"]).await?,
+            Tool::PgconvoyBare => pgconvoy(job, &["none", "--no-analyze"]).await?,
+            Tool::PgconvoyVerified => pgconvoy(job, &["full"]).await?,
             Tool::Directory => directory(job).await?,
             Tool::Piped => {
                 let from = program("pg_dump", &["-Fc", "-Z0", "-d", &job.source]);
@@ -148,13 +156,13 @@ impl FromStr for Tool {
     }
 }
 
-async fn pgconvoy(job: &Job, verify: &str) -> Result<()> {
+async fn pgconvoy(job: &Job, verify: &[&str]) -> Result<()> {
     let itself = std::env::current_exe()
         .map_err(|error| Error::step("looking for pgconvoy's own program").io(error))?;
     let mut command = Command::new(itself);
     let jobs = job.jobs.to_string();
     command.args(["migrate", "--json", "--source", &job.source, "--target", &job.target]);
-    command.args(["--jobs", &jobs, "--verify", verify]);
+    command.args(["--jobs", &jobs, "--verify"]).args(verify);
     succeed(command).await
 }
 
