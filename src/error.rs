@@ -20,6 +20,10 @@ pub enum Kind {
     Connect,
     /// Something failed while the work was under way; the same command goes on from there.
     Step,
+    /// A connection broke, or its server fell silent.
+    Lost,
+    /// What a run stands on is gone: the source's snapshot, or the claim on the target.
+    Stale,
     /// The operator, or another failure, stopped the work.
     Interrupted,
 }
@@ -112,6 +116,11 @@ impl Error {
             Some(Cause::Server(error)) => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether the operating system's word was the cause.
+    pub fn is_io(&self) -> bool {
+        matches!(self.0.cause, Some(Cause::Io(_)))
     }
 
     /// What was being done and why it failed, without the hint.

@@ -172,6 +172,13 @@ pub(super) struct Migrate {
     /// Read every row back and compare, only count rows, or compare nothing
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(super) verify: ReadBack,
+    /// Go on trying for so long when a server restarts, a connection breaks or a disk is full; 0
+    /// stops at once [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) retry_for: Option<u64>,
+    /// Ask a server that is silent for so long whether it is still at work [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) stall_timeout: Option<NonZeroU16>,
     /// Leave ANALYZE to you, as pg_restore does: until then the target plans its queries blindly
     #[arg(long)]
     pub(super) no_analyze: bool,
@@ -323,7 +330,7 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify no-analyze strict carry-passwords toast-compression json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
@@ -351,7 +358,7 @@ mod tests {
     #[test]
     fn every_flag_is_taken() {
         let all = "pgconvoy migrate --source host=a --target host=b --database x --database y \
-                   -j 4 --verify counts --no-analyze --strict --carry-passwords \
+                   -j 4 --verify counts --retry-for 5 --stall-timeout 9 --no-analyze --strict --carry-passwords \
                    --toast-compression lz4 --json";
         let Command::Migrate(args) = parse(all).unwrap() else { panic!() };
         assert_eq!((args.sides.source.as_str(), args.sides.target.as_str()), ("host=a", "host=b"));

@@ -59,7 +59,7 @@ impl From<Kind> for Exit {
             Kind::Usage => Exit::Usage,
             Kind::Refused => Exit::Refused,
             Kind::Connect => Exit::NotConnected,
-            Kind::Step => Exit::StepFailed,
+            Kind::Step | Kind::Lost | Kind::Stale => Exit::StepFailed,
             Kind::Interrupted => Exit::Interrupted,
         }
     }
@@ -72,6 +72,8 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
         Kind::Refused => "refused",
         Kind::Connect => "connect",
         Kind::Step => "step",
+        Kind::Lost => "lost",
+        Kind::Stale => "stale",
         Kind::Interrupted => "interrupted",
     }
 }
@@ -91,6 +93,8 @@ mod tests {
             (Exit::from(Kind::Refused), 3),
             (Exit::from(Kind::Connect), 4),
             (Exit::from(Kind::Step), 5),
+            (Exit::from(Kind::Lost), 5),
+            (Exit::from(Kind::Stale), 5),
             (Exit::from(Kind::Interrupted), 130),
         ];
         for (exit, code) in table {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::commands::{
-    BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, Request,
-    RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, PATIENCE,
+    Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
@@ -15,13 +15,21 @@ use super::args::{
 
 /// A migration.
 pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Request> {
+    let between = between(&args.sides, environment)?;
+    let stalling = |conninfo: &Conninfo| match args.stall_timeout {
+        Some(seconds) => conninfo.with_stall_timeout(Duration::from_secs(u64::from(seconds.get()))),
+        None => conninfo.clone(),
+    };
     Ok(Request {
+        source: stalling(&between.source),
+        target: stalling(&between.target),
         jobs: jobs(&args.jobs),
         verify: match args.verify {
             ReadBack::Full => VerifyMode::Full,
             ReadBack::Counts => VerifyMode::Counts,
             ReadBack::None => VerifyMode::None,
         },
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
         analyze: !args.no_analyze,
         strict: args.strict,
         carry_passwords: args.carry_passwords,
@@ -29,7 +37,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
             Compression::Pglz => ToastCompression::Pglz,
             Compression::Lz4 => ToastCompression::Lz4,
         }),
-        ..between(&args.sides, environment)?
+        ..between
     })
 }
 
@@ -129,6 +137,7 @@ fn sides(
         roles: RoleMap::parse(&chosen.map_roles)?,
         jobs: None,
         verify: VerifyMode::Full,
+        patience: PATIENCE,
         analyze: true,
         strict: false,
         carry_passwords: false,

@@ -40,6 +40,9 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
         page.labelled("objects", Tone::Plain, &objects(&report.objects));
         page.labelled("rows", Tone::Plain, &rows(report));
         page.labelled("time", Tone::Plain, &time(report));
+        if let Some(setbacks) = setbacks(report) {
+            page.labelled("overcome", Tone::Plain, &setbacks);
+        }
     }
     verification(page, &report.verification);
     changes(page, &report.changes);
@@ -58,6 +61,19 @@ pub(super) fn verified(page: &mut Page, report: &DatabaseReport) {
     verification(page, &report.verification);
     changes(page, &report.changes);
     page.gap();
+}
+
+/// What failed and went well when it was tried again.
+fn setbacks(report: &DatabaseReport) -> Option<String> {
+    let times = |count: u32| units::counted(u64::from(count), "time", "times");
+    let mut all = Vec::new();
+    if report.retries > 0 {
+        all.push(format!("steps were tried again {}", times(report.retries)));
+    }
+    if report.restarts > 0 {
+        all.push(format!("the run was begun again {}", times(report.restarts)));
+    }
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn rows(report: &DatabaseReport) -> String {

@@ -10,7 +10,7 @@ use crate::wire::{Conninfo, Environment};
 
 use super::migrate::migrate;
 use super::report::DatabaseReport;
-use super::request::{Databases, Request};
+use super::request::{Databases, PATIENCE, Request};
 
 /// What the demo is asked for.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ pub async fn demo(
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: true,
+        patience: PATIENCE,
         analyze: true,
         toast_compression: None,
     };

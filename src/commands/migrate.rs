@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::time::sleep;
+
 use crate::catalog::{self, Scope};
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Receipts, Run, SourceSnapshot,
-    Stop, StoredJob,
+    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Persistence, Receipts, Remedy, Run,
+    SourceSnapshot, Stop, StoredJob, remedy,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Step, VerifyMode};
@@ -55,10 +57,52 @@ async fn migrate_all(
     for (pair, (checked, source)) in pairs.into_iter().zip(checked) {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let moved = migrate_one(request, &pair, checked.changes(), source, events, stop).await;
+        let changes = checked.changes();
+        let moved = migrate_persistently(request, &pair, changes, source, events, stop).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(())
+}
+
+/// Begins again, from the ledger, what failed in a way that may pass: a server that restarts, or
+/// comes back under the same name elsewhere. Whatever gets further makes the patience whole.
+async fn migrate_persistently(
+    request: &Request,
+    pair: &Pair,
+    changes: Vec<Finding>,
+    mut source: Option<Source>,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    let mut persistence = Persistence::new(request.patience);
+    let mut reached = None;
+    let mut restarts = 0;
+    loop {
+        let before = reached;
+        let known = (changes.clone(), source.take());
+        let moving = migrate_one(request, pair, known, &mut reached, events, stop).await;
+        let error = match moving {
+            Ok(report) => return Ok(DatabaseReport { restarts, ..report }),
+            Err(error) => error,
+        };
+        if reached > before {
+            persistence.renew();
+        }
+        let pause = match remedy(&error) {
+            Remedy::Stop => None,
+            Remedy::Again | Remedy::Resume => persistence.pause(),
+        };
+        let Some(pause) = pause else { return Err(error) };
+        restarts += 1;
+        let seconds = pause.as_secs_f64();
+        let words = format!("{}; begun again from the ledger in {seconds:.1} s", error.message());
+        events.say(Event::Note(words)).await;
+        stop.or(async {
+            sleep(pause).await;
+            Ok(())
+        })
+        .await?;
+    }
 }
 
 /// Everything that would stop the job is said at once, before anything is touched.
@@ -87,8 +131,8 @@ async fn refuse_findings(request: &Request) -> Result<Vec<(Checked, Option<Sourc
 async fn migrate_one(
     request: &Request,
     pair: &Pair,
-    changes: Vec<Finding>,
-    source: Option<Source>,
+    (changes, source): (Vec<Finding>, Option<Source>),
+    reached: &mut Option<usize>,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
@@ -143,14 +187,17 @@ async fn migrate_one(
     let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
+    *reached = Some(receipts.0.len());
     let run = Run {
         source: pair.source.clone(),
         target: pair.target.clone(),
+        leader: &target,
         plan: Arc::clone(&plan),
         receipts,
         snapshot,
         jobs: request.jobs(),
         toast_compression: request.toast_compression,
+        patience: request.patience,
     };
     let outcome = engine::run(run, events, stop).await?;
     let passwords_to_set = match request.carry_passwords {
@@ -178,6 +225,7 @@ async fn migrate_one(
         tables: plan.count_tables(),
         seconds: started.elapsed().as_secs_f64(),
         passwords_to_set,
+        retries: outcome.retries,
         changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
         verification,
         ..totals(&plan, &receipts, &outcome)

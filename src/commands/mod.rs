@@ -31,6 +31,6 @@ pub use demo::{DemoRequest, DemoResult, demo};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
-pub use request::{Databases, Request, VerifyMode};
+pub use request::{Databases, PATIENCE, Request, VerifyMode};
 pub use status::{Latency, Status, status};
 pub use verify::verify;

@@ -28,6 +28,12 @@ pub struct DatabaseReport {
     pub rows: u64,
     /// Bytes of COPY data, earlier runs included.
     pub bytes: u64,
+    /// How often a step of this run was tried again.
+    #[serde(default)]
+    pub retries: u32,
+    /// How often this run was begun again from the ledger.
+    #[serde(default)]
+    pub restarts: u32,
     /// Seconds from start to end of this run.
     pub seconds: f64,
     /// Seconds per part of the job, in this run; the parts overlap.

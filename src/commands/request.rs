@@ -1,5 +1,7 @@
 //! What is asked of a command, validated.
 
+use std::time::Duration;
+
 use crate::catalog::Choice;
 use crate::pg::ToastCompression;
 pub use crate::plan::VerifyMode;
@@ -35,6 +37,8 @@ pub struct Request {
     pub jobs: Option<usize>,
     /// How far the target is read back.
     pub verify: VerifyMode,
+    /// How long a run that gets no further tries again by itself.
+    pub patience: Duration,
     /// Whether the target's planner gets its statistics at once; else ANALYZE is left to the user.
     pub analyze: bool,
     /// Whether anything that would differ on the target is refused rather than reported.
@@ -44,6 +48,10 @@ pub struct Request {
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
 }
+
+/// How long a run that gets no further tries again by itself, unless something else is said: longer
+/// than a managed service takes to fail over.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Request {
     /// What of the sources moves under which owners, in words: equal for equal jobs.

@@ -62,17 +62,47 @@ impl Claim {
         Ok(row.get(0))
     }
 
-    /// Marks `worker` as a working session of the run that holds the claim.
-    pub(super) async fn join(worker: &mut RawConnection) -> Result<()> {
-        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS})");
-        let rows = worker.query("joining the run", &sql).await?;
-        match rows.first().and_then(|row| row.first()) {
-            Some(Some(yes)) if yes == "t" => Ok(()),
-            _ => Err(Error::step("joining the run")
-                .because("another run has taken over this target")
-                .hint("let that run finish")),
+    /// Marks `worker` as a working session of the run that holds the claim by the session
+    /// `leader`.
+    pub(super) async fn join(worker: &mut RawConnection, leader: i32) -> Result<()> {
+        let sql = format!(
+            "SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS}) AND EXISTS ( \
+             SELECT {HOLDERS} AND l.classid = {CLASS} AND l.objid = {LEADER} AND l.pid = {leader})"
+        );
+        if says_yes(worker, "joining the run", &sql).await? {
+            return Ok(());
         }
+        Err(Error::new(Kind::Stale, "joining the run")
+            .because("the claim on this target is lost")
+            .hint("run the same command again, unless another run is at work on it"))
     }
+
+    /// Ends the working session that `worker` takes the place of, and waits until it is gone: what
+    /// it committed by then is all that it did.
+    pub(super) async fn succeed(worker: &mut RawConnection, predecessor: i32) -> Result<()> {
+        let its_lock = format!(
+            "{HOLDERS} AND l.classid = {CLASS} AND l.objid = {WORKERS} AND l.pid = {predecessor}"
+        );
+        let doing = "ending a session that was cut off";
+        let end = format!("SELECT pg_catalog.pg_terminate_backend(l.pid) {its_lock}");
+        worker.execute(doing, &end).await?;
+        let is_there = format!("SELECT EXISTS (SELECT {its_lock})");
+        let until = Instant::now() + ENDING_PATIENCE;
+        while says_yes(worker, doing, &is_there).await? {
+            if Instant::now() >= until {
+                return Err(Error::new(Kind::Lost, doing)
+                    .because(format!("server process {predecessor} is still at work"))
+                    .hint("end it with pg_terminate_backend, then run the same command again"));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+async fn says_yes(worker: &mut RawConnection, doing: &str, sql: &str) -> Result<bool> {
+    let rows = worker.query(doing, sql).await?;
+    Ok(rows.first().and_then(|row| row.first()?.as_deref()) == Some("t"))
 }
 
 async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<bool> {

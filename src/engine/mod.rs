@@ -5,6 +5,7 @@ mod advice;
 mod building;
 mod claim;
 mod events;
+mod faults;
 mod held_up;
 mod large_objects;
 mod ledger;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use claim::Claim;
 pub use events::{Event, Events};
+pub use faults::{Persistence, Remedy, remedy};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};

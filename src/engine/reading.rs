@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::copy::{self, Fingerprint, Progress, ReadPart};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pg::quote_literal;
 use crate::plan::{Chunk, Plan};
 use crate::toc::Side;
@@ -19,6 +19,10 @@ use super::unmoved;
 
 /// So many chunks are read before their tables' locks are let go.
 const LOCKED: usize = 50;
+
+/// What a server says of a snapshot it doesn't know (source: snapmgr.c, ImportSnapshot): until 16
+/// and since 17.
+const UNKNOWN: [&str; 2] = ["22023", "42704"];
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
@@ -56,8 +60,15 @@ impl ReadFrom {
             "{begin}; {snapshot}SET LOCAL lock_timeout = '{patience}'; {}",
             unmoved::SAVEPOINT
         );
-        connection.execute("opening a snapshot to read under", &sql).await?;
-        Ok(connection)
+        let opened = connection.execute("opening a snapshot to read under", &sql).await;
+        match opened {
+            Ok(()) => Ok(connection),
+            // The snapshot ended with the session that exported it.
+            Err(error) if error.server_error().is_some_and(|e| UNKNOWN.contains(&&*e.sqlstate)) => {
+                Err(error.as_kind(Kind::Stale))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use crate::copy::{Fingerprint, Tally};
 use crate::pg::quote_literal;
 use crate::plan::{Action, Plan, Step, StepId, TableId};
 
+use super::worker::Moved;
+
 /// What a step's part left in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
@@ -120,6 +122,22 @@ impl Receipts {
         }
         sums
     }
+}
+
+/// The statement that asks what a step's receipts say of its rows; see [`committed`].
+pub(super) fn ask(step: StepId) -> String {
+    format!(
+        "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(rows), 0), \
+         coalesce(pg_catalog.sum(bytes), 0) FROM pgconvoy.receipt WHERE step = {}",
+        step.0
+    )
+}
+
+/// What a step of so many parts has moved, if all of them have receipts.
+pub(super) fn committed(parts: usize, answer: &[Vec<Option<String>>]) -> Option<Moved> {
+    let number = |column: usize| answer.first()?.get(column)?.as_deref()?.parse::<u64>().ok();
+    let all = parts > 0 && number(0) == Some(parts as u64);
+    all.then_some(Moved { rows: number(1)?, bytes: number(2)? })
 }
 
 /// The statement that writes receipts: run in the transaction that did what they say.

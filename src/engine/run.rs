@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
-use crate::plan::{Action, Phase, Plan, StepId};
+use crate::plan::{Action, Phase, Plan, Step, StepId};
 use crate::toc::Finding;
-use crate::wire::{CancelHandle, Conninfo};
+use crate::wire::{CancelHandle, Conninfo, Session};
 
 use super::events::{Event, Events};
+use super::faults::{Persistence, Remedy, is_disk_full, remedy};
 use super::reading::ReadFrom;
 use super::receipts::Receipts;
 use super::schedule::Schedule;
@@ -25,12 +27,17 @@ use super::worker::{Moved, Shared, SharedSnapshot, Worker};
 /// How long servers get to take our cancel requests.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
 
+/// How long a worker tries a step again by itself; then the run ends, to be begun again.
+const STEP_PATIENCE: Duration = Duration::from_secs(15);
+
 /// What is to be run.
-pub struct Run {
+pub struct Run<'a> {
     /// Where the rows are.
     pub source: Conninfo,
     /// Where they go.
     pub target: Conninfo,
+    /// The session that holds the claim on it.
+    pub leader: &'a Session,
     /// The plan, as the ledger has it.
     pub plan: Arc<Plan>,
     /// What is done of it.
@@ -41,6 +48,8 @@ pub struct Run {
     pub jobs: usize,
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
+    /// How long what may pass is tried again at most.
+    pub patience: Duration,
 }
 
 /// What a run did.
@@ -51,11 +60,15 @@ pub struct Outcome {
     pub phases: BTreeMap<Phase, Duration>,
     /// The maintenance that the target refused.
     pub undone: Vec<Finding>,
+    /// How often a step was tried again.
+    pub retries: u32,
 }
 
 /// Runs all that is owed.
-pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> {
-    let Run { source, target, plan, receipts, mut snapshot, jobs, toast_compression } = job;
+pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outcome> {
+    let Run {
+        source, target, leader, plan, receipts, mut snapshot, jobs, toast_compression, ..
+    } = job;
     let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
         source: ReadFrom::source(&source, snapshot),
         mark: snapshot.mark.clone(),
@@ -65,11 +78,14 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
     let shared = Arc::new(Shared {
         source,
         target,
+        leader: leader.process_id(),
         snapshot: shared_snapshot,
         plan: Arc::clone(&plan),
         receipts: Arc::clone(&receipts),
         jobs,
         toast_compression,
+        patience: job.patience.min(STEP_PATIENCE),
+        short_of_disk: Mutex::default(),
         copied: Arc::clone(&events.copied),
         verified: Arc::clone(&events.verified),
     });
@@ -93,14 +109,24 @@ pub async fn run(job: Run, events: &Events, stop: &mut Stop) -> Result<Outcome> 
             break Ok(());
         }
         // Reports first: a worker that fails reports why, and then ends.
-        let report = tokio::select! {
+        let told = tokio::select! {
             biased;
-            Some(report) = crew.reports.recv() => report,
+            Some(told) = crew.told.recv() => told,
             Some(ended) = crew.tasks.join_next() => {
                 let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
                 break Err(Error::step("running steps").because(format!("a worker is gone: {why}")));
             }
             () = stop.stopped() => break Err(Stop::error()),
+        };
+        let report = match told {
+            Told::Done(report) => report,
+            Told::SetBack { failure, pause } => {
+                outcome.retries += 1;
+                let seconds = pause.as_secs_f64();
+                let words = format!("{failure}; tried again in {seconds:.1} s");
+                events.say(Event::Note(words)).await;
+                continue;
+            }
         };
         crew.idle.push(report.worker);
         // Definitions that are alike are warned of in the same words.
@@ -153,6 +179,14 @@ enum Order {
     ReleaseSource,
 }
 
+/// What a worker tells the leader.
+enum Told {
+    /// A step has failed in a way that may pass: the worker tries it again.
+    SetBack { failure: String, pause: Duration },
+    /// A step is over.
+    Done(Report),
+}
+
 struct Report {
     worker: usize,
     step: StepId,
@@ -168,7 +202,7 @@ struct Report {
 struct Crew {
     tasks: JoinSet<()>,
     orders: Vec<mpsc::Sender<Order>>,
-    reports: mpsc::Receiver<Report>,
+    told: mpsc::Receiver<Told>,
     cancels: Vec<CancelHandle>,
     /// The highest number is hired last and idles first.
     idle: Vec<usize>,
@@ -176,11 +210,11 @@ struct Crew {
 
 impl Crew {
     async fn hire(jobs: usize, shared: &Arc<Shared>) -> Result<Crew> {
-        let (report, reports) = mpsc::channel(jobs);
+        let (tell, told) = mpsc::channel(jobs);
         let mut crew = Crew {
             tasks: JoinSet::new(),
             orders: Vec::new(),
-            reports,
+            told,
             cancels: Vec::new(),
             idle: (0..jobs).rev().collect(),
         };
@@ -190,8 +224,7 @@ impl Crew {
             // One order is under way and one may wait: letting the source go.
             let (sender, orders) = mpsc::channel(2);
             crew.orders.push(sender);
-            let plan = Arc::clone(&shared.plan);
-            crew.tasks.spawn(work(number, worker, plan, orders, report.clone()));
+            crew.tasks.spawn(work(number, worker, Arc::clone(shared), orders, tell.clone()));
         }
         Ok(crew)
     }
@@ -237,26 +270,60 @@ impl Crew {
 async fn work(
     number: usize,
     mut worker: Worker,
-    plan: Arc<Plan>,
+    shared: Arc<Shared>,
     mut orders: mpsc::Receiver<Order>,
-    reports: mpsc::Sender<Report>,
+    tell: mpsc::Sender<Told>,
 ) {
     while let Some(order) = orders.recv().await {
         match order {
             Order::ReleaseSource => worker.release_source(),
             Order::Do(step, idle) => {
                 let started = Instant::now();
-                let result = worker.run(&plan.steps[step.0 as usize], idle).await;
+                let planned = &shared.plan.steps[step.0 as usize];
+                let result = persist(&mut worker, planned, idle, &shared, &tell).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
                 let undone = worker.take_undone();
                 let took = started.elapsed();
                 let report = Report { worker: number, step, warnings, undone, took, result };
-                if reports.send(report).await.is_err() || failed {
+                if tell.send(Told::Done(report)).await.is_err() || failed {
                     return;
                 }
             }
         }
+    }
+}
+
+/// Does a step, and tries again what may pass, for as long as the patience lasts.
+async fn persist(
+    worker: &mut Worker,
+    step: &Step,
+    idle: usize,
+    shared: &Shared,
+    tell: &mpsc::Sender<Told>,
+) -> Result<Moved> {
+    let mut persistence = Persistence::new(shared.patience);
+    let mut result = worker.run(step, idle).await;
+    loop {
+        let Err(error) = &result else { return result };
+        let pause = match remedy(error) {
+            Remedy::Again => persistence.pause(),
+            Remedy::Resume | Remedy::Stop => None,
+        };
+        let Some(pause) = pause else { return result };
+        // Steps that lacked room come again one after the other, and without helpers.
+        let _alone = match is_disk_full(error) {
+            true => Some(shared.short_of_disk.lock().await),
+            false => None,
+        };
+        // The leader that isn't there any more has ended this task.
+        let _ = tell.send(Told::SetBack { failure: error.message(), pause }).await;
+        sleep(pause).await;
+        result = match worker.recover(step).await {
+            Ok(Some(moved)) => Ok(moved),
+            Ok(None) => worker.run(step, 0).await,
+            Err(error) => Err(error),
+        };
     }
 }
 

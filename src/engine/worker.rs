@@ -2,14 +2,16 @@
 //! together; nothing here decides what is next.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
 
 use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, ToastCompression, quote_literal};
 use crate::plan::{Action, Chunk, Phase, Plan, Statement, Step, TableId};
 use crate::toc::{ChunkRange, Finding, LargeObjectGroup, RowsOf, Side, TableData};
-use crate::wire::{self, Conninfo, RawConnection};
+use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 
 use super::advice::advised;
 use super::building;
@@ -17,7 +19,7 @@ use super::claim::{Claim, WRITING};
 use super::held_up;
 use super::large_objects;
 use super::reading::ReadFrom;
-use super::receipts::{Receipt, Receipts, insert};
+use super::receipts::{Receipt, Receipts, ask, committed, insert};
 use super::rows::{copy_in, copy_out, count, empty_for_copy, stream};
 use super::unmoved;
 
@@ -37,12 +39,18 @@ pub(super) struct SharedSnapshot {
 pub(super) struct Shared {
     pub(super) source: Conninfo,
     pub(super) target: Conninfo,
+    /// The server process whose session holds the claim on the target.
+    pub(super) leader: i32,
     /// None once no chunk is owed.
     pub(super) snapshot: Option<SharedSnapshot>,
     pub(super) plan: Arc<Plan>,
     pub(super) receipts: Arc<Receipts>,
     pub(super) jobs: usize,
     pub(super) toast_compression: Option<ToastCompression>,
+    /// How long a step is tried again.
+    pub(super) patience: Duration,
+    /// Held by whoever does a step again for which the target's disk had no room.
+    pub(super) short_of_disk: Mutex<()>,
     pub(super) copied: Arc<Progress>,
     pub(super) verified: Arc<Progress>,
 }
@@ -73,16 +81,42 @@ pub(super) struct Worker {
     undone: Vec<Finding>,
 }
 
-impl Worker {
-    pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
-        let mut target = RawConnection::connect(&shared.target).await?;
-        Claim::join(&mut target).await?;
+impl Shared {
+    async fn connect_target(&self) -> Result<RawConnection> {
+        let mut target = RawConnection::connect(&self.target).await?;
+        Claim::join(&mut target, self.leader).await?;
         target.execute("preparing to write", WRITING).await?;
-        target.execute("preparing to build", &building::memory(shared.jobs)).await?;
-        if let Some(compression) = shared.toast_compression {
+        target.execute("preparing to build", &building::memory(self.jobs)).await?;
+        if let Some(compression) = self.toast_compression {
             target.execute("choosing a compression", &compression.set()).await?;
         }
+        Ok(target)
+    }
+}
+
+impl Worker {
+    pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
+        let target = shared.connect_target().await?;
         Ok(Worker { shared, target, source: None, undone: Vec::new() })
+    }
+
+    /// Makes the connections whole again after a step has failed. What the step did all the same,
+    /// if it was committed and only the answer got lost.
+    pub(super) async fn recover(&mut self, step: &Step) -> Result<Option<Moved>> {
+        self.source = None;
+        let open = self.target.transaction() != TransactionStatus::Idle;
+        if !self.target.is_broken() && open {
+            // One that can't even be told so is broken from then on.
+            let _ = self.target.execute("giving up", "ROLLBACK").await;
+        }
+        if self.target.is_broken() {
+            let predecessor = self.target.process_id();
+            let mut target = self.shared.connect_target().await?;
+            Claim::succeed(&mut target, predecessor).await?;
+            self.target = target;
+        }
+        let answer = self.target.query("asking what is done of a step", &ask(step.id)).await?;
+        Ok(committed(step.parts(), &answer))
     }
 
     /// Lets the source's snapshot go.

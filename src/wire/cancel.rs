@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
@@ -45,6 +46,16 @@ impl CancelHandle {
     pub(super) fn same_server(&self) -> Conninfo {
         let Inner { route, conninfo, .. } = &*self.0;
         conninfo.with_endpoint(route.fixed_endpoint())
+    }
+
+    /// How long the session may be silent before its server is asked why.
+    pub(super) fn stall_timeout(&self) -> Duration {
+        self.0.conninfo.stall_timeout
+    }
+
+    /// The session's backend.
+    pub(super) fn process_id(&self) -> i32 {
+        self.0.process_id
     }
 
     /// The secret key with which tokio-postgres is handed the session.

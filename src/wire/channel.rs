@@ -7,9 +7,11 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::cancel::CancelHandle;
 use super::link::Link;
 use super::message::{Header, Message, tag, take_string};
 use super::server_words::Fields;
+use super::silence;
 
 /// What one read asks for: fewer, larger reads are what makes the data plane cheap.
 /// Servers report a dozen or two; what reports more than this is no PostgreSQL server.
@@ -28,6 +30,10 @@ pub(super) struct Channel {
     /// The server's settings as it last reported them.
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) warnings: Warnings,
+    /// The session behind it, once there is one.
+    pub(super) session: Option<CancelHandle>,
+    /// Whether it is the server's turn to say something, so that silence is suspicious.
+    pub(super) is_due: bool,
 }
 
 impl Channel {
@@ -37,12 +43,18 @@ impl Channel {
             buffer: BytesMut::new(),
             parameters: BTreeMap::new(),
             warnings: Warnings::default(),
+            session: None,
+            is_due: true,
         }
     }
 
     /// Reads once; the end of the stream is an error.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
-        fill(&mut self.link, &mut self.buffer).await
+        let filling = fill(&mut self.link, &mut self.buffer);
+        match &self.session {
+            Some(session) if self.is_due => silence::unless_lost(session, filling).await?,
+            _ => filling.await,
+        }
     }
 
     /// The header of the next message, whose body may still be on its way.
@@ -122,9 +134,15 @@ impl Channel {
     /// Writes all of `bytes`. Answers that come meanwhile are read, so that a server that is
     /// itself stuck in writing goes on.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Channel { link, buffer, .. } = self;
+        let Channel { link, buffer, session, .. } = self;
         let (mut reader, mut writer) = tokio::io::split(link);
-        let writing = send(&mut writer, bytes);
+        let writing = async {
+            let sending = send(&mut writer, bytes);
+            match session {
+                Some(session) => silence::unless_lost(session, sending).await?,
+                None => sending.await,
+            }
+        };
         tokio::pin!(writing);
         loop {
             tokio::select! {

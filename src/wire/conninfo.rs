@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// gateway forgets a connection after minutes) must not take it for dead. The system's own two
 /// hours are too long for that.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// A network that is silent for longer than this has rarely come back.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Where and how to connect: parsed, completed and validated.
@@ -43,6 +45,8 @@ pub struct Conninfo {
     pub(super) tcp: TcpSettings,
     /// None waits as long as the system does.
     pub(super) connect_timeout: Option<Duration>,
+    /// How long a server may be silent before it is asked why.
+    pub(super) stall_timeout: Duration,
     pub(super) target: TargetSession,
     pub(super) channel_binding: ChannelBinding,
     application_name: String,
@@ -130,6 +134,7 @@ impl Conninfo {
             tls,
             tcp: TcpSettings::from_parameters(parameters)?,
             connect_timeout: connect_timeout(parameters)?,
+            stall_timeout: STALL_TIMEOUT,
             target: parameters
                 .choice(
                     "target_session_attrs",
@@ -172,6 +177,12 @@ impl Conninfo {
     #[must_use]
     pub fn with_database(&self, database: &str) -> Conninfo {
         Conninfo { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// The same, but a server that is silent for so long is asked why.
+    #[must_use]
+    pub fn with_stall_timeout(&self, stall_timeout: Duration) -> Conninfo {
+        Conninfo { stall_timeout, ..self.clone() }
     }
 
     /// The same, with text in another encoding: SQL_ASCII sources can't convert to UTF8.

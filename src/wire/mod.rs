@@ -24,6 +24,7 @@ mod secret;
 mod server_words;
 mod session;
 mod session_setup;
+mod silence;
 mod startup;
 mod tls;
 mod tls_settings;

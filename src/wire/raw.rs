@@ -74,7 +74,7 @@ impl RawConnection {
     /// A connection over a session that is ready for queries.
     pub(super) fn over(established: Established) -> RawConnection {
         RawConnection {
-            channel: established.channel,
+            channel: Channel { session: Some(established.cancel.clone()), ..established.channel },
             version: established.version,
             process_id: established.process_id,
             cancel: established.cancel,
@@ -190,7 +190,7 @@ impl RawConnection {
 
 /// The error for a link that broke.
 pub(super) fn lost(peer: &str, doing: &str, error: io::Error) -> Error {
-    Error::step(doing)
+    Error::new(Kind::Lost, doing)
         .because(format!("the connection to {peer} is lost: {error}"))
         .hint("check that the server is up, then run the same command again")
 }

@@ -22,6 +22,7 @@ use super::connect::Established;
 use super::handover::{Handover, hand_over};
 use super::raw::{RawConnection, lost};
 use super::server_words::Fields;
+use super::silence;
 
 /// How long a server gets to close its side.
 const GOODBYE_TIME: Duration = Duration::from_secs(5);
@@ -114,8 +115,7 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        let rows = self.client.query(sql, params).await;
-        rows.map_err(|error| self.failed(doing, error))
+        self.answer(doing, self.client.query(sql, params)).await
     }
 
     /// Runs a query and hands its rows over one by one as they come: a large result is never there
@@ -127,9 +127,9 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
         mut take: impl FnMut(Row) -> Result<()>,
     ) -> Result<()> {
-        let rows = self.client.query_raw(sql, params.iter().copied()).await;
-        let mut rows = pin!(rows.map_err(|error| self.failed(doing, error))?);
-        while let Some(row) = rows.try_next().await.map_err(|error| self.failed(doing, error))? {
+        let asked = self.client.query_raw(sql, params.iter().copied());
+        let mut rows = pin!(self.answer(doing, asked).await?);
+        while let Some(row) = self.answer(doing, rows.try_next()).await? {
             take(row)?;
         }
         Ok(())
@@ -142,14 +142,12 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
-        let row = self.client.query_one(sql, params).await;
-        row.map_err(|error| self.failed(doing, error))
+        self.answer(doing, self.client.query_one(sql, params)).await
     }
 
     /// Runs statements, separated by `;`, over the simple protocol.
     pub async fn execute(&self, doing: &str, sql: &str) -> Result<()> {
-        let done = self.client.batch_execute(sql).await;
-        done.map_err(|error| self.failed(doing, error))
+        self.answer(doing, self.client.batch_execute(sql)).await
     }
 
     /// Says good-bye and waits until the connection is closed.
@@ -159,6 +157,18 @@ impl Session {
         // more isn't waited for: the task is ended with its handle.
         drop(client);
         let _ended = tokio::time::timeout(GOODBYE_TIME, &mut connection.0).await;
+    }
+
+    /// What the server answers, unless it has fallen silent.
+    async fn answer<T>(
+        &self,
+        doing: &str,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        match silence::unless_lost(&self.cancel, asked).await {
+            Ok(answered) => answered.map_err(|error| self.failed(doing, error)),
+            Err(silent) => Err(lost(&self.peer, doing, silent)),
+        }
     }
 
     fn failed(&self, doing: &str, error: tokio_postgres::Error) -> Error {

@@ -30,6 +30,7 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         verify: VerifyMode::Full,
         strict: false,
         carry_passwords: false,
+        patience: std::time::Duration::ZERO,
         analyze: true,
         toast_compression: None,
     }

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::{RawConnection, TransactionStatus};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::wire::message::{self, tag, take_string};
 use crate::wire::server_words::Fields;
 
@@ -56,7 +56,7 @@ impl RawConnection {
     /// Sends Queries on a connection that owes nothing.
     pub(super) async fn start(&mut self, doing: &str, queries: &[&str]) -> Result<()> {
         if self.is_broken() {
-            return Err(Error::step(doing)
+            return Err(Error::new(Kind::Lost, doing)
                 .because(format!(
                     "the connection to {} was lost, or left in the middle of an exchange",
                     self.peer
@@ -72,6 +72,7 @@ impl RawConnection {
         doing: &str,
         mut rows: Option<&mut Vec<Vec<Option<String>>>>,
     ) -> Result<Vec<String>> {
+        self.channel.is_due = true;
         while self.owed.front().is_some_and(|owed| !owed.is_answered) {
             if let Err(error) = self.answer(&mut rows).await {
                 let lost = self.lost(doing, error);
