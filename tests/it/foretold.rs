@@ -429,3 +429,18 @@ async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
         assert_eq!(ask(&target, "shop", left).await, "0");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_that_came_before_their_wrappers_validator_move() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
+    make_database(&source, "shop", "").await;
+    let foreign = "CREATE FOREIGN DATA WRAPPER w OPTIONS (a '1');
+         CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (b '2');
+         CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (krbsrvname 'k');
+         CREATE FOREIGN TABLE f (n int OPTIONS (c '3')) SERVER s OPTIONS (d '4');
+         ALTER FOREIGN DATA WRAPPER w VALIDATOR postgresql_fdw_validator";
+    change(&source, "shop", foreign).await;
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
+    pg_dump::assert_equal(&ours, &theirs, "shop");
+}

@@ -166,5 +166,6 @@ fn goes_silently(kind: Kind) -> bool {
             | Kind::SequenceOwnedBy
             | Kind::MaterializedViewData
             | Kind::IndexAttach
+            | Kind::WrapperValidator
     )
 }
