@@ -1,5 +1,9 @@
 //! Foreign data wrappers and the servers reached through them (documentation: SQL commands CREATE
 //! FOREIGN DATA WRAPPER, CREATE SERVER).
+//!
+//! A wrapper's validator is set when all that has options is there: it may have been set after them
+//! on the source, too, and would refuse them now. ALTER FOREIGN DATA WRAPPER doesn't ask it about
+//! options that are there (source: foreigncmds.c, AlterForeignDataWrapper).
 
 use crate::error::Result;
 use crate::pg::{Oid, class, quote_ident, quote_literal};
@@ -22,10 +26,16 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         stands_alone("pg_foreign_data_wrapper", "w.oid")
     );
     for row in session.query("reading foreign data wrappers", &sql, &[]).await? {
-        let functions = [("HANDLER", row.get("handler")), ("VALIDATOR", row.get("validator"))];
+        let (name, owner): (&str, String) = (row.get("fdwname"), row.get("owner"));
+        let (handler, validator): (Option<&str>, Option<&str>) =
+            (row.get("handler"), row.get("validator"));
+        let object = ObjectId::new(class::PG_FOREIGN_DATA_WRAPPER, row.get("oid"));
         let options: Vec<String> = row.get("options");
-        let entry = wrapper(row.get("fdwname"), row.get("owner"), functions, &options);
-        out.add(ObjectId::new(class::PG_FOREIGN_DATA_WRAPPER, row.get("oid")), entry);
+        out.add(object, wrapper(name, owner, handler, &options));
+        if let Some(validator) = validator {
+            let id = out.add_part(set_validator(name, handler, validator));
+            out.needs(id, object);
+        }
     }
     let sql = format!(
         "select s.oid, s.srvname::text, pg_catalog.pg_get_userbyid(s.srvowner)::text as owner, \
@@ -50,19 +60,12 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
     Ok(())
 }
 
-/// The functions are named as SQL reads them.
-fn wrapper(
-    name: &str,
-    owner: String,
-    functions: [(&str, Option<String>); 2],
-    options: &[String],
-) -> Entry {
+/// The function is named as SQL reads it.
+fn wrapper(name: &str, owner: String, handler: Option<&str>, options: &[String]) -> Entry {
     let quoted = quote_ident(name);
     let mut create = format!("CREATE FOREIGN DATA WRAPPER {quoted}");
-    for (word, function) in functions {
-        if let Some(function) = function {
-            create.push_str(&format!(" {word} {function}"));
-        }
+    if let Some(handler) = handler {
+        create.push_str(&format!(" HANDLER {handler}"));
     }
     create.push_str(&format!("{};\n", generic_options::clause(options)));
     Entry {
@@ -70,6 +73,16 @@ fn wrapper(
         create,
         drop: format!("DROP FOREIGN DATA WRAPPER {quoted};\n"),
         ..Entry::new(Kind::ForeignDataWrapper, None, name)
+    }
+}
+
+/// A handler is named again: before 14 the server forgets its dependency on one that isn't.
+fn set_validator(name: &str, handler: Option<&str>, validator: &str) -> Entry {
+    let handler = handler.map_or_else(String::new, |handler| format!(" HANDLER {handler}"));
+    let quoted = quote_ident(name);
+    Entry {
+        create: format!("ALTER FOREIGN DATA WRAPPER {quoted}{handler} VALIDATOR {validator};\n"),
+        ..Entry::new(Kind::WrapperValidator, None, name)
     }
 }
 
@@ -112,12 +125,16 @@ mod tests {
 
     #[test]
     fn a_wrapper_and_a_server_say_what_they_have() {
-        let functions = [("HANDLER", None), ("VALIDATOR", Some("\"s\".\"v\"".to_owned()))];
-        let wrapper = wrapper("W", "o".to_owned(), functions, &["debug=true".to_owned()]);
+        let options = ["debug=true".to_owned()];
+        let wrapper = wrapper("W", "o".to_owned(), Some("\"s\".\"h\""), &options);
         assert_eq!(
             wrapper.create,
-            "CREATE FOREIGN DATA WRAPPER \"W\" VALIDATOR \"s\".\"v\" \
+            "CREATE FOREIGN DATA WRAPPER \"W\" HANDLER \"s\".\"h\" \
              OPTIONS (\"debug\" 'true');\n"
+        );
+        assert_eq!(
+            set_validator("W", Some("s.h"), "s.v").create,
+            "ALTER FOREIGN DATA WRAPPER \"W\" HANDLER s.h VALIDATOR s.v;\n"
         );
         let server = Server {
             name: "s".to_owned(),

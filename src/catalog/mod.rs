@@ -45,6 +45,7 @@ mod large_objects;
 mod locks;
 mod operator_classes;
 mod operator_families;
+mod operator_links;
 mod operator_members;
 mod operator_schemas;
 mod operators;

@@ -163,6 +163,15 @@ pub(super) enum Compression {
     Lz4,
 }
 
+/// How they are compressed in this job.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Compressed {
+    /// Have the target compress values that are stored apart in this way; lz4 is quicker
+    /// [default: the target's own]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub(super) toast_compression: Option<Compression>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Migrate {
     #[command(flatten)]
@@ -188,10 +197,8 @@ pub(super) struct Migrate {
     /// Give new roles the password verifiers that the source keeps, if it can be read
     #[arg(long)]
     pub(super) carry_passwords: bool,
-    /// Have the target compress values that are stored apart in this way; lz4 is quicker
-    /// [default: the target's own]
-    #[arg(long, value_enum, value_name = "METHOD")]
-    pub(super) toast_compression: Option<Compression>,
+    #[command(flatten)]
+    pub(super) compressed: Compressed,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -203,6 +210,8 @@ pub(super) struct Check {
     /// Refuse what would differ on the target, too
     #[arg(long)]
     pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) compressed: Compressed,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -331,7 +340,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
         migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
-        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
+        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict toast-compression json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
@@ -366,9 +375,10 @@ mod tests {
         assert_eq!(args.jobs.jobs.unwrap().get(), 4);
         assert_eq!(args.verify, ReadBack::Counts);
         assert!(args.no_analyze && args.strict && args.carry_passwords && args.output.json);
-        assert_eq!(args.toast_compression, Some(Compression::Lz4));
+        assert_eq!(args.compressed.toast_compression, Some(Compression::Lz4));
         for line in [
             "pgconvoy check --source a --target b --all-databases --strict --json",
+            "pgconvoy check --source a --target b --toast-compression pglz",
             "pgconvoy check --source a --target b -n a -N b -t c -T d -e e --map-role f=g",
             "pgconvoy plan --source a --include a --exclude b --exclude-table-data c --where d=e",
             "pgconvoy plan --source a --database x -j 2 --json",

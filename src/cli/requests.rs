@@ -9,8 +9,8 @@ use crate::commands::{
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status,
-    Verify,
+    Bench, Check, Chosen, Compressed, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack,
+    Sides, Status, Verify,
 };
 
 /// A migration.
@@ -33,17 +33,25 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         analyze: !args.no_analyze,
         strict: args.strict,
         carry_passwords: args.carry_passwords,
-        toast_compression: args.toast_compression.map(|compression| match compression {
-            Compression::Pglz => ToastCompression::Pglz,
-            Compression::Lz4 => ToastCompression::Lz4,
-        }),
+        toast_compression: toast_compression(&args.compressed),
         ..between
     })
 }
 
 /// A check.
 pub(super) fn check(args: &Check, environment: &Environment) -> Result<Request> {
-    Ok(Request { strict: args.strict, ..between(&args.sides, environment)? })
+    Ok(Request {
+        strict: args.strict,
+        toast_compression: toast_compression(&args.compressed),
+        ..between(&args.sides, environment)?
+    })
+}
+
+fn toast_compression(args: &Compressed) -> Option<ToastCompression> {
+    args.toast_compression.map(|compression| match compression {
+        Compression::Pglz => ToastCompression::Pglz,
+        Compression::Lz4 => ToastCompression::Lz4,
+    })
 }
 
 /// A comparison.

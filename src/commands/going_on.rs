@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{Job, SourceIdentity};
 use crate::error::{Error, Kind, Result};
+use crate::pg::ToastCompression;
 use crate::plan::{Plan, TableId};
 
 use super::survey::Source;
@@ -32,6 +33,24 @@ pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
         .hint(
             "run it with the same filters as before, or drop and recreate the target database to \
              begin anew with these",
+        ))
+}
+
+/// Whether the ledger's job compresses values as is asked now; where nothing is, it goes on as begun.
+pub(super) fn refuse_other_compression(job: &Job, wanted: Option<ToastCompression>) -> Result<()> {
+    if wanted.is_none() || job.toast_compression == wanted {
+        return Ok(());
+    }
+    let words = |compression: Option<ToastCompression>| match compression {
+        Some(method) => format!("--toast-compression {method}"),
+        None => "no --toast-compression".to_owned(),
+    };
+    let (then, now) = (words(job.toast_compression), words(wanted));
+    Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because(format!("it was begun with {then}, not with {now}"))
+        .hint(
+            "run it without the flag, to go on as it was begun, or drop and recreate the target \
+             database to begin anew",
         ))
 }
 

@@ -25,7 +25,8 @@ use crate::wire::Session;
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair, TargetDatabase};
 use super::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_terms, too_late_to_copy,
+    refuse_another_source, refuse_changed_definitions, refuse_other_compression,
+    refuse_other_terms, too_late_to_copy,
 };
 use super::passwords;
 use super::plan::{count_objects, plan_for};
@@ -163,6 +164,7 @@ async fn migrate_one(
     let planned_for = std::mem::take(&mut stored.job.catalog);
     let StoredJob { job, mut plan, receipts, state } = stored;
     refuse_other_terms(&job, &request.terms())?;
+    refuse_other_compression(&job, request.toast_compression)?;
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
     }
@@ -196,7 +198,7 @@ async fn migrate_one(
         receipts,
         snapshot,
         jobs: request.jobs(),
-        toast_compression: request.toast_compression,
+        toast_compression: job.toast_compression,
         patience: request.patience,
     };
     let outcome = engine::run(run, events, stop).await?;
@@ -267,6 +269,7 @@ async fn begin(
         login_roles: passwords::login_roles(&adapted.toc),
         tables: std::mem::take(&mut plan.tables),
         terms: request.terms(),
+        toast_compression: request.toast_compression,
     };
     Ledger::of(target).begin(&job, &plan.steps).await?;
     plan.tables = std::mem::take(&mut job.tables);

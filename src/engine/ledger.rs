@@ -9,7 +9,7 @@ use tokio_postgres::types::FromSql;
 
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{ServerVersion, quote_literal};
+use crate::pg::{ServerVersion, ToastCompression, quote_literal};
 use crate::plan::{Plan, Step, StepId, VerifyMode};
 use crate::toc::{Finding, TableData};
 use crate::wire::Session;
@@ -100,6 +100,9 @@ pub struct Job {
     /// Which part of the source moves, under which owners, in the words of the command line.
     #[serde(default)]
     pub terms: Vec<String>,
+    /// How values that are stored apart are compressed, where that was said.
+    #[serde(default)]
+    pub toast_compression: Option<ToastCompression>,
 }
 
 /// A job found in a ledger.

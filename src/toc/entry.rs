@@ -21,6 +21,16 @@ pub struct Retired {
     pub mend: String,
 }
 
+/// What becomes of an operator with a one-sided link to its commutator or negator, on a server that
+/// links operators both ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OneSided {
+    /// It names one that names another: it is refused.
+    Taken,
+    /// It is named by one that it doesn't name, and comes to name it: by this SQL.
+    Back(String),
+}
+
 /// One thing to move.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -45,6 +55,9 @@ pub struct Entry {
     /// The major version from which on no server creates it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
+    /// For an operator, what its links come to where they are mutual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_sided: Option<OneSided>,
     /// The SQL that drops it: `DROP kind name;`. Empty where dropping its parent does it.
     pub drop: String,
     /// What must be restored first.
@@ -69,6 +82,7 @@ impl Entry {
             since_15: String::new(),
             after_rows: false,
             retired: None,
+            one_sided: None,
             drop: String::new(),
             depends_on: Vec::new(),
             table: None,

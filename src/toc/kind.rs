@@ -129,6 +129,8 @@ kinds! {
     IndexAttach = "INDEX ATTACH" in PostData,
     /// Extended statistics.
     Statistics = "STATISTICS" in PostData,
+    /// What checks a foreign data wrapper's options, apart from the wrapper: pg_dump has it in that.
+    WrapperValidator = "FOREIGN DATA WRAPPER VALIDATOR" in PostData,
     /// A rewrite rule.
     Rule = "RULE" in PostData,
     /// A trigger.

@@ -23,7 +23,7 @@ mod target;
 
 pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
-pub use entry::{Entry, EntryId, Retired, Toc};
+pub use entry::{Entry, EntryId, OneSided, Retired, Toc};
 pub(crate) use finding::counted;
 pub use finding::{Finding, Severity};
 pub use kind::{Kind, Section};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pgconvoy::commands::{Event, Phase, Request};
+use pgconvoy::commands::{Event, Phase, Request, ToastCompression};
 use pgconvoy::error::Kind;
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use pgconvoy::wire::Session;
@@ -348,4 +348,32 @@ async fn a_second_run_beside_the_first_is_refused_and_the_first_goes_on() {
     .await;
     assert!(!first.clean().was_resumed);
     trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_on_compresses_values_as_its_job_was_begun() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    let wide = "CREATE TABLE wide (t text); INSERT INTO wide VALUES (repeat('x', 9999))";
+    trial::make_database(&source, "shop", wide).await;
+    let plain = request(&source, &target, &["shop"]);
+    let by = |method| Request {
+        toast_compression: Some(method),
+        ..request(&source, &target, &["shop"])
+    };
+    let known = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings
+                 WHERE name = 'default_toast_compression'";
+    if trial::ask(&target, "postgres", &format!("SELECT ({known})::text")).await == "false" {
+        let refused = trial::run(&by(ToastCompression::Lz4)).await;
+        assert_eq!(refused.error().kind(), Kind::Refused, "{}", refused.error());
+        return;
+    }
+    let cut = trial::interrupt(&by(ToastCompression::Lz4), finished(Phase::Definitions, 1)).await;
+    assert_eq!(cut.error().kind(), Kind::Interrupted, "{}", cut.error());
+    let other = trial::run(&by(ToastCompression::Pglz)).await;
+    let error = other.error().to_string();
+    assert_eq!(other.error().kind(), Kind::Refused, "{error}");
+    assert!(error.contains("--toast-compression lz4"), "{error}");
+    trial::run(&plain).await.clean();
+    let method = "SELECT pg_column_compression(t) FROM public.wide";
+    assert_eq!(trial::ask(&target, "shop", method).await, "lz4");
 }

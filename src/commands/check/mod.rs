@@ -101,7 +101,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     if let Some(source) = &source {
         check_against(&sides, source, job.as_ref(), &mut found).await?;
         match job {
-            Some(job) => found.add([standing::judge(&job, source, &request.terms())]),
+            Some(job) => found.add([standing::judge(&job, source, request)]),
             // A job that goes on was let through once: its rows are partly there.
             None => found.topic("locales", locales::findings(&sides, source).await)?,
         }

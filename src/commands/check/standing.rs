@@ -1,8 +1,9 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
 use crate::commands::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_terms,
+    refuse_another_source, refuse_changed_definitions, refuse_other_compression, refuse_other_terms,
 };
+use crate::commands::request::Request;
 use crate::commands::survey::{Source, digests};
 use crate::engine::{JobState, Ledger, StoredJob};
 use crate::error::{Error, Kind, Result};
@@ -25,8 +26,9 @@ pub(super) async fn read(sides: &Sides<'_>) -> Result<Option<StoredJob>> {
 }
 
 /// What the stored job means for moving this source.
-pub(super) fn judge(stored: &StoredJob, source: &Source, terms: &[String]) -> Finding {
-    let is_the_same = refuse_other_terms(&stored.job, terms)
+pub(super) fn judge(stored: &StoredJob, source: &Source, request: &Request) -> Finding {
+    let is_the_same = refuse_other_terms(&stored.job, &request.terms())
+        .and_then(|()| refuse_other_compression(&stored.job, request.toast_compression))
         .and_then(|()| refuse_another_source(&stored.job, source))
         .and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {

@@ -143,6 +143,8 @@ fn carries_others(kind: Kind) -> bool {
 fn does_without(entry: &Entry, needed: Kind) -> bool {
     match (entry.kind, needed) {
         (Kind::Table | Kind::MaterializedView, Kind::AccessMethod) => true,
+        // It only comes after the one that names it.
+        (Kind::Operator, Kind::Operator) => true,
         (Kind::Function | Kind::Procedure, Kind::Transform) => !says_transform(&entry.create),
         _ => false,
     }
@@ -166,5 +168,6 @@ fn goes_silently(kind: Kind) -> bool {
             | Kind::SequenceOwnedBy
             | Kind::MaterializedViewData
             | Kind::IndexAttach
+            | Kind::WrapperValidator
     )
 }

@@ -1,16 +1,54 @@
 //! Operators: estimators of the user's own, which take a superuser since the minor releases of
 //! February 2026, are taken off and reported (source: operatorcmds.c, ValidateRestrictionEstimator).
+//!
+//! A link to a commutator or negator is one-sided where the other operator doesn't name its namer.
+//! Minor releases of November 2026 make every link mutual as soon as it is made, and refuse those that
+//! can't be: tried on 15.20. 18.6 of that month does as 17 always did, so it is taken to concern the
+//! majors before 17 that are still maintained; of 14.25 and 16.16 it isn't known.
 
-use crate::toc::Entry;
+use crate::pg::ServerVersion;
 use crate::toc::finding::Finding;
 use crate::toc::sql::{Token, tokens};
 use crate::toc::target::TargetFacts;
+use crate::toc::{Entry, OneSided};
 
 /// The first minor release of each major that asks for a superuser.
 const SINCE: [u32; 5] = [140_021, 150_016, 160_012, 170_008, 180_002];
 
+/// The first minor release of each major that links operators both ways.
+const MUTUAL_SINCE: [u32; 3] = [140_025, 150_020, 160_016];
+
+/// Why no user of the target can create an operator with the links it has.
+pub(super) fn is_taken(entry: &Entry, target: ServerVersion) -> bool {
+    links_both_ways(target) && (entry.retired.is_some() || entry.one_sided == Some(OneSided::Taken))
+}
+
+fn links_both_ways(version: ServerVersion) -> bool {
+    MUTUAL_SINCE.iter().any(|since| (*since..=since / 10_000 * 10_000 + 9_999).contains(&version.0))
+}
+
 /// The operator as the target user may create it.
 pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
+    link_back(entry, target, findings);
+    take_estimators_off(entry, target, findings);
+}
+
+fn link_back(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
+    if !links_both_ways(target.version) {
+        return;
+    }
+    if let Some(OneSided::Back(create)) = entry.one_sided.take() {
+        let what = format!(
+            "is created with the operator that names it as its own commutator or negator, as \
+             PostgreSQL {} lets none name another alone",
+            target.version
+        );
+        findings.push(Finding::change(entry.title(), what));
+        entry.create = create;
+    }
+}
+
+fn take_estimators_off(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
     let version = target.version.0;
     let asks = match SINCE.iter().find(|since| **since / 10_000 == version / 10_000) {
         Some(since) => version >= *since,

@@ -9,6 +9,7 @@ use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Token, tokens};
 
 use super::denied::Denial;
+use super::operators;
 
 /// Why no user of the target can create `entry`; none where its version isn't the reason.
 pub(super) fn denial(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
@@ -18,6 +19,14 @@ pub(super) fn denial(entry: &Entry, target: &TargetFacts) -> Option<Denial> {
     let major = target.version.major();
     if let Some(retired) = entry.retired.as_ref().filter(|retired| major >= retired.since) {
         return gone(&retired.why, &retired.mend);
+    }
+    if entry.kind == Kind::Operator && operators::is_taken(entry, target.version) {
+        let why = format!(
+            "in PostgreSQL {} its commutator or negator can't be one that belongs to another \
+             operator already",
+            target.version
+        );
+        return gone(&why, "create it anew without that commutator or negator");
     }
     let says = |word: &str| clauses::says(&entry.create, word);
     if entry.kind == Kind::Function && major >= 13 && is_of_opaque(&entry.create) {

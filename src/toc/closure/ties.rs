@@ -136,6 +136,7 @@ impl<'a> Ties<'a> {
             | Kind::MaterializedViewData
             | Kind::LargeObjectData
             | Kind::UserMapping
+            | Kind::WrapperValidator
             | Kind::PublicationTable
             | Kind::PublicationSchema
             | Kind::Comment
