@@ -6,6 +6,7 @@ use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
+use super::fragments::stands_alone;
 
 /// The comment that initdb gives the schema `public`.
 const PUBLICS_OWN: &str = "standard public schema";
@@ -185,7 +186,10 @@ fn columns() -> String {
         + "join pg_catalog.pg_attribute a on a.attrelid = o.oid and a.attnum = c.objsubid"
 }
 
+/// A range's own functions don't follow it to another owner, and on the target they are whose the
+/// range is at first.
 fn routines() -> String {
+    let owner = format!("case when {} then o.proowner end", stands_alone("pg_proc", "o.oid"));
     let rest = naming(
         "case o.prokind when 'a' then 'AGGREGATE' when 'p' then 'PROCEDURE' else 'FUNCTION' end",
         "n.nspname",
@@ -193,7 +197,7 @@ fn routines() -> String {
         "case when o.prokind = 'a' and o.pronargs = 0 then '*' \
          else pg_catalog.pg_get_function_identity_arguments(o.oid) end",
         "null",
-        "o.proowner",
+        &owner,
     );
     select("pg_proc", ("pg_proc", "0"), &rest)
         + "join pg_catalog.pg_namespace n on n.oid = o.pronamespace "

@@ -26,8 +26,12 @@ pub(super) fn stands_alone(catalog: &str, oid: &str) -> String {
 
 /// The expression for a qualified name, both parts quoted.
 pub(super) fn quoted(schema: &str, name: &str) -> String {
-    let part = |column: &str| format!("'\"' || replace({column}::text, '\"', '\"\"') || '\"'");
-    format!("({} || '.' || {})", part(schema), part(name))
+    format!("({} || '.' || {})", quoted_part(schema), quoted_part(name))
+}
+
+/// The expression for a name without a schema, quoted.
+pub(super) fn quoted_part(name: &str) -> String {
+    format!("'\"' || replace({name}::text, '\"', '\"\"') || '\"'")
 }
 
 /// The expression for the qualified name of the function `oid`, null where there is none. Unlike

@@ -5,7 +5,7 @@ use crate::pg::{QualifiedName, class};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::fragments::{function_name, quoted};
+use super::fragments::{function_name, quoted, quoted_part};
 use super::rendered::rendered;
 use super::scope::Scope;
 use super::types::{self, Named, also_creates_type, listed};
@@ -40,11 +40,11 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
          case when not oc.opcdefault or ocn.nspname <> 'pg_catalog' then {opclass} end as opclass, \
          case when r.rngcollation <> st.typcollation then {collation} end as collation, \
          {canonical} as canonical, {difference} as difference, \
-         array(select d.objid from pg_catalog.pg_depend d \
-         where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
-         and d.refobjid in (t.oid, {multirange_oid}) \
-         and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
-         and d.deptype = 'i') as constructors",
+         array(select d.objid {constructors}) as constructors, \
+         array(select {moved} {constructors} \
+         and (p.proname, p.pronamespace) <> (ct.typname, t.typnamespace) order by p.oid) as moved",
+        constructors = constructors(multirange_oid),
+        moved = moved_constructor(),
         opclass = quoted("ocn.nspname", "oc.opcname"),
         collation = quoted("cn.nspname", "co.collname"),
         canonical = function_name("r.rngcanonical"),
@@ -72,7 +72,9 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             canonical: row.get("canonical"),
             difference: row.get("difference"),
         };
-        let id = types::add(out, &row, named.entry(&range.definition()));
+        let mut entry = named.entry(&range.definition());
+        entry.create.extend(row.get::<_, Vec<String>>("moved"));
+        let id = types::add(out, &row, entry);
         for column in ["multirange_oid", "multirange_array"] {
             also_creates_type(out, id, row.get(column));
         }
@@ -81,6 +83,43 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         }
     }
     Ok(())
+}
+
+/// The functions `p` that came with a range or its multirange, the type `ct`.
+fn constructors(multirange_oid: &str) -> String {
+    format!(
+        "from pg_catalog.pg_depend d \
+         join pg_catalog.pg_proc p on p.oid = d.objid \
+         join pg_catalog.pg_namespace pn on pn.oid = p.pronamespace \
+         join pg_catalog.pg_type ct on ct.oid = d.refobjid \
+         where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+         and d.refobjid in (t.oid, {multirange_oid}) \
+         and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+         and d.deptype = 'i'"
+    )
+}
+
+/// The expression for the statements that give a constructor the name and schema that it has. It is
+/// created with its type's name in the range's schema, a multirange's too, but neither follows the
+/// other when that changes; pg_dump leaves it out, and fails on what calls the function (source:
+/// DefineRange in commands/typecmds.c).
+fn moved_constructor() -> String {
+    let alter = |name: &str| {
+        format!(
+            "'ALTER FUNCTION ' || {} || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid)",
+            quoted("n.nspname", name)
+        )
+    };
+    format!(
+        "pg_catalog.concat(case when p.proname <> ct.typname \
+         then {} || ') RENAME TO ' || {} || E';\\n' end, \
+         case when p.pronamespace <> t.typnamespace \
+         then {} || ') SET SCHEMA ' || {} || E';\\n' end)",
+        alter("ct.typname"),
+        quoted_part("p.proname"),
+        alter("p.proname"),
+        quoted_part("pn.nspname"),
+    )
 }
 
 /// The name that a multirange gets where none is given, as SQL; mentioned, it would only tell

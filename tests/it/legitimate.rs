@@ -114,7 +114,8 @@ pub(crate) fn reason(key: &Key, from: u32, to: u32) -> Option<&'static Legitimat
 }
 
 /// Whether the migration told that this table's columns come in another order: what a table inherits
-/// comes first when it is created, and it may have become a child later.
+/// comes first when it is created, and it may have become a child later. In PostgreSQL's own copy it
+/// does so, too, which is what tells the new order.
 pub(crate) fn is_told_column_order(key: &Key, told: &[Finding]) -> bool {
     let object = format!("column order of {}.{}", key.schema, key.tag);
     key.desc == "TABLE" && told.iter().any(|finding| finding.object == object)

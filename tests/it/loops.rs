@@ -276,6 +276,31 @@ async fn a_range_of_a_domain_keeps_the_domains_own_class() {
     assert_eq!(kit::ask(&cluster.superuser_conninfo("target"), class).await, "c");
 }
 
+/// A range's functions stay where they are when it is moved or renamed, and may go elsewhere. No
+/// dump shows them but for what calls them, and pg_dump fails on that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ranges_own_functions_keep_their_names_and_schemas() {
+    let cluster = migrated(
+        "CREATE SCHEMA k; CREATE TYPE r AS RANGE (subtype = integer); ALTER TYPE r SET SCHEMA k; \
+         CREATE TYPE \"R's\" AS RANGE (subtype = text); ALTER TYPE \"R's\" RENAME TO \"S\"\"\"; \
+         CREATE TYPE q AS RANGE (subtype = date, multirange_type_name = k.m); \
+         ALTER FUNCTION q(date, date) SET SCHEMA k; \
+         ALTER FUNCTION k.q(date, date) RENAME TO \"Q\"\"\"; \
+         ALTER TYPE k.m RENAME TO n; ALTER TYPE q OWNER TO keeper; \
+         COMMENT ON FUNCTION q(date, date, text) IS 'c'; \
+         ALTER FUNCTION q(date, date, text) OWNER TO keeper; \
+         CREATE VIEW v AS SELECT r(1, 2), \"R's\"('a', 'b'), k.\"Q\"\"\"(NULL, NULL), m(NULL::q);",
+    )
+    .await;
+    let functions = "SELECT string_agg(name, ', ' ORDER BY name) FROM (SELECT format('%s.%I(%s)', \
+                     pronamespace::regnamespace, proname, \
+                     pg_get_function_identity_arguments(oid)) AS name FROM pg_proc \
+                     WHERE oid >= 16384 AND pronamespace::regnamespace::text <> 'pgconvoy') p";
+    let source = kit::ask(&cluster.superuser_conninfo("source"), functions).await;
+    assert_eq!(kit::ask(&cluster.superuser_conninfo("target"), functions).await, source);
+    assert!(source.contains("k.\"Q\"\"\"(date, date)"), "{source}");
+}
+
 /// What a table inherits comes first in a copy; `migrated` finds nothing different.
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_a_child_whose_columns_change_places() {

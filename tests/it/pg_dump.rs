@@ -74,6 +74,24 @@ pub(crate) fn archive(cluster: &Cluster, database: &str) -> Vec<u8> {
     output.stdout
 }
 
+/// What pg_dump says of the first circle that it can't resolve, if there is one (source:
+/// pg_dump_sort.c, repairDependencyLoop).
+pub(crate) fn unresolved_circle(cluster: &Cluster, database: &str) -> Option<String> {
+    let output = Command::new(newest())
+        .arg("--schema-only")
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_dump: {words}");
+    let mut lines =
+        words.lines().skip_while(|line| !line.contains("could not resolve dependency loop"));
+    let first = lines.next()?;
+    let members = lines.take_while(|line| line.starts_with("pg_dump: detail: "));
+    Some(std::iter::once(first).chain(members).collect::<Vec<_>>().join(" "))
+}
+
 /// Restores an archive into an empty database, as a script, which may leave out the stamps of the
 /// server that it is from. What couldn't be done: it goes on after a statement that fails.
 pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> String {
@@ -89,6 +107,9 @@ pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> Stri
     let script = String::from_utf8(output.stdout).unwrap();
     // Which versions before 17 don't know.
     let script = script.replace("\nSET transaction_timeout = 0;\n", "\n");
+    // That the server writes too little WAL for a publication, say, keeps it from nothing.
+    let script =
+        script.replace("SET client_min_messages = warning;", "SET client_min_messages = error;");
     psql(cluster, database, &unstamped(&script), false).1
 }
 

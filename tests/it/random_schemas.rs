@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgconvoy::commands::{self, Severity};
+use pgconvoy::commands::{self, Finding, Severity};
 use pgconvoy::servers::{Cluster, Spec};
 
 use crate::migration::{migrate, request};
@@ -91,34 +91,16 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
     let original = Side { cluster: source, database };
     let request = request(source, target, &[database]);
     let is_rds_like = target.conninfo(database) != target.superuser_conninfo(database);
-    if is_rds_like {
-        let checked = commands::check(&request).await.map_err(|error| error.to_string())?;
-        let refusal =
-            checked.iter().flat_map(|c| &c.findings).find(|f| f.severity == Severity::Refusal);
-        if let Some(refusal) = refusal {
-            eprintln!("refused: {refusal}");
-            return Ok(());
-        }
-    }
     let (reports, ended) = migrate(&request).await;
     if let Err(error) = ended {
-        let words = error.to_string();
-        // Nobody can restore some circles, such as tables that have columns of each other's type:
-        // they are refused before anything is done.
-        let session = target.superuser_session("postgres").await.unwrap();
-        for sql in schema_generator::make_roles() {
-            let _made_or_there = session.execute("making roles for a control", &sql).await;
-        }
-        let lacks = oracle::restored_by_postgresql(original, target).await;
-        if words.contains("refused: column order") {
-            eprintln!("refused: {}", words.lines().nth(1).unwrap_or_default());
-            return Ok(());
-        }
-        if words.contains("in a circle") && !lacks.is_empty() {
-            eprintln!("PostgreSQL can't restore it either: {}", first_line(&lacks));
-            return Ok(());
-        }
-        return Err(format!("{words}\nPostgreSQL's own restore: {}", first_line(&lacks)));
+        let checked = commands::check(&request).await.map_err(|error| error.to_string())?;
+        let findings = checked.into_iter().flat_map(|checked| checked.findings);
+        let refusals: Vec<Finding> =
+            findings.filter(|finding| finding.severity == Severity::Refusal).collect();
+        return match refusals.is_empty() {
+            true => Err(error.to_string()),
+            false => judge_refusals(&refusals, original, target, is_rds_like).await,
+        };
     }
     for report in &reports {
         if !report.verification.is_clean() {
@@ -146,6 +128,34 @@ async fn judge(source: &Cluster, target: &Cluster, database: &str) -> Result<(),
         true => Ok(()),
         false => Err(verdict.differences.join("\n")),
     }
+}
+
+/// Nobody can restore some circles, such as tables that have columns of each other's type: they are
+/// refused before anything is done. So is a new order of columns of which values are stored, and what
+/// a managed service says no to.
+async fn judge_refusals(
+    refusals: &[Finding],
+    original: Side<'_>,
+    target: &Cluster,
+    is_rds_like: bool,
+) -> Result<(), String> {
+    let session = target.superuser_session("postgres").await.unwrap();
+    for sql in schema_generator::make_roles() {
+        let _made_or_there = session.execute("making roles for a control", &sql).await;
+    }
+    for refusal in refusals {
+        if refusal.what.contains("in a circle") {
+            let Some(words) = oracle::circles_that_postgresql_cuts(original, target).await else {
+                return Err(format!("PostgreSQL can restore it: {refusal}"));
+            };
+            eprintln!("PostgreSQL can't restore it either: {words}");
+        } else if refusal.object.starts_with("column order of ") || is_rds_like {
+            eprintln!("refused: {}: {}", refusal.object, refusal.what);
+        } else {
+            return Err(refusal.to_string());
+        }
+    }
+    Ok(())
 }
 
 fn first_line(text: &str) -> &str {

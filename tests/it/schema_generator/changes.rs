@@ -3,8 +3,9 @@
 use super::operators::schema_of;
 use super::{Generator, Pending, ROLES, Relation};
 
-/// Undoes a statement after which a materialized view couldn't be refreshed.
-const REFRESH: &str = "DO $do$ DECLARE name text; BEGIN \
+/// Undoes a statement after which a materialized view couldn't be refreshed: nobody can move that, as
+/// where a function that it calls names a type that is called otherwise by now.
+pub(super) const REFRESH: &str = "DO $do$ DECLARE name text; BEGIN \
      FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind = 'm' ORDER BY oid LOOP \
      EXECUTE 'REFRESH MATERIALIZED VIEW ' || name; END LOOP; END $do$";
 

@@ -1,5 +1,6 @@
 //! Renames, other schemas, other parents: what others need changes its name or its place.
 
+use super::changes::REFRESH;
 use super::operators::schema_of;
 use super::{Generator, Pending};
 
@@ -13,7 +14,7 @@ impl Generator {
                 let from = self.schema();
                 let to = format!("{}{number}\"", self.random.of(&["\"A s", "\"z"]));
                 self.pending = vec![Pending::RenamedSchema(from.clone(), to.clone())];
-                Some(format!("ALTER SCHEMA {from} RENAME TO {to}"))
+                Some(format!("ALTER SCHEMA {from} RENAME TO {to}; {REFRESH}"))
             }
             1 | 2 => {
                 let table = self.table()?;
@@ -61,7 +62,7 @@ impl Generator {
             }
         };
         self.pending = vec![Pending::Renamed(old.clone(), new)];
-        Some(format!("ALTER {what} {signature} {change}"))
+        Some(format!("ALTER {what} {signature} {change}; {REFRESH}"))
     }
 
     /// Any of the objects that are remembered nowhere.
