@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::catalog::{self, Scope};
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Receipts, Run, SourceSnapshot,
-    Stop, StoredJob,
+    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, ReadFrom, Receipts, Run,
+    SourceSnapshot, Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Step, VerifyMode};
@@ -167,7 +167,7 @@ async fn migrate_one(
     let judged = verify_job(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     let locating = async {
-        locate(pair, &plan, &mut verification).await;
+        locate(pair, &ReadFrom::target(&pair.target), &plan, &mut verification).await;
         Ok(())
     };
     stop.or(locating).await?;

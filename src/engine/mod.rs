@@ -22,6 +22,7 @@ mod worker;
 
 pub use claim::Claim;
 pub use events::{Event, Events};
+pub use held_up::{PATIENCE, joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
