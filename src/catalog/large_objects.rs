@@ -84,6 +84,7 @@ fn contents(key_bounds: Vec<String>, bytes: u64) -> TableData {
         key_bounds,
         condition: None,
         filter: None,
+        of_extension: false,
         in_foreign_keys: false,
     }
 }

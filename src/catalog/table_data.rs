@@ -53,10 +53,10 @@ pub(super) async fn read(
     let conditioned = config.tables().filter_map(|(oid, condition)| {
         relations
             .any(oid)
-            .map(|table| (table, (!condition.is_empty()).then(|| condition.to_owned())))
+            .map(|table| (table, (!condition.is_empty()).then(|| condition.to_owned()), true))
     });
-    let own = relations.iter().map(|table| (table, None));
-    for (table, condition) in own.chain(conditioned) {
+    let own = relations.iter().map(|table| (table, None, false));
+    for (table, condition, of_extension) in own.chain(conditioned) {
         if table.kind != RelationKind::Table || covered.contains(&table.oid) {
             continue;
         }
@@ -76,6 +76,7 @@ pub(super) async fn read(
             heap: is_heap(table),
             condition,
             filter: None,
+            of_extension,
             in_foreign_keys: config.is_in_foreign_keys(table.oid),
         };
         let id = out.add_part(entry(table, data));
@@ -108,6 +109,7 @@ pub(super) async fn read(
             key_bounds: Vec::new(),
             condition: None,
             filter: None,
+            of_extension: false,
             in_foreign_keys: false,
         };
         let id = out.add_part(entry(root, data));

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::catalog::{self, Scope};
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Persistence, Receipts, Remedy, Run,
-    SourceSnapshot, Stop, StoredJob, remedy,
+    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Persistence, ReadFrom, Receipts,
+    Remedy, Run, SourceSnapshot, Stop, StoredJob, remedy,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Step, VerifyMode};
@@ -216,7 +216,7 @@ async fn migrate_one(
     let judged = verify_job(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     let locating = async {
-        locate(pair, &plan, &mut verification).await;
+        locate(pair, &ReadFrom::target(&pair.target), &plan, &mut verification).await;
         Ok(())
     };
     stop.or(locating).await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Locked, Scope, Unsupported};
-use crate::engine::{SourceIdentity, SourceSnapshot};
+use crate::engine::{self, PATIENCE, SourceIdentity, SourceSnapshot};
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
 use crate::toc::adapt::rejoin;
@@ -228,7 +228,10 @@ pub(super) async fn target(
     session.execute("reading the target's catalog", "BEGIN").await?;
     let read = async {
         let joins = rejoin(toc, facts).0.concat();
-        session.execute("joining the owners on the target", &joins).await?;
+        let joins =
+            format!("SET LOCAL lock_timeout = '{PATIENCE}';\n{joins}SET LOCAL lock_timeout = 0;\n");
+        let joined = session.execute("joining the owners on the target", &joins).await;
+        joined.map_err(engine::joining)?;
         catalog::read(session, scope).await
     };
     let reading = read.await;

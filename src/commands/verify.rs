@@ -10,7 +10,7 @@ use crate::engine::{Event, Events, ReadFrom, SourceSnapshot, Stop, read_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
-use crate::toc::{Side, TableData, Toc, counted};
+use crate::toc::{Side, TableData, TargetFacts, Toc, counted};
 use crate::verify::{
     self, Located, Sequences, TableVerdict, compare_catalogs, compare_large_objects,
     compare_sequences, compare_tables, uncompared,
@@ -63,21 +63,8 @@ async fn verify_one(
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
     let chosen = source.findings.clone();
     source.toc = Toc::default();
-    // A role that isn't there owns nothing there, which comparing tells.
-    let (join, leave) = rejoin(&adapted.toc, &facts);
-    if !join.is_empty() {
-        let note =
-            format!("joining {} on the target while it is read", counted(join.len(), "owner"));
-        events.say(Event::Note(note)).await;
-        target.execute("joining the owners on the target", &join.concat()).await?;
-    }
-    // Whoever stops it doesn't stop the leaving.
-    let comparing = compare(request, pair, source, &target, &adapted, events);
-    let compared = stop.or(Box::pin(comparing)).await;
-    if !leave.is_empty() {
-        target.execute("leaving the owners on the target", &leave.concat()).await?;
-    }
-    let (plan, verification) = compared?;
+    let comparing = compare(request, pair, source, (&target, &facts), &adapted, events);
+    let (plan, verification) = stop.or(Box::pin(comparing)).await?;
     Ok(DatabaseReport {
         database: pair.target.database().to_owned(),
         objects: count_objects(&adapted.toc),
@@ -94,7 +81,7 @@ async fn compare(
     request: &Request,
     pair: &Pair,
     source: Source,
-    target: &Session,
+    (target, facts): (&Session, &TargetFacts),
     adapted: &Adapted,
     events: &Events,
 ) -> Result<(Arc<Plan>, Verification)> {
@@ -102,22 +89,31 @@ async fn compare(
     let plan = Arc::new(plan_for(request, &source, adapted, None));
     let chunks: Vec<Chunk> = plan.copies().map(|(_, _, chunk)| chunk.clone()).collect();
     let same_major = source.identity.version.major() == target.version().major();
-    let facts = catalog::target_facts(target).await?;
-    let found = survey::target(target, expected, &facts, &source.scope).await?;
+    let found = survey::target(target, expected, facts, &source.scope).await?;
     let mut catalog = compare_catalogs(expected, &found, same_major);
     catalog.extend(compare_sequences(expected, &found, Sequences::Still));
     catalog.extend(compare_large_objects(expected, &found));
 
+    // A role that isn't there owns nothing there, which comparing tells.
+    let (joins, _) = rejoin(expected, facts);
+    let jobs = request.jobs().div_ceil(2);
+    if !joins.is_empty() && jobs > 1 {
+        let note = format!(
+            "reading the target by one connection, as it joins {} in a transaction of its own: \
+             members of these roles read by {jobs}",
+            counted(joins.len(), "owner")
+        );
+        events.say(Event::Note(note)).await;
+    }
     let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
     events.say(Event::Reading { tables: plan.count_tables(), bytes }).await;
     let pair = &pair.for_rows(request, &source, target);
     let snapshot = SourceSnapshot::export(source.session).await?;
     let ours = ReadFrom::source(&pair.source, &snapshot);
-    let theirs = ReadFrom::target(&pair.target);
+    let theirs = ReadFrom::target(&pair.target).joined(joins.concat());
     let present = present_tables(&plan, &found);
     let there: Vec<Chunk> =
         chunks.iter().filter(|chunk| present.contains(&chunk.table.0)).cloned().collect();
-    let jobs = request.jobs().div_ceil(2);
     let (copied, verified) = tokio::try_join!(
         read_chunks(&plan, chunks.clone(), &ours, jobs, &events.copied),
         read_chunks(&plan, there.clone(), &theirs, jobs, &events.verified),
@@ -131,7 +127,7 @@ async fn compare(
         notes: uncompared(expected, same_major).into_iter().collect(),
         ..Verification::default()
     };
-    locate(pair, &plan, &mut verification).await;
+    locate(pair, &theirs, &plan, &mut verification).await;
     Ok((plan, verification))
 }
 
@@ -159,7 +155,12 @@ fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fing
 
 /// Finds the rows in which tables differ, as both sides are now. That they can't be found is told
 /// in their place: it changes no verdict.
-pub(super) async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verification) {
+pub(super) async fn locate(
+    pair: &Pair,
+    target: &ReadFrom,
+    plan: &Plan,
+    verification: &mut Verification,
+) {
     let verdicts = verification.tables.iter();
     let differing = verdicts.filter_map(|verdict| match verdict {
         TableVerdict::Differs { table, .. } => Some(table),
@@ -168,7 +169,7 @@ pub(super) async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verifica
     let tables = differing.filter_map(|name| plan.tables.iter().find(|t| t.relation == *name));
     let mut located = Vec::new();
     for table in tables.take(LOCATED) {
-        located.push(match locate_in(pair, table).await {
+        located.push(match locate_in(pair, target, table).await {
             Ok(located) => located.to_string(),
             Err(error) => format!("{}: which rows differ isn't known: {error}", table.relation),
         });
@@ -176,9 +177,9 @@ pub(super) async fn locate(pair: &Pair, plan: &Plan, verification: &mut Verifica
     verification.located = located;
 }
 
-async fn locate_in(pair: &Pair, table: &TableData) -> Result<Located> {
-    let source = ReadFrom { snapshot: None, side: Side::Source, conninfo: pair.source.clone() };
+async fn locate_in(pair: &Pair, target: &ReadFrom, table: &TableData) -> Result<Located> {
+    let source = ReadFrom { side: Side::Source, ..ReadFrom::target(&pair.source) };
     let mut source = source.connect().await?;
-    let mut target = ReadFrom::target(&pair.target).connect().await?;
+    let mut target = target.connect().await?;
     verify::locate(table, &mut source, &mut target).await
 }

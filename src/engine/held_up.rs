@@ -9,7 +9,7 @@ use crate::wire::RawConnection;
 use super::reading::ReadFrom;
 
 /// How long a reading connection waits for a lock: longer than most definitions take to change.
-pub(super) const PATIENCE: &str = "60s";
+pub const PATIENCE: &str = "60s";
 
 /// The error with what takes it to go on, where it came of waiting in vain for one of `tables`.
 pub(super) async fn explained(error: Error, from: &ReadFrom, tables: &[&TableData]) -> Error {
@@ -30,6 +30,17 @@ pub(super) async fn explained(error: Error, from: &ReadFrom, tables: &[&TableDat
         ),
     };
     error.hint(hint)
+}
+
+/// The error of joining roles in vain: whoever grants one of them holds up all others who do.
+pub fn joining(error: Error) -> Error {
+    if error.server_error().is_none_or(|server| server.sqlstate != "55P03") {
+        return error;
+    }
+    error.hint(format!(
+        "it was waited for {PATIENCE}: somebody else, maybe another `pgconvoy verify`, is granting \
+         these roles; let that finish, then run again"
+    ))
 }
 
 /// Who holds, or waits for, a lock that keeps one of `tables` from being read: whoever asks after

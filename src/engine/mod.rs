@@ -24,6 +24,7 @@ mod worker;
 pub use claim::Claim;
 pub use events::{Event, Events};
 pub use faults::{Persistence, Remedy, remedy};
+pub use held_up::{PATIENCE, joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};

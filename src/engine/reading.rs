@@ -23,6 +23,7 @@ const LOCKED: usize = 50;
 /// What a server says of a snapshot it doesn't know (source: snapmgr.c, ImportSnapshot): until 16
 /// and since 17.
 const UNKNOWN: [&str; 2] = ["22023", "42704"];
+const JOINING: &str = "joining the owners on the target";
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
@@ -33,42 +34,63 @@ pub struct ReadFrom {
     pub conninfo: Conninfo,
     /// The exported snapshot to read under; none for what is there now.
     pub snapshot: Option<String>,
+    /// The statements that make us members of owners whom we must be to read.
+    pub joins: String,
 }
 
 impl ReadFrom {
     /// The source, under a snapshot of it.
     pub fn source(conninfo: &Conninfo, snapshot: &SourceSnapshot) -> ReadFrom {
         let snapshot = Some(snapshot.id.clone());
-        ReadFrom { side: Side::Source, conninfo: conninfo.clone(), snapshot }
+        let joins = String::new();
+        ReadFrom { side: Side::Source, conninfo: conninfo.clone(), snapshot, joins }
     }
 
     /// The target, as it is now.
     pub fn target(conninfo: &Conninfo) -> ReadFrom {
-        ReadFrom { side: Side::Target, conninfo: conninfo.clone(), snapshot: None }
+        let joins = String::new();
+        ReadFrom { side: Side::Target, conninfo: conninfo.clone(), snapshot: None, joins }
     }
 
-    /// A connection in a transaction that sees what is to be read.
+    /// The same, in transactions that join owners. They are never committed, so whatever ends them
+    /// leaves no membership behind. One that joins keeps others from joining the same roles.
+    pub fn joined(self, joins: String) -> ReadFrom {
+        ReadFrom { joins, ..self }
+    }
+
+    /// How many connections may read at once.
+    fn readers(&self, jobs: usize) -> usize {
+        if self.joins.is_empty() { jobs } else { 1 }
+    }
+
+    /// A connection in a transaction that sees, and may read, what is to be read.
     pub(crate) async fn connect(&self) -> Result<RawConnection> {
         let mut connection = RawConnection::connect(&self.conninfo).await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = match self.joins.is_empty() {
+            true => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            false => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+        };
         let snapshot = match &self.snapshot {
             Some(id) => format!("SET TRANSACTION SNAPSHOT {}; ", quote_literal(id)),
             None => String::new(),
         };
         let patience = held_up::PATIENCE;
-        let sql = format!(
-            "{begin}; {snapshot}SET LOCAL lock_timeout = '{patience}'; {}",
-            unmoved::SAVEPOINT
-        );
-        let opened = connection.execute("opening a snapshot to read under", &sql).await;
-        match opened {
-            Ok(()) => Ok(connection),
+        let sql = format!("{begin}; {snapshot}SET LOCAL lock_timeout = '{patience}'");
+        let opening = "opening a snapshot to read under";
+        match connection.execute(opening, &sql).await {
             // The snapshot ended with the session that exported it.
             Err(error) if error.server_error().is_some_and(|e| UNKNOWN.contains(&&*e.sqlstate)) => {
-                Err(error.as_kind(Kind::Stale))
+                return Err(error.as_kind(Kind::Stale));
             }
-            Err(error) => Err(error),
+            opened => opened?,
         }
+        if !self.joins.is_empty() {
+            let joined = connection.execute(JOINING, &self.joins).await;
+            joined.map_err(held_up::joining)?;
+            connection.execute(JOINING, "SET TRANSACTION READ ONLY").await?;
+        }
+        connection.execute(opening, unmoved::SAVEPOINT).await?;
+        Ok(connection)
     }
 }
 
@@ -81,7 +103,7 @@ pub async fn read_chunks(
     progress: &Arc<Progress>,
 ) -> Result<Vec<Fingerprint>> {
     let mut found = vec![Fingerprint::default(); chunks.len()];
-    let readers = jobs.clamp(1, chunks.len().max(1));
+    let readers = from.readers(jobs).clamp(1, chunks.len().max(1));
     let (work, queue) = mpsc::channel::<(usize, Chunk)>(readers);
     let queue = Arc::new(Mutex::new(queue));
     let mut tasks = JoinSet::new();

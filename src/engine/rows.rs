@@ -40,10 +40,10 @@ fn arrives_frozen(table: &TableData) -> bool {
 }
 
 /// Makes sure that a table which is copied whole has no rows, as it hasn't but for those that an
-/// extension's script put there.
+/// extension's script put there. DELETE would fire row triggers that came with those.
 pub(super) fn empty_for_copy(table: &TableData) -> String {
     match table.rows_of {
-        RowsOf::Relation if !arrives_frozen(table) => delete(table),
+        RowsOf::Relation if !arrives_frozen(table) && !table.of_extension => delete(table),
         _ => empty(table),
     }
 }

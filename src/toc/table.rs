@@ -40,6 +40,9 @@ pub struct TableData {
     /// the condition, which may read other tables, is never asked there.
     #[serde(default)]
     pub filter: Option<String>,
+    /// An extension has brought it, and with it maybe rows and triggers.
+    #[serde(default)]
+    pub of_extension: bool,
     /// Foreign keys may stand between it and others when its rows arrive, as an extension has
     /// brought them: such tables are copied together, each after those it refers to, and emptied
     /// in the reverse order.
@@ -146,6 +149,7 @@ pub(crate) fn test_table(name: &str) -> TableData {
         key_bounds: Vec::new(),
         condition: None,
         filter: None,
+        of_extension: false,
         in_foreign_keys: false,
     }
 }

@@ -84,19 +84,19 @@ fn differences<'e>(
     found: impl Iterator<Item = &'e Entry>,
     same_major: bool,
 ) -> Vec<CatalogDifference> {
-    let (expected, found) = (by_title(expected, same_major), by_title(found, same_major));
-    let mut found: BTreeMap<&str, _> = sharing_titles(&found).collect();
+    let (expected, found) = (by_name(expected, same_major), by_name(found, same_major));
+    let mut found: BTreeMap<&Name<'_>, _> = sharing_names(&found).collect();
     let mut differences = Vec::new();
-    for (title, ours) in sharing_titles(&expected) {
-        match found.remove(title) {
-            None => differences.push(CatalogDifference::Missing { entry: title.to_owned() }),
+    for (name, ours) in sharing_names(&expected) {
+        match found.remove(name) {
+            None => differences.push(CatalogDifference::Missing { entry: name.title.clone() }),
             Some(theirs) => {
-                differences.extend(compare_entries(title, ours, theirs, same_major));
+                differences.extend(compare_entries(&name.title, ours, theirs, same_major));
             }
         }
     }
-    let more = found.into_keys().filter(|title| !is_the_clusters(title)).map(str::to_owned);
-    differences.extend(more.map(|entry| CatalogDifference::Unexpected { entry }));
+    let more = found.into_keys().map(|name| &name.title).filter(|title| !is_the_clusters(title));
+    differences.extend(more.map(|entry| CatalogDifference::Unexpected { entry: entry.clone() }));
     differences
 }
 
@@ -118,23 +118,35 @@ pub fn uncompared(toc: &Toc, same_major: bool) -> Option<String> {
     })
 }
 
-/// The entries by title, in its order.
-fn by_title<'e>(
-    entries: impl Iterator<Item = &'e Entry>,
-    same_major: bool,
-) -> Vec<(String, &'e Entry)> {
-    let title = |entry: &Entry| if same_major { entry.title() } else { of_any_major(entry) };
-    let counted = entries.filter(|entry| counts(entry));
-    let mut titled: Vec<(String, &Entry)> = counted.map(|entry| (title(entry), entry)).collect();
-    titled.sort_by(|(title, _), (other, _)| title.cmp(other));
-    titled
+/// What tells entries apart: a title alone doesn't say where a schema's name ends.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'e> {
+    title: String,
+    kind: Kind,
+    schema: Option<&'e str>,
 }
 
-/// Entries that share a title (a column's default and its comment, say) are compared together.
-fn sharing_titles<'t, 'e>(
-    titled: &'t [(String, &'e Entry)],
-) -> impl Iterator<Item = (&'t str, &'t [(String, &'e Entry)])> {
-    titled.chunk_by(|(title, _), (next, _)| title == next).map(|all| (all[0].0.as_str(), all))
+/// The entries by name, in its order.
+fn by_name<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+    same_major: bool,
+) -> Vec<(Name<'e>, &'e Entry)> {
+    let name = |entry: &'e Entry| Name {
+        title: if same_major { entry.title() } else { of_any_major(entry) },
+        kind: entry.kind,
+        schema: entry.schema.as_deref(),
+    };
+    let counted = entries.filter(|entry| counts(entry));
+    let mut named: Vec<(Name<'_>, &Entry)> = counted.map(|entry| (name(entry), entry)).collect();
+    named.sort_by(|(name, _), (other, _)| name.cmp(other));
+    named
+}
+
+/// Entries that share a name (one object's grants by several roles, say) are compared together.
+fn sharing_names<'n, 'e>(
+    named: &'n [(Name<'e>, &'e Entry)],
+) -> impl Iterator<Item = (&'n Name<'e>, &'n [(Name<'e>, &'e Entry)])> {
+    named.chunk_by(|(name, _), (next, _)| name == next).map(|all| (&all[0].0, all))
 }
 
 /// The title, as every major renders it.
@@ -164,12 +176,12 @@ fn rendered_by_server(kind: Kind) -> bool {
 
 fn compare_entries(
     title: &str,
-    ours: &[(String, &Entry)],
-    theirs: &[(String, &Entry)],
+    ours: &[(Name<'_>, &Entry)],
+    theirs: &[(Name<'_>, &Entry)],
     same_major: bool,
 ) -> Vec<CatalogDifference> {
     let mut differences = Vec::new();
-    let (mut expected, mut found) = (texts(ours), texts(theirs));
+    let ((mut expected, owners), (mut found, others)) = (texts(ours), texts(theirs));
     if !same_major {
         expected.iter_mut().chain(&mut found).for_each(newer_words_bare);
     }
@@ -201,8 +213,9 @@ fn compare_entries(
             found: found.concat(),
         });
     }
-    let (owner, other) = (ours[0].1.owner.as_deref(), theirs[0].1.owner.as_deref());
-    if owner != other {
+    if let Some((owner, other)) =
+        owners.into_iter().zip(others).find(|(ours, theirs)| ours != theirs)
+    {
         differences.push(CatalogDifference::Owner {
             entry: title.to_owned(),
             expected: owner.unwrap_or("nobody").to_owned(),
@@ -259,10 +272,12 @@ fn same_by<T: AsRef<str>>(settled: Settled, ours: &[T], theirs: &[T]) -> bool {
 /// How a definition's tokens are put in words that it keeps.
 type Settled = for<'s> fn(&'s str) -> Vec<Token<'s>>;
 
-fn texts<'a>(entries: &[(String, &'a Entry)]) -> Vec<Cow<'a, str>> {
-    let mut texts: Vec<Cow<'a, str>> = entries.iter().map(|(_, entry)| as_told(entry)).collect();
+/// The entries' texts, and their owners in the texts' order.
+fn texts<'e>(entries: &[(Name<'_>, &'e Entry)]) -> (Vec<Cow<'e, str>>, Vec<Option<&'e str>>) {
+    let mut texts: Vec<(Cow<'e, str>, Option<&str>)> =
+        entries.iter().map(|(_, entry)| (as_told(entry), entry.owner.as_deref())).collect();
     texts.sort_unstable();
-    texts
+    texts.into_iter().unzip()
 }
 
 #[cfg(test)]
@@ -288,6 +303,41 @@ mod tests {
         assert!(titles[0].contains("INDEX s.a is missing"));
         assert!(titles[1].contains("INDEX s.b differs"));
         assert!(titles[2].contains("INDEX s.c is on the target only"));
+    }
+
+    #[test]
+    fn entries_whose_titles_read_alike_are_compared_each_with_its_own() {
+        let entry = |schema: &str, name: &str, owner: &str| Entry {
+            owner: Some(owner.to_owned()),
+            create: "x".to_owned(),
+            ..Entry::new(Kind::Index, Some(schema), name)
+        };
+        let differences = |found: Vec<Entry>| {
+            let expected = Toc { entries: vec![entry("a.b", "c", "p"), entry("a", "b.c", "q")] };
+            let found = compare_catalogs(&expected, &Toc { entries: found }, true);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(differences(vec![entry("a", "b.c", "q"), entry("a.b", "c", "p")]).is_empty());
+        let swapped = differences(vec![entry("a", "b.c", "p"), entry("a.b", "c", "q")]);
+        assert_eq!(swapped.len(), 2, "{swapped:?}");
+        let one = differences(vec![entry("a", "b.c", "q"), entry("a", "b.c", "q")]);
+        assert!(one.iter().any(|told| told == "INDEX a.b.c is missing on the target"), "{one:?}");
+    }
+
+    #[test]
+    fn owners_of_all_that_shares_a_name_are_compared() {
+        let grants = |owners: [&str; 2]| {
+            let entry = |(create, owner): (&str, &str)| Entry {
+                owner: Some(owner.to_owned()),
+                create: create.to_owned(),
+                ..Entry::new(Kind::Acl, Some("s"), "TABLE t")
+            };
+            Toc { entries: ["x", "y"].into_iter().zip(owners).map(entry).collect() }
+        };
+        let differences = |found| compare_catalogs(&grants(["p", "q"]), &grants(found), true).len();
+        assert_eq!(differences(["p", "q"]), 0);
+        assert_eq!(differences(["q", "p"]), 1);
+        assert_eq!(differences(["p", "p"]), 1);
     }
 
     #[test]

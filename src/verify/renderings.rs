@@ -66,7 +66,9 @@ fn settle<'a>(mut rest: &[Token<'a>], kept: &mut Vec<Token<'a>>) {
 }
 
 /// `(ARRAY[a, b])::t[]`, which is how `v IN ('x', 'y')` is rendered for a varchar. It is read as
-/// `ARRAY[(a)::t, (b)::t]` (source: parse_expr.c, transformTypeCast).
+/// `ARRAY[(a)::t, (b)::t]`, and as `ARRAY[(a)::t[], (b)::t[]]` where the elements are arrays
+/// themselves (source: parse_expr.c, transformTypeCast and transformArrayExpr). Elements that don't
+/// show what they are, as columns don't, count as no arrays.
 struct CastArray<'r, 'a> {
     elements: &'r [Token<'a>],
     cast: &'r [Token<'a>],
@@ -91,7 +93,10 @@ impl<'r, 'a> CastArray<'r, 'a> {
 
 fn cast_each<'a>(elements: &[Token<'a>], cast: &[Token<'a>], kept: &mut Vec<Token<'a>>) {
     kept.extend([Token::Word("ARRAY"), Token::Mark('[')]);
-    for (at, element) in split(elements).into_iter().enumerate() {
+    let elements = split(elements);
+    // All are, or none is.
+    let are_arrays = elements.iter().any(|element| shows_array(element));
+    for (at, element) in elements.into_iter().enumerate() {
         if at > 0 {
             kept.push(Token::Mark(','));
         }
@@ -102,10 +107,22 @@ fn cast_each<'a>(elements: &[Token<'a>], cast: &[Token<'a>], kept: &mut Vec<Toke
                 settle(element, kept);
                 kept.push(Token::Mark(')'));
                 kept.extend(cast);
+                if are_arrays {
+                    kept.extend([Token::Mark('['), Token::Mark(']')]);
+                }
             }
         }
     }
     kept.push(Token::Mark(']'));
+}
+
+/// Whether an element is an array by its own words: one cast to such a type, or `ARRAY( SELECT …)`.
+fn shows_array(element: &[Token<'_>]) -> bool {
+    match element {
+        [.., Token::Mark('['), Token::Mark(']')] => true,
+        [word, Token::Mark('('), ..] => word.is_word("ARRAY"),
+        _ => false,
+    }
 }
 
 /// The elements of an array's constructor, and what follows it.
@@ -230,6 +247,15 @@ mod tests {
         assert!(same("(ARRAY[ARRAY[1, 2]])::bigint[]", "ARRAY[ARRAY[(1)::bigint, (2)::bigint]]"));
         assert!(same("(ARRAY[a])::\"S\".\"d\"[]", "ARRAY[(a)::\"S\".\"d\"]"));
         assert!(!same("(ARRAY[a])::text", "ARRAY[(a)::text]"));
+    }
+
+    #[test]
+    fn an_array_of_arrays_is_cast_as_an_array_of_cast_arrays() {
+        for element in ["'{a}'::character varying[]", "ARRAY( SELECT v)", "(w)::varchar(3)[]"] {
+            let whole = format!("(ARRAY[w, {element}])::text[]");
+            assert!(same(&whole, &format!("ARRAY[(w)::text[], ({element})::text[]]")));
+            assert!(!same(&whole, &format!("ARRAY[(w)::text, ({element})::text]")));
+        }
     }
 
     #[test]

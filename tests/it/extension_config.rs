@@ -129,3 +129,31 @@ async fn configuration_tables_bound_by_foreign_keys_are_emptied_together_however
     assert!(second.notes().contains("copying it anew"), "{}", second.notes());
     trial::assert_same_rows(&source, &target, "shop").await;
 }
+
+/// The extension brings a row that its own trigger lets nobody delete.
+const GUARDED: &str = "
+    CREATE EXTENSION citext;
+    CREATE TABLE settings (name text PRIMARY KEY, value int);
+    INSERT INTO settings VALUES ('brought', 1);
+    CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER kept BEFORE DELETE ON settings FOR EACH ROW EXECUTE FUNCTION keep();
+    ALTER EXTENSION citext ADD TABLE settings;
+    ALTER EXTENSION citext ADD FUNCTION keep();
+    SET allow_system_table_mods = on;
+    UPDATE pg_catalog.pg_extension SET extconfig = ARRAY['settings'::regclass]::oid[],
+        extcondition = ARRAY[''] WHERE extname = 'citext';
+    RESET allow_system_table_mods;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extensions_own_triggers_do_not_fire_when_its_table_is_emptied() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    for server in [&source, &target] {
+        let session = server.superuser_session("postgres").await.unwrap();
+        session.execute("making a database", "CREATE DATABASE shop").await.unwrap();
+        trial::change(server, "shop", GUARDED).await;
+    }
+    trial::change(&source, "shop", "UPDATE settings SET value = 2").await;
+    trial::run(&request(&source, &target, &["shop"])).await.clean();
+    trial::assert_same_rows(&source, &target, "shop").await;
+}

@@ -109,3 +109,15 @@ async fn a_run_killed_again_and_again_near_its_end_is_let_in_and_leaves_nothing_
     let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
     pg_dump::assert_equal(&ours, &theirs.replace("master", "postgres"), "shop");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_is_killed_leaves_nothing_of_ours() {
+    let (source, target) = tokio::join!(kit::bundled(16), kit::rds_like(16));
+    trial::make_database(&source, "shop", SHOP).await;
+    assert!(!killed_at(&source, &target, "migrate", ["never"; 2]));
+    assert!(killed_at(&source, &target, "verify", ["reading", "tables"]), "it never read");
+    let shops = "SELECT (count(*) FILTER (WHERE m.set_option))::text FROM pg_auth_members m \
+                 WHERE m.member = 'master'::regrole AND m.roleid = 'shop'::regrole";
+    assert_eq!(trial::ask(&target, "shop", shops).await, "0");
+    assert!(!killed_at(&source, &target, "verify", ["never"; 2]));
+}
