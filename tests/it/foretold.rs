@@ -429,3 +429,23 @@ async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
         assert_eq!(ask(&target, "shop", left).await, "0");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_and_comments_on_a_ranges_constructors_are_told_where_only_a_superuser_may_give_them() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(18).await);
+    let constructor = "FUNCTION public.span(double precision, double precision)";
+    let sql = format!(
+        "CREATE TYPE public.span AS RANGE (subtype = float8);
+         RESET ROLE; REVOKE EXECUTE ON {constructor} FROM PUBLIC;
+         COMMENT ON {constructor} IS 'from, to'"
+    );
+    make_database(&source, "shop", &sql).await;
+    let told = told(&source, &target, "shop").await;
+    let tag = "public.FUNCTION span(double precision, double precision)";
+    for kind in ["ACL", "COMMENT"] {
+        assert_tells(&told, &format!("Change {kind} {tag}: left out, as a range's constructors"));
+    }
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let public = "SELECT has_function_privilege('public', 'public.span(float8,float8)', 'EXECUTE')";
+    assert_eq!(ask(&target, "shop", &format!("SELECT ({public})::text")).await, "true");
+}
