@@ -431,7 +431,7 @@ async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn grants_and_comments_on_a_ranges_constructors_are_told_where_only_a_superuser_may_give_them() {
+async fn grants_and_comments_on_a_ranges_constructors_are_told_where_no_superuser_gives_them() {
     let (source, target) = (kit::bundled(15).await, kit::rds_like(18).await);
     let constructor = "FUNCTION public.span(double precision, double precision)";
     let sql = format!(
