@@ -153,28 +153,32 @@ fn sums(plan: &Plan, chunks: &[Chunk], found: &[Fingerprint]) -> Vec<Option<Fing
     sums
 }
 
-/// Finds the rows in which tables differ, as both sides are now. That they can't be found is told
-/// in their place: it changes no verdict.
+/// Finds the rows in which tables differ, as both sides are now. Where their texts, which are all
+/// that a dump carries, are the same, the table is equal: an array that had a NULL says so in binary
+/// even when it is overwritten, and a copy doesn't (source: array_set_element in arrayfuncs.c). That
+/// rows can't be found is told in their place: it changes no verdict.
 pub(super) async fn locate(
     pair: &Pair,
     target: &ReadFrom,
     plan: &Plan,
     verification: &mut Verification,
 ) {
-    let verdicts = verification.tables.iter();
-    let differing = verdicts.filter_map(|verdict| match verdict {
-        TableVerdict::Differs { table, .. } => Some(table),
-        _ => None,
-    });
-    let tables = differing.filter_map(|name| plan.tables.iter().find(|t| t.relation == *name));
-    let mut located = Vec::new();
-    for table in tables.take(LOCATED) {
-        located.push(match locate_in(pair, target, table).await {
+    for verdict in &mut verification.tables {
+        let TableVerdict::Differs { table, source_rows, target_rows } = verdict else { continue };
+        let found = plan.tables.iter().find(|known| known.relation == *table);
+        let Some(known) = found.filter(|_| verification.located.len() < LOCATED) else { continue };
+        let told = match locate_in(pair, target, known).await {
+            Ok(located) if located.is_nowhere() && source_rows == target_rows => {
+                let (table, rows) = (table.clone(), *target_rows);
+                verification.notes.push(format!("the rows of {table} differ in binary form only"));
+                *verdict = TableVerdict::Equal { table, rows };
+                continue;
+            }
             Ok(located) => located.to_string(),
-            Err(error) => format!("{}: which rows differ isn't known: {error}", table.relation),
-        });
+            Err(error) => format!("{table}: which rows differ isn't known: {error}"),
+        };
+        verification.located.push(told);
     }
-    verification.located = located;
 }
 
 async fn locate_in(pair: &Pair, target: &ReadFrom, table: &TableData) -> Result<Located> {

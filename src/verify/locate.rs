@@ -140,6 +140,11 @@ fn render(row: &KeyedRow) -> String {
 }
 
 impl Located {
+    /// Whether the rows are the same as text.
+    pub fn is_nowhere(&self) -> bool {
+        [&self.missing, &self.extra, &self.changed].iter().all(|rows| rows.count == 0)
+    }
+
     fn tell(&self, what: &str, rows: &Differing) -> String {
         let noun = if rows.count == 1 { "row" } else { "rows" };
         let told = format!("{} {noun} {what}", rows.count);
@@ -165,7 +170,7 @@ impl fmt::Display for Located {
         let some = sorts.into_iter().filter(|(_, differing)| differing.count > 0);
         let told: Vec<String> = some.map(|(what, rows)| self.tell(what, rows)).collect();
         match told.is_empty() {
-            true => f.write_str("the rows are equal as text; they differ in binary form only"),
+            true => f.write_str("the rows are equal as text by now"),
             false => f.write_str(&told.join("; ")),
         }
     }

@@ -58,11 +58,47 @@ fn settle<'a>(mut rest: &[Token<'a>], kept: &mut Vec<Token<'a>>) {
         } else if let Some((cast, after)) = named_cast(rest) {
             kept.extend(cast);
             rest = after;
+        } else if let Some((terms, after)) = first_terms(kept, rest) {
+            settle(terms, kept);
+            rest = after;
+        } else if let Some(after) = on_true(rest) {
+            kept.extend([*first, Token::Mark('('), Token::Word("true"), Token::Mark(')')]);
+            rest = after;
         } else {
             kept.push(*first);
             rest = after;
         }
     }
+}
+
+/// The terms of `(a AND b)` in `((a AND b) AND c)`, as `BETWEEN` is rendered before another AND, and
+/// what follows their bracket. It is read as `(a AND b AND c)` (source: gram.y, makeAndExpr and
+/// makeOrExpr).
+fn first_terms<'r, 'a>(
+    before: &[Token<'a>],
+    rest: &'r [Token<'a>],
+) -> Option<(&'r [Token<'a>], &'r [Token<'a>])> {
+    let (Some(Token::Mark('(')), [Token::Mark('('), inner @ ..]) = (before.last(), rest) else {
+        return None;
+    };
+    let mut depth = 1usize;
+    let end = inner.iter().position(|token| {
+        depth = depth_after(depth, *token);
+        depth == 0
+    })?;
+    let (terms, after) = (&inner[..end], &inner[end + 1..]);
+    let word = ["AND", "OR"]
+        .into_iter()
+        .find(|word| after[..].first().is_some_and(|t| t.is_word(word)))?;
+    let query = ["SELECT", "VALUES", "WITH"].iter().any(|word| outside(terms, word).is_some());
+    (outside(terms, word).is_some() && !query).then_some((terms, after))
+}
+
+/// What follows `ON TRUE`, which is how a join that nothing restricts is rendered. It is read as a
+/// constant, `ON (true)` (source: ruleutils.c, get_from_clause_item).
+fn on_true<'r, 'a>(rest: &'r [Token<'a>]) -> Option<&'r [Token<'a>]> {
+    let [on, word, after @ ..] = rest else { return None };
+    (on.is_word("ON") && word.is_word("TRUE")).then_some(after)
 }
 
 /// `(ARRAY[a, b])::t[]`, which is how `v IN ('x', 'y')` is rendered for a varchar. It is read as
@@ -256,6 +292,28 @@ mod tests {
             assert!(same(&whole, &format!("ARRAY[(w)::text[], ({element})::text[]]")));
             assert!(!same(&whole, &format!("ARRAY[(w)::text, ({element})::text]")));
         }
+    }
+
+    #[test]
+    fn terms_that_begin_a_chain_are_links_of_it() {
+        assert!(same(
+            "WHERE (((a >= b) AND (a <= c)) AND (d))",
+            "WHERE ((a >= b) AND (a <= c) AND (d))"
+        ));
+        assert!(same("((((a) OR (b)) OR (c)) OR (d))", "((a) OR (b) OR (c) OR (d))"));
+        assert!(!same("(((a) OR (b)) AND (c))", "((a) OR (b) AND (c))"));
+        assert!(!same("((a) AND ((b) AND (c)))", "((a) AND (b) AND (c))"));
+        assert!(!same("(f((a) AND (b)) AND (c))", "(f(a) AND (b) AND (c))"));
+        assert!(!same(
+            "((SELECT a WHERE (b) AND (c)) AND (d))",
+            "(SELECT a WHERE (b) AND (c) AND (d))"
+        ));
+    }
+
+    #[test]
+    fn a_join_on_nothing_is_one_on_a_constant() {
+        assert!(same("a LEFT JOIN b ON TRUE)", "a LEFT JOIN b ON (true))"));
+        assert!(!same("a LEFT JOIN b ON TRUE)", "a LEFT JOIN b ON (false))"));
     }
 
     #[test]

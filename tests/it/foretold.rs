@@ -486,3 +486,23 @@ async fn operators_that_name_one_which_does_not_name_them_move_or_are_told() {
         run(&request(&source, &target, &["shop"])).await.clean();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_and_comments_on_a_ranges_constructors_are_told_where_no_superuser_gives_them() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(18).await);
+    let constructor = "FUNCTION public.span(double precision, double precision)";
+    let sql = format!(
+        "CREATE TYPE public.span AS RANGE (subtype = float8);
+         RESET ROLE; REVOKE EXECUTE ON {constructor} FROM PUBLIC;
+         COMMENT ON {constructor} IS 'from, to'"
+    );
+    make_database(&source, "shop", &sql).await;
+    let told = told(&source, &target, "shop").await;
+    let tag = "public.FUNCTION span(double precision, double precision)";
+    for kind in ["ACL", "COMMENT"] {
+        assert_tells(&told, &format!("Change {kind} {tag}: left out, as a range's constructors"));
+    }
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let public = "SELECT has_function_privilege('public', 'public.span(float8,float8)', 'EXECUTE')";
+    assert_eq!(ask(&target, "shop", &format!("SELECT ({public})::text")).await, "true");
+}

@@ -236,6 +236,8 @@ async fn what_a_server_renders_otherwise_once_it_is_restored_is_no_difference() 
         CREATE VIEW parts AS SELECT q.* FROM (SELECT id, state FROM orders
             UNION ALL SELECT NULL, 'none' UNION ALL SELECT 0, NULL) AS q
             WHERE state IN ('new', 'old');
+        CREATE VIEW within AS SELECT id FROM orders WHERE id BETWEEN 1 AND 9 AND state = 'new';
+        CREATE VIEW beside AS SELECT * FROM orders NATURAL LEFT JOIN (SELECT 1 AS one) AS o;
         CREATE RULE r AS ON INSERT TO parts WHERE NEW.state IN ('new', 'old') DO INSTEAD NOTHING;
         CREATE COLLATION numbered (provider = icu, locale = '@colNumeric=yes;colCaseFirst=lower');
         INSERT INTO orders VALUES (1, 'new', 'S');";
@@ -248,4 +250,20 @@ async fn what_a_server_renders_otherwise_once_it_is_restored_is_no_difference() 
         let report = verified(&request).await;
         assert_eq!(report.verification.catalog, [], "{major}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_that_had_a_null_once_are_no_difference() {
+    let (source, target) = (kit::bundled(15).await, kit::bundled(15).await);
+    let arrays = "CREATE TABLE arrays (id int PRIMARY KEY, a int[]);
+        INSERT INTO arrays SELECT i, '{1,NULL,3}' FROM generate_series(1, 3) i;
+        UPDATE arrays SET a[2] = 2 WHERE id < 3;";
+    trial::make_database(&source, "store", arrays).await;
+    let request = request(&source, &target, &["store"]);
+    let reports = moved(&request).await;
+    let notes = &reports[0].verification.notes;
+    assert_eq!(notes, &["the rows of public.arrays differ in binary form only"]);
+    trial::change(&target, "store", "UPDATE arrays SET a[2] = 7 WHERE id = 2").await;
+    let report = verified(&request).await;
+    assert_eq!(located(&report, "arrays"), "public.arrays: 1 row with other values, id (2)");
 }

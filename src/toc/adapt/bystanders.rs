@@ -1,11 +1,13 @@
 //! Grants and comments on what the job doesn't create: the system's objects, extensions and what
 //! they bring, languages, parameters, roles and schemas that are there already. Only who owns
-//! these may (documentation: GRANT, COMMENT), and a REVOKE by another is but a warning.
+//! these may (documentation: GRANT, COMMENT), and a REVOKE by another is but a warning. The
+//! constructors of ranges come with their type, but belong to the bootstrap superuser (source:
+//! makeRangeConstructors in commands/typecmds.c).
 
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::finding::Finding;
 use crate::toc::target::TargetFacts;
-use crate::toc::{Entry, Kind, Toc};
+use crate::toc::{Entry, EntryId, Kind, Toc};
 
 /// What becomes of such an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,15 +20,25 @@ pub(super) enum Standing {
     Refused(String),
 }
 
-/// Judges a grant or comment of `toc`; everything else is allowed.
+/// Judges a grant, comment or label of `toc`; everything else is allowed.
 pub(super) fn judge(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Standing {
     match entry.kind {
         Kind::Comment if is_comment_there(entry, target) => Standing::Given,
         _ if target.superuser => Standing::Allowed,
+        Kind::Acl | Kind::Comment | Kind::SecurityLabel if is_on_a_constructor(entry, toc) => {
+            let why = "a range's constructors belong to the server's own superuser";
+            Standing::Refused(why.to_owned())
+        }
         Kind::Acl => refused_or_allowed(grant(entry, toc, target)),
         Kind::Comment => refused_or_allowed(comment(entry, toc, target)),
         _ => Standing::Allowed,
     }
+}
+
+/// Whether what stands on this function was made by the entry of a range.
+fn is_on_a_constructor(entry: &Entry, toc: &Toc) -> bool {
+    let is_type = |id: &EntryId| toc.entry(*id).kind == Kind::Type;
+    entry.name.starts_with("FUNCTION ") && entry.depends_on.iter().any(is_type)
 }
 
 fn refused_or_allowed(why: Option<String>) -> Standing {
