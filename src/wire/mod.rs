@@ -27,6 +27,7 @@ mod session_setup;
 mod startup;
 mod tls;
 mod tls_settings;
+mod typed_value;
 mod uri;
 
 pub use cancel::CancelHandle;
@@ -35,3 +36,4 @@ pub use environment::Environment;
 pub(crate) use message::{Header, tag};
 pub use raw::{RawConnection, Statement, TransactionStatus};
 pub use session::Session;
+pub use typed_value::TypedValue;
