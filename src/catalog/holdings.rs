@@ -13,19 +13,40 @@ use super::{default_acls, roles};
 pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
     let sql = "SELECT rolreplication, rolbypassrls FROM pg_catalog.pg_roles \
                WHERE rolname = CURRENT_USER";
-    let me = session.query_one("reading the target user's attributes", sql, &[]).await?;
+    let roles = async { tokio::try_join!(roles::definitions(session), memberships(session)) };
+    let (
+        me,
+        languages,
+        wrappers,
+        (role_definitions, memberships),
+        members_of_user,
+        public_schema,
+        database_creators,
+        lacks_lz4,
+        default_privileges,
+    ) = tokio::try_join!(
+        session.query_one("reading the target user's attributes", sql, &[]),
+        languages(session),
+        wrappers(session),
+        roles,
+        members_of_user(session),
+        public_schema(session),
+        database_creators(session),
+        lacks_lz4(session),
+        default_acls::of_this_user(session),
+    )?;
     Ok(TargetHoldings {
         replication: me.get(0),
         bypass_rls: me.get(1),
-        languages: languages(session).await?,
-        wrappers: wrappers(session).await?,
-        role_definitions: roles::definitions(session).await?,
-        memberships: memberships(session).await?,
-        members_of_user: members_of_user(session).await?,
-        public_schema: public_schema(session).await?,
-        database_creators: database_creators(session).await?,
-        lacks_lz4: lacks_lz4(session).await?,
-        default_privileges: default_acls::of_this_user(session).await?,
+        languages,
+        wrappers,
+        role_definitions,
+        memberships,
+        members_of_user,
+        public_schema,
+        database_creators,
+        lacks_lz4,
+        default_privileges,
     })
 }
 

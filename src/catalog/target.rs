@@ -8,19 +8,21 @@ use crate::wire::Session;
 
 use super::holdings;
 
-/// Reads what adapting a table of contents to this target works from.
+/// Reads what adapting a table of contents to this target works from: in one round trip.
 pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
     let doing = "reading what the target user may do";
-    let me = session
-        .query_one(
-            doing,
-            "SELECT rolname::text, rolsuper, rolcreaterole, rolcreatedb, \
-             pg_catalog.current_database()::text FROM pg_catalog.pg_roles \
-             WHERE rolname = CURRENT_USER",
-            &[],
-        )
-        .await?;
-    let (superuser_settings, known_settings) = settings(session).await?;
+    let me = "SELECT rolname::text, rolsuper, rolcreaterole, rolcreatedb, \
+              pg_catalog.current_database()::text FROM pg_catalog.pg_roles \
+              WHERE rolname = CURRENT_USER";
+    let (me, settings, database_owner, roles, extensions, holds) = tokio::try_join!(
+        session.query_one(doing, me, &[]),
+        settings(session),
+        database_owner(session),
+        roles(session),
+        extensions(session),
+        holdings::read(session),
+    )?;
+    let (superuser_settings, known_settings) = settings;
     Ok(TargetFacts {
         version: session.version(),
         user: me.get(0),
@@ -28,12 +30,12 @@ pub async fn target_facts(session: &Session) -> Result<TargetFacts> {
         create_role: me.get(2),
         create_database: me.get(3),
         database: me.get(4),
-        database_owner: database_owner(session).await?,
-        roles: roles(session).await?,
-        extensions: extensions(session).await?,
+        database_owner,
+        roles,
+        extensions,
         superuser_settings,
         known_settings,
-        holds: holdings::read(session).await?,
+        holds,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::catalog::{DatabaseFacts, Scope, database_facts_of, target_facts};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::{PublicSchema, RoleMap, TargetFacts};
-use crate::wire::{Conninfo, Session};
+use crate::wire::{Conninfo, Session, TypedValue};
 
 use super::request::{Databases, Request};
 use super::survey::Source;
@@ -238,8 +238,8 @@ async fn knows_locale(server: &Session, source: &DatabaseFacts) -> Result<bool> 
          AND c.collencoding IN (-1, pg_catalog.pg_char_to_encoding($2)))), \
          EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collprovider = 'i') \
          FROM pg_catalog.unnest($1::pg_catalog.text[]) wanted(name)";
-    let names = [&source.collate, &source.ctype];
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&&names[..], &source.encoding];
+    let names = [source.collate.as_str(), source.ctype.as_str()];
+    let params: [&dyn TypedValue; 2] = [&&names[..], &source.encoding];
     let row = server.query_one("looking for the source's locale", sql, &params).await?;
     let (knows_libc, has_icu): (bool, bool) = (row.get(0), row.get(1));
     let major = server.version().major();

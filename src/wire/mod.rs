@@ -28,6 +28,7 @@ mod silence;
 mod startup;
 mod tls;
 mod tls_settings;
+mod typed_value;
 mod uri;
 
 pub use cancel::CancelHandle;
@@ -36,3 +37,4 @@ pub use environment::Environment;
 pub(crate) use message::{Header, tag};
 pub use raw::{RawConnection, Statement, TransactionStatus};
 pub use session::Session;
+pub use typed_value::TypedValue;

@@ -9,8 +9,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use tokio::task::JoinHandle;
 use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Connection, Row};
+use tokio_postgres::{AsyncMessage, Client, Connection, Row, RowStream};
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::{ServerError, ServerVersion};
@@ -23,6 +22,7 @@ use super::handover::{Handover, hand_over};
 use super::raw::{RawConnection, lost};
 use super::server_words::Fields;
 use super::silence;
+use super::typed_value::TypedValue;
 
 /// How long a server gets to close its side.
 const GOODBYE_TIME: Duration = Duration::from_secs(5);
@@ -108,14 +108,16 @@ impl Session {
         locked(&self.said).warnings.take()
     }
 
-    /// Runs a query; `doing` names the purpose in an error.
+    /// Runs a query, in one round trip; `doing` names the purpose in an error. Queries of one session
+    /// that are awaited together are under way together.
     pub async fn query(
         &self,
         doing: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn TypedValue],
     ) -> Result<Vec<Row>> {
-        self.answer(doing, self.client.query(sql, params)).await
+        let rows = async { self.ask(sql, params).await?.try_collect().await };
+        self.answer(doing, rows).await
     }
 
     /// Runs a query and hands its rows over one by one as they come: a large result is never there
@@ -124,11 +126,10 @@ impl Session {
         &self,
         doing: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn TypedValue],
         mut take: impl FnMut(Row) -> Result<()>,
     ) -> Result<()> {
-        let asked = self.client.query_raw(sql, params.iter().copied());
-        let mut rows = pin!(self.answer(doing, asked).await?);
+        let mut rows = pin!(self.answer(doing, self.ask(sql, params)).await?);
         while let Some(row) = self.answer(doing, rows.try_next()).await? {
             take(row)?;
         }
@@ -140,9 +141,24 @@ impl Session {
         &self,
         doing: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn TypedValue],
     ) -> Result<Row> {
-        self.answer(doing, self.client.query_one(sql, params)).await
+        let rows = self.query(doing, sql, params).await?;
+        let count = rows.len();
+        <[Row; 1]>::try_from(rows)
+            .map(|[row]| row)
+            .map_err(|_| Error::step(doing).because(format!("{count} rows came instead of one")))
+    }
+
+    /// Asks with the parameters' types: to prepare the query first, and learn them, would take
+    /// another round trip.
+    async fn ask(
+        &self,
+        sql: &str,
+        params: &[&dyn TypedValue],
+    ) -> std::result::Result<RowStream, tokio_postgres::Error> {
+        let params = params.iter().map(|param| param.typed());
+        self.client.query_typed_raw(sql, params).await
     }
 
     /// Runs statements, separated by `;`, over the simple protocol.
@@ -237,6 +253,34 @@ mod tests {
         session.execute("asking", "SELECT 1").await.unwrap();
         assert_eq!(session.take_warnings(), ["it said so (SQLSTATE 01000)"]);
         session.close().await;
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_query_takes_one_round_trip_and_two_awaited_together_no_more() {
+        let (conninfo, task) = server("", |mut peer| async move {
+            peer.welcome().await;
+            for _ in 0..2 {
+                for tag in ['P', 'B', 'D', 'E', 'S'] {
+                    assert_eq!(peer.take().await.0, tag);
+                }
+            }
+            for _ in 0..2 {
+                for tag in ['1', '2', 'n'] {
+                    peer.send(tag, b"").await;
+                }
+                peer.send('C', b"SELECT 0\0").await;
+                peer.send('Z', b"I").await;
+            }
+        })
+        .await;
+        let session = Session::connect(&conninfo).await.unwrap();
+        let names: &[&str] = &["a"];
+        let (first, second) = tokio::try_join!(session.query("asking", "SELECT 1", &[]), async {
+            session.query("asking", "SELECT $1::text[]", &[&names]).await
+        },)
+        .unwrap();
+        assert!(first.is_empty() && second.is_empty());
         task.await.unwrap();
     }
 

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use crate::commands::survey::Source;
 use crate::error::Result;
 use crate::toc::{Entry, Finding};
-use crate::wire::Session;
+use crate::wire::{Session, TypedValue};
 
 use super::gathered::named;
 use super::sides::Sides;
@@ -73,8 +73,7 @@ pub(super) async fn findings(sides: &Sides<'_>, source: &Source) -> Result<Vec<F
          ORDER BY 1, 2, 3, 4, 5, 6, 7, 8"
     );
     let [what, schema, name, first, second] = columns(&gone);
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&what, &schema, &name, &first, &second];
+    let parameters: [&dyn TypedValue; 5] = [&what, &schema, &name, &first, &second];
     let rows = sides.source.query("reading who uses what is gone", &users, &parameters).await?;
     let moving: HashMap<(Option<&str>, &str), &Entry> = source
         .toc
@@ -140,8 +139,7 @@ async fn gone(target: &Session, uses: &[Use]) -> Result<Vec<Use>> {
              WHERE c.relnamespace = n.oid AND c.relname = u.name) END"
     );
     let [what, schema, name, first, second] = columns(uses);
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&what, &schema, &name, &first, &second];
+    let parameters: [&dyn TypedValue; 5] = [&what, &schema, &name, &first, &second];
     let rows = target.query("asking what the target's version has", &sql, &parameters).await?;
     Ok(rows.iter().map(Use::of).collect())
 }
