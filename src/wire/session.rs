@@ -181,7 +181,9 @@ impl Session {
         doing: &str,
         asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T> {
-        match silence::unless_lost(&self.cancel, asked).await {
+        // Boxed, as every query of every command would be so much larger.
+        let asked = Box::pin(asked);
+        match Box::pin(silence::unless_lost(&self.cancel, asked)).await {
             Ok(answered) => answered.map_err(|error| self.failed(doing, error)),
             Err(silent) => Err(lost(&self.peer, doing, silent)),
         }
