@@ -6,6 +6,7 @@ mod building;
 mod claim;
 mod events;
 mod held_up;
+mod invalid_text;
 mod large_objects;
 mod ledger;
 mod reading;

@@ -20,6 +20,7 @@ use super::cancel::CancelHandle;
 use super::channel::Warnings;
 use super::connect::Established;
 use super::handover::{Handover, hand_over};
+use super::legible::legible;
 use super::raw::{RawConnection, lost};
 use super::server_words::Fields;
 
@@ -115,7 +116,8 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
         let rows = self.client.query(sql, params).await;
-        rows.map_err(|error| self.failed(doing, error))
+        let rows = rows.map_err(|error| self.failed(doing, error))?;
+        rows.into_iter().map(|row| legible(doing, row)).collect()
     }
 
     /// Runs a query and hands its rows over one by one as they come: a large result is never there
@@ -130,7 +132,7 @@ impl Session {
         let rows = self.client.query_raw(sql, params.iter().copied()).await;
         let mut rows = pin!(rows.map_err(|error| self.failed(doing, error))?);
         while let Some(row) = rows.try_next().await.map_err(|error| self.failed(doing, error))? {
-            take(row)?;
+            take(legible(doing, row)?)?;
         }
         Ok(())
     }
@@ -143,7 +145,7 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
         let row = self.client.query_one(sql, params).await;
-        row.map_err(|error| self.failed(doing, error))
+        legible(doing, row.map_err(|error| self.failed(doing, error))?)
     }
 
     /// Runs statements, separated by `;`, over the simple protocol.
