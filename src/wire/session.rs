@@ -53,8 +53,14 @@ struct ConnectionTask(JoinHandle<()>);
 impl Session {
     /// Connects, tries every host in turn, and sets the session up.
     pub async fn connect(conninfo: &Conninfo) -> Result<Session> {
-        let Established { mut channel, version, process_id, cancel, peer } =
-            RawConnection::connect(conninfo).await?.into_established();
+        let mut raw = RawConnection::connect(conninfo).await?;
+        // Such a server converts nothing, and would refuse what isn't valid without a word of where
+        // that is.
+        if raw.parameter("server_encoding") == Some("SQL_ASCII") {
+            let sql = "SET client_encoding = 'SQL_ASCII'";
+            raw.execute("taking text as it is", sql).await?;
+        }
+        let Established { mut channel, version, process_id, cancel, peer } = raw.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
             warnings: std::mem::take(&mut channel.warnings),

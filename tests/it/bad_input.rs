@@ -217,6 +217,36 @@ async fn definitions_that_are_not_valid_in_their_own_encoding_are_refused_by_nam
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_does_not_know_its_encoding_moves_once_the_target_is_told() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    let database = "CREATE DATABASE archive TEMPLATE template0 ENCODING 'SQL_ASCII' \
+                    LC_COLLATE 'C' LC_CTYPE 'C'";
+    kit::run(&source.superuser_conninfo("postgres"), database).await;
+    let latin = "CREATE TABLE notes (content text); INSERT INTO notes VALUES (E'caf\\xe9')";
+    trial::change(&source, "archive", latin).await;
+    let plain = request(&source, &target, &["archive"]);
+    trial::run(&plain).await.clean();
+    trial::assert_same_rows(&source, &target, "archive").await;
+
+    let first = target.superuser_conninfo("postgres");
+    kit::run(&first, "DROP DATABASE archive").await;
+    kit::run(&first, &database.replace("SQL_ASCII", "UTF8")).await;
+    let refused = trial::run(&plain).await;
+    assert_clear(refused.error(), Kind::Refused, &["SQL_ASCII", "client_encoding=WIN1252"]);
+
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS E'caf\\xe9'").await;
+    let told = Request {
+        target: plain.target.with_client_encoding("LATIN1"),
+        ..request(&source, &target, &["archive"])
+    };
+    let refused = trial::run(&told).await;
+    assert_clear(refused.error(), Kind::Refused, &["comment", "TABLE public notes", "isn't valid"]);
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS NULL").await;
+    trial::run(&told).await.clean();
+    assert_eq!(trial::ask(&target, "archive", "SELECT content FROM public.notes").await, "café");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_the_target_refuses_is_not_shown() {
     let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));
     trial::make_database(

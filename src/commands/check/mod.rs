@@ -99,7 +99,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     found.vital("how values are compressed", compression)?;
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
-        check_against(&sides, source, job.as_ref(), &mut found).await?;
+        check_against(request, &sides, source, job.as_ref(), &mut found).await?;
         match job {
             Some(job) => found.add([standing::judge(&job, source, request)]),
             // A job that goes on was let through once: its rows are partly there.
@@ -175,6 +175,7 @@ async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>
 
 /// What takes both sides to tell.
 async fn check_against(
+    request: &Request,
     sides: &Sides<'_>,
     source: &Source,
     job: Option<&StoredJob>,
@@ -190,7 +191,8 @@ async fn check_against(
     let vanished = vanished::findings(sides, source).await;
     found.topic("what the target's version has no more", vanished)?;
     found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
-    found.topic("encodings", encodings::findings(sides, source).await)?;
+    let encodings = encodings::findings(sides, source, request.target.client_encoding()).await;
+    found.topic("encodings", encodings)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {
         let rights = writing_rights::findings(sides, source, &facts).await;
