@@ -9,7 +9,7 @@ use crate::toc::{Entry, Kind, Toc};
 
 /// What becomes of such an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Verdict {
     /// The target user may.
     Allowed,
     /// It is so already.
@@ -19,18 +19,18 @@ pub(super) enum Standing {
 }
 
 /// Judges a grant or comment of `toc`; everything else is allowed.
-pub(super) fn judge(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Standing {
+pub(super) fn judge(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Verdict {
     match entry.kind {
-        Kind::Comment if is_comment_there(entry, target) => Standing::Given,
-        _ if target.superuser => Standing::Allowed,
+        Kind::Comment if is_comment_there(entry, target) => Verdict::Given,
+        _ if target.superuser => Verdict::Allowed,
         Kind::Acl => refused_or_allowed(grant(entry, toc, target)),
         Kind::Comment => refused_or_allowed(comment(entry, toc, target)),
-        _ => Standing::Allowed,
+        _ => Verdict::Allowed,
     }
 }
 
-fn refused_or_allowed(why: Option<String>) -> Standing {
-    why.map_or(Standing::Allowed, Standing::Refused)
+fn refused_or_allowed(why: Option<String>) -> Verdict {
+    why.map_or(Verdict::Allowed, Verdict::Refused)
 }
 
 /// What is told of an entry that is left out.
