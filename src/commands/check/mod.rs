@@ -115,7 +115,6 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
     found.topic("connections", connections::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
-    found.topic("what would speed the load up", loading::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
     found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
@@ -183,6 +182,7 @@ async fn check_against(
 ) -> Result<()> {
     let facts = sides.target_facts().await?;
     found.add(objects::findings(source));
+    found.topic("what would speed the load up", loading::findings(sides, &facts).await)?;
     let extensions = extensions::findings(sides, &source.extensions, &facts).await;
     found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
