@@ -23,16 +23,22 @@ pub(super) struct Pair {
 /// How text travels between servers that say what it is in. Sessions speak it in any case.
 const UTF8: &str = "UTF8";
 
+/// An encoding that says nothing of its bytes.
+pub(super) const ANY: &str = "SQL_ASCII";
+
 impl Pair {
     /// The same two databases for connections that carry rows. Both go to the very servers that
     /// `source` and `target` are connected to: a list of hosts, or one name, may stand for several,
     /// and the snapshot and the claim are one server's. And both speak one encoding, or a wrong
     /// conversion would be undone when rows are read back: UTF-8, but for a source in SQL_ASCII,
-    /// which doesn't know what its text is in; there it is what `--target` says.
+    /// which doesn't know what its text is in; there it is what `--target` says, and between two of
+    /// that sort the bytes stay as they are.
     pub(super) fn for_rows(&self, request: &Request, source: &Source, target: &Session) -> Pair {
-        let encoding = match source.database.encoding.as_str() {
-            "SQL_ASCII" => request.target.client_encoding(),
-            _ => UTF8,
+        let any = Some(source.database.encoding.as_str()).filter(|known| *known == ANY);
+        let encoding = match any {
+            Some(any) if target.parameter("server_encoding") == Some(any) => any,
+            Some(_) => request.target.client_encoding(),
+            None => UTF8,
         };
         Pair {
             source: source.session.same_server().with_client_encoding(encoding),

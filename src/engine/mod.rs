@@ -7,6 +7,7 @@ mod claim;
 mod events;
 mod faults;
 mod held_up;
+mod invalid_text;
 mod large_objects;
 mod ledger;
 mod reading;

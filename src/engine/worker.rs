@@ -17,6 +17,7 @@ use super::advice::advised;
 use super::building;
 use super::claim::{Claim, WRITING};
 use super::held_up;
+use super::invalid_text;
 use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, ask, committed, insert};
@@ -245,7 +246,11 @@ impl Worker {
         };
         let tallies = match copying.await {
             Ok(tallies) => tallies,
-            Err(error) => return Err(held_up::explained(error, &snapshot.source, &tables).await),
+            Err(error) => {
+                let encoding = snapshot.source.conninfo.client_encoding();
+                let error = invalid_text::explained(error, &tables, encoding);
+                return Err(held_up::explained(error, &snapshot.source, &tables).await);
+            }
         };
         for (_, chunk, table) in &owed {
             if let RowsOf::LargeObjects { groups } = &table.rows_of {

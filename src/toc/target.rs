@@ -134,6 +134,11 @@ pub(super) const DATABASE_OWNER: &str = "pg_database_owner";
 const MANAGED_SUPERUSER: &str = "rds_superuser";
 
 impl TargetFacts {
+    /// Whether the server is Amazon's.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.roles.contains_key(MANAGED_SUPERUSER)
+    }
+
     /// Whether the target user is the administrator of a managed server that is patched to let it
     /// do some of what else takes a superuser.
     pub(crate) fn is_managed_administrator(&self) -> bool {

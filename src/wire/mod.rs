@@ -13,6 +13,7 @@ mod endpoint;
 mod environment;
 mod handover;
 mod keyword_value;
+mod legible;
 mod link;
 mod message;
 mod parameters;

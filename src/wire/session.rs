@@ -19,6 +19,7 @@ use super::cancel::CancelHandle;
 use super::channel::Warnings;
 use super::connect::Established;
 use super::handover::{Handover, hand_over};
+use super::legible::legible;
 use super::raw::{RawConnection, lost};
 use super::server_words::Fields;
 use super::silence;
@@ -53,8 +54,14 @@ struct ConnectionTask(JoinHandle<()>);
 impl Session {
     /// Connects, tries every host in turn, and sets the session up.
     pub async fn connect(conninfo: &Conninfo) -> Result<Session> {
-        let Established { mut channel, version, process_id, cancel, peer } =
-            RawConnection::connect(conninfo).await?.into_established();
+        let mut raw = RawConnection::connect(conninfo).await?;
+        // Such a server converts nothing, and would refuse what isn't valid without a word of where
+        // that is.
+        if raw.parameter("server_encoding") == Some("SQL_ASCII") {
+            let sql = "SET client_encoding = 'SQL_ASCII'";
+            raw.execute("taking text as it is", sql).await?;
+        }
+        let Established { mut channel, version, process_id, cancel, peer } = raw.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
             warnings: std::mem::take(&mut channel.warnings),
@@ -116,8 +123,9 @@ impl Session {
         sql: &str,
         params: &[&dyn TypedValue],
     ) -> Result<Vec<Row>> {
-        let rows = async { self.ask(sql, params).await?.try_collect().await };
-        self.answer(doing, rows).await
+        let rows = async { self.ask(sql, params).await?.try_collect::<Vec<Row>>().await };
+        let rows = self.answer(doing, rows).await?;
+        rows.into_iter().map(|row| legible(doing, row)).collect()
     }
 
     /// Runs a query and hands its rows over one by one as they come: a large result is never there
@@ -131,7 +139,7 @@ impl Session {
     ) -> Result<()> {
         let mut rows = pin!(self.answer(doing, self.ask(sql, params)).await?);
         while let Some(row) = self.answer(doing, rows.try_next()).await? {
-            take(row)?;
+            take(legible(doing, row)?)?;
         }
         Ok(())
     }

@@ -164,6 +164,88 @@ async fn a_character_that_the_targets_encoding_lacks_is_told_by_table_and_line()
     assert_eq!(trial::ask(&target, "archive", latin).await, "secret é8");
 }
 
+/// Has a database hold text that isn't valid in its own encoding, which only superusers can.
+async fn spoil(source: &Cluster, sql: &str) {
+    let cast = "CREATE CAST (bytea AS text) WITHOUT FUNCTION";
+    let all = format!("{cast}; {sql}; DROP CAST (bytea AS text)");
+    trial::change(source, "archive", &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_not_valid_in_its_own_encoding_is_told_with_a_query_that_finds_it() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));
+    trial::make_database(&source, "archive", ARCHIVE).await;
+    spoil(&source, "UPDATE notes SET content = '\\x736563726574ff'::bytea::text WHERE id = 50")
+        .await;
+    let request = request(&source, &target, &["archive"]);
+    let watched = trial::run(&request).await;
+    let says = ["copying public.notes", "22021", "line", "on the source: DO $$"];
+    assert_clear(watched.error(), Kind::Step, &says);
+    let hint = watched.error().hint_text().unwrap();
+    let query = &hint[hint.find("DO $$").unwrap()..hint.find("END $$;").unwrap() + 7];
+    let session = source.superuser_session("archive").await.unwrap();
+    session.execute("looking for such rows", query).await.unwrap();
+    let at = "SELECT ctid::text FROM public.notes WHERE id = 50";
+    let at = trial::ask(&source, "archive", at).await;
+    let found = session.take_warnings();
+    assert!(found.len() == 1 && found[0].contains(&at), "{at}: {found:?}");
+
+    let mend = "UPDATE notes SET content = 'mended' WHERE id = 50";
+    trial::change(&source, "archive", mend).await;
+    trial::run(&request).await.clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_are_not_valid_in_their_own_encoding_are_refused_by_name() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    trial::make_database(&source, "archive", ARCHIVE).await;
+    let request = request(&source, &target, &["archive"]);
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS 'x'").await;
+    let comment = "UPDATE pg_description SET description = '\\xff'::bytea::text
+                   WHERE objoid = 'notes'::regclass";
+    spoil(&source, comment).await;
+    let said = trial::run(&request).await;
+    assert_clear(said.error(), Kind::Refused, &["comment", "notes", "isn't valid"]);
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS NULL").await;
+
+    let function = "CREATE FUNCTION spoilt() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         UPDATE pg_proc SET prosrc = '\\x73656c65637420312d2dff'::bytea::text
+         WHERE proname = 'spoilt'";
+    spoil(&source, function).await;
+    let said = trial::run(&request).await;
+    assert_clear(said.error(), Kind::Refused, &["definition", "spoilt", "isn't valid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_does_not_know_its_encoding_moves_once_the_target_is_told() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    let database = "CREATE DATABASE archive TEMPLATE template0 ENCODING 'SQL_ASCII' \
+                    LC_COLLATE 'C' LC_CTYPE 'C'";
+    kit::run(&source.superuser_conninfo("postgres"), database).await;
+    let latin = "CREATE TABLE notes (content text); INSERT INTO notes VALUES (E'caf\\xe9')";
+    trial::change(&source, "archive", latin).await;
+    let plain = request(&source, &target, &["archive"]);
+    trial::run(&plain).await.clean();
+    trial::assert_same_rows(&source, &target, "archive").await;
+
+    let first = target.superuser_conninfo("postgres");
+    kit::run(&first, "DROP DATABASE archive").await;
+    kit::run(&first, &database.replace("SQL_ASCII", "UTF8")).await;
+    let refused = trial::run(&plain).await;
+    assert_clear(refused.error(), Kind::Refused, &["SQL_ASCII", "client_encoding=WIN1252"]);
+
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS E'caf\\xe9'").await;
+    let told = Request {
+        target: plain.target.with_client_encoding("LATIN1"),
+        ..request(&source, &target, &["archive"])
+    };
+    let refused = trial::run(&told).await;
+    assert_clear(refused.error(), Kind::Refused, &["comment", "TABLE public notes", "isn't valid"]);
+    trial::change(&source, "archive", "COMMENT ON TABLE notes IS NULL").await;
+    trial::run(&told).await.clean();
+    assert_eq!(trial::ask(&target, "archive", "SELECT content FROM public.notes").await, "café");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_the_target_refuses_is_not_shown() {
     let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
-use crate::toc::closure::{Choosing, Standing, Ties};
+use crate::toc::closure::{Choosing, Selection, Ties};
 use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
@@ -81,7 +81,7 @@ impl Matches {
         let judge = Judge { choice, matches: self, ties: Ties::of(entries), entries };
         let ids = (0..entries.len() as u32).map(EntryId);
         Choosing {
-            standing: ids.clone().map(|id| judge.standing(id)).collect(),
+            selection: ids.clone().map(|id| judge.selection(id)).collect(),
             without_rows: ids.filter(|id| judge.is_without_rows(*id)).collect(),
             whole: !choice.is_part(),
         }
@@ -190,7 +190,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn standing(&self, id: EntryId) -> Standing {
+    fn selection(&self, id: EntryId) -> Selection {
         let entry = &self.entries[id.0 as usize];
         match entry.kind {
             Kind::Schema => self.of_schema(&entry.name),
@@ -201,13 +201,13 @@ impl Judge<'_> {
             Kind::Sequence => self.of_sequence(id),
             _ => match &entry.schema {
                 Some(schema) => self.of_schema(schema),
-                None if self.choice.is_part() => Standing::Open,
-                None => Standing::Chosen,
+                None if self.choice.is_part() => Selection::Open,
+                None => Selection::Chosen,
             },
         }
     }
 
-    fn of_relation(&self, id: EntryId) -> Standing {
+    fn of_relation(&self, id: EntryId) -> Selection {
         let line = self.ties.lineage(id);
         let by = |flag| {
             let names = line.iter().filter_map(|id| name(&self.entries[id.0 as usize]));
@@ -217,32 +217,32 @@ impl Judge<'_> {
             return self.excluded(rule);
         }
         if by(Flag::Table).or(by(Flag::Include)).is_some() {
-            return Standing::Chosen;
+            return Selection::Chosen;
         }
         let schemas = line.iter().filter_map(|id| self.entries[id.0 as usize].schema.as_deref());
-        let standings: Vec<Standing> = schemas.map(|schema| self.of_schema(schema)).collect();
-        match standings.first() {
-            Some(Standing::Open) if standings.contains(&Standing::Chosen) => Standing::Chosen,
-            Some(standing) => standing.clone(),
-            None => Standing::Open,
+        let selections: Vec<Selection> = schemas.map(|schema| self.of_schema(schema)).collect();
+        match selections.first() {
+            Some(Selection::Open) if selections.contains(&Selection::Chosen) => Selection::Chosen,
+            Some(selection) => selection.clone(),
+            None => Selection::Open,
         }
     }
 
     /// A column's sequence goes where the column goes, but one that was itself asked for goes.
-    fn of_sequence(&self, id: EntryId) -> Standing {
+    fn of_sequence(&self, id: EntryId) -> Selection {
         let own = self.of_relation(id);
         let table = self.ties.owner_of_sequence(id).map(|table| self.of_relation(table));
         match (own, table) {
             (own, None) => own,
-            (_, Some(excluded @ Standing::Excluded(_))) => excluded,
-            (_, Some(Standing::Chosen)) => Standing::Chosen,
-            (own, Some(Standing::Open)) => own,
+            (_, Some(excluded @ Selection::Excluded(_))) => excluded,
+            (_, Some(Selection::Chosen)) => Selection::Chosen,
+            (own, Some(Selection::Open)) => own,
         }
     }
 
-    fn of_schema(&self, name: &str) -> Standing {
+    fn of_schema(&self, name: &str) -> Selection {
         if self.choice.has(Flag::Table) {
-            return Standing::Open;
+            return Selection::Open;
         }
         if let Some(rule) = self.matches.of_name(self.choice, name, Flag::ExcludeSchema) {
             return self.excluded(rule);
@@ -251,10 +251,10 @@ impl Judge<'_> {
             true => self.matches.of_name(self.choice, name, Flag::Schema).is_some(),
             false => !self.choice.has(Flag::Include),
         };
-        if chosen { Standing::Chosen } else { Standing::Open }
+        if chosen { Selection::Chosen } else { Selection::Open }
     }
 
-    fn of_extension(&self, name: &str) -> Standing {
+    fn of_extension(&self, name: &str) -> Selection {
         if let Some(rule) = self.matches.of_name(self.choice, name, Flag::ExcludeExtension) {
             return self.excluded(rule);
         }
@@ -262,11 +262,11 @@ impl Judge<'_> {
             true => self.matches.of_name(self.choice, name, Flag::Extension).is_some(),
             false => !self.choice.is_part(),
         };
-        if chosen { Standing::Chosen } else { Standing::Open }
+        if chosen { Selection::Chosen } else { Selection::Open }
     }
 
-    fn excluded(&self, rule: usize) -> Standing {
-        Standing::Excluded(self.choice.rules[rule].to_string())
+    fn excluded(&self, rule: usize) -> Selection {
+        Selection::Excluded(self.choice.rules[rule].to_string())
     }
 
     fn is_without_rows(&self, id: EntryId) -> bool {

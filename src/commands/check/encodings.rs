@@ -1,6 +1,7 @@
 //! Whether the source's text fits into the target's encoding.
 
 use crate::catalog::DatabaseFacts;
+use crate::commands::databases::ANY;
 use crate::commands::survey::Source;
 use crate::error::Result;
 use crate::pg::{quote_ident, quote_literal};
@@ -10,14 +11,15 @@ use crate::wire::Session;
 use super::gathered::named;
 use super::sides::Sides;
 
-/// An encoding that says nothing of its bytes.
-const ANY: &str = "SQL_ASCII";
-
-/// Compares both databases' encodings, and tries the names where they differ.
-pub(super) async fn findings(sides: &Sides<'_>, source: &Source) -> Result<Vec<Finding>> {
+/// Compares both databases' encodings, and tries the names where they differ. `said` is the
+/// client_encoding of the target's connection string.
+pub(super) async fn findings(
+    sides: &Sides<'_>,
+    source: &Source,
+    said: &str,
+) -> Result<Vec<Finding>> {
     let target = sides.target_database(&source.database).await?;
-    let clients = [sides.pair.source.client_encoding(), sides.pair.target.client_encoding()];
-    let chosen = clients.into_iter().find(|encoding| *encoding != "UTF8");
+    let chosen = Some(said).filter(|encoding| *encoding != "UTF8");
     let mut found: Vec<Finding> =
         judge(&source.database, &target, sides.target_name(), chosen).into_iter().collect();
     let may_lack = target.encoding != "UTF8" && target.encoding != source.database.encoding;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
-use crate::toc::Finding;
+use crate::toc::{Finding, TargetFacts};
 use crate::wire::Session;
 
+use super::disk;
 use super::sides::Sides;
 
 /// Smaller databases are there before anybody has changed a setting.
@@ -36,14 +37,13 @@ struct Better {
 }
 
 /// Tells what would make a big load faster.
-pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
-    let sql = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
-    let size: i64 = sides.source.query_one("measuring the source database", sql, &[]).await?.get(0);
+pub(super) async fn findings(sides: &Sides<'_>, facts: &TargetFacts) -> Result<Vec<Finding>> {
+    let size = disk::source_size(sides).await?.bytes;
     if size < WORTHWHILE {
         return Ok(Vec::new());
     }
     let target = sides.target();
-    let administration = administration(target).await?;
+    let administration = administration(target, facts).await?;
     Ok(judge(&settings(target).await?, administration, size))
 }
 
@@ -55,14 +55,13 @@ async fn settings(target: &Session) -> Result<BTreeMap<String, String>> {
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-async fn administration(target: &Session) -> Result<Administration> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = 'aurora_version'), \
-               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_superuser')";
+async fn administration(target: &Session, facts: &TargetFacts) -> Result<Administration> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = 'aurora_version')";
     let row = target.query_one("asking who administers the target", sql, &[]).await?;
-    Ok(match (row.get(0), row.get(1)) {
-        (true, _) => Administration::Aurora,
-        (_, true) => Administration::Rds,
-        _ => Administration::Own,
+    Ok(match row.get(0) {
+        true => Administration::Aurora,
+        false if facts.is_managed() => Administration::Rds,
+        false => Administration::Own,
     })
 }
 

@@ -99,7 +99,7 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     found.vital("how values are compressed", compression)?;
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
-        check_against(&sides, source, job.as_ref(), &mut found).await?;
+        check_against(request, &sides, source, job.as_ref(), &mut found).await?;
         match job {
             Some(job) => found.add([standing::judge(&job, source, request)]),
             // A job that goes on was let through once: its rows are partly there.
@@ -115,7 +115,6 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
     found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
     found.topic("connections", connections::findings(sides).await)?;
     found.topic("disk", disk::findings(sides).await)?;
-    found.topic("what would speed the load up", loading::findings(sides).await)?;
     found.topic("prepared transactions", prepared::findings(sides).await)?;
     found.topic("session defaults", session_defaults::findings(sides).await)?;
     found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
@@ -175,6 +174,7 @@ async fn read_source(pair: &Pair, found: &mut Gathered) -> Result<Option<Source>
 
 /// What takes both sides to tell.
 async fn check_against(
+    request: &Request,
     sides: &Sides<'_>,
     source: &Source,
     job: Option<&StoredJob>,
@@ -182,6 +182,7 @@ async fn check_against(
 ) -> Result<()> {
     let facts = sides.target_facts().await?;
     found.add(objects::findings(source));
+    found.topic("what would speed the load up", loading::findings(sides, &facts).await)?;
     let extensions = extensions::findings(sides, &source.extensions, &facts).await;
     found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
@@ -190,7 +191,8 @@ async fn check_against(
     let vanished = vanished::findings(sides, source).await;
     found.topic("what the target's version has no more", vanished)?;
     found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
-    found.topic("encodings", encodings::findings(sides, source).await)?;
+    let encodings = encodings::findings(sides, source, request.target.client_encoding()).await;
+    found.topic("encodings", encodings)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {
         let rights = writing_rights::findings(sides, source, &facts).await;

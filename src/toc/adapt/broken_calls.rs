@@ -4,17 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::toc::bare_names::calls;
 use crate::toc::clauses::says;
 use crate::toc::finding::Finding;
-use crate::toc::sql::{Token, tokens};
 use crate::toc::{Entry, EntryId, Kind, Toc};
 
 use super::losses::Losses;
-use super::routines;
-
-/// A routine's schema and name.
-type Name = (String, String);
+use super::named_calls::{Name, is_routine, name, named};
 
 /// Names what fails: a refusal where the job comes to run it, else a note.
 pub(super) fn findings(toc: &Toc, losses: &Losses) -> Vec<Finding> {
@@ -89,46 +84,6 @@ fn spread(toc: &Toc, losses: &Losses, lost: &BTreeMap<Name, EntryId>) -> BTreeMa
         }
     }
     broken
-}
-
-fn is_routine(kind: Kind) -> bool {
-    matches!(kind, Kind::Function | Kind::Procedure | Kind::Aggregate)
-}
-
-/// A routine's name, from the statement that drops it.
-fn name(entry: &Entry) -> Option<Name> {
-    let mut quoted = tokens(&entry.drop).filter_map(|(_, token)| token.quoted_name());
-    Some((quoted.next()?, quoted.next()?))
-}
-
-/// The routines that a string body calls, in every schema where it may find them; none for other
-/// bodies, whose needs the server has recorded.
-fn named(entry: &Entry) -> Option<BTreeSet<Name>> {
-    let language = routines::language(&entry.create)?;
-    if language != "sql" && language != "plpgsql" {
-        return None;
-    }
-    let path = routines::search_path(&entry.create);
-    let mut found = BTreeSet::new();
-    for (schema, name) in calls(string_body(&entry.create)?) {
-        match schema {
-            Some(schema) => _ = found.insert((schema, name)),
-            None => found.extend(path.iter().map(|schema| (schema.clone(), name.clone()))),
-        }
-    }
-    Some(found)
-}
-
-/// The last string of a definition: the server renders the body in dollar quotes, and after it
-/// comes at most what extensions it depends on.
-fn string_body(create: &str) -> Option<&str> {
-    let strings = tokens(create).filter_map(|(_, token)| match token {
-        Token::String(text) if text.starts_with('$') => Some(text),
-        _ => None,
-    });
-    let quoted = strings.last()?;
-    let tag = 2 + quoted[1..].find('$')?;
-    quoted.get(tag..quoted.len().checked_sub(tag)?)
 }
 
 /// Whether `entry`, when it is evaluated, comes to run `needed`, by which it is known to need it.
@@ -223,32 +178,4 @@ fn note(toc: &Toc, id: EntryId, lost: EntryId) -> Finding {
         format!("fails on the target when called, as it calls {lost}"),
     )
     .mend(format!("let an administrator of the target make what is left out: {lost}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn function(name: &str, rest: &str) -> Entry {
-        Entry {
-            create: format!("CREATE OR REPLACE FUNCTION s.{name}(text)\n RETURNS text\n{rest};\n"),
-            drop: format!("DROP FUNCTION \"s\".\"{name}\"(text);"),
-            ..Entry::new(Kind::Function, Some("s"), format!("{name}(text)"))
-        }
-    }
-
-    fn names(rest: &str) -> Vec<String> {
-        let found = named(&function("f", rest)).unwrap_or_default();
-        found.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect()
-    }
-
-    #[test]
-    fn a_string_body_names_what_it_calls_with_its_schema_or_by_its_path() {
-        let body = "AS $function$SELECT \"S\".f(g($1))$function$";
-        assert_eq!(names(&format!(" LANGUAGE sql\n{body}")), ["S.f"]);
-        let path = " LANGUAGE plpgsql\n SET search_path TO 'a', 'B'\n";
-        assert_eq!(names(&format!("{path}{body}")), ["B.g", "S.f", "a.g"]);
-        assert!(names(" LANGUAGE c\nAS '$libdir/f', $function$s.f()$function$").is_empty());
-        assert!(names(" LANGUAGE sql\nBEGIN ATOMIC\n SELECT s.f();\nEND").is_empty());
-    }
 }

@@ -11,7 +11,7 @@ use crate::toc::{Entry, EntryId, Kind, Toc};
 
 /// What becomes of such an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Verdict {
     /// The target user may.
     Allowed,
     /// It is so already.
@@ -21,17 +21,17 @@ pub(super) enum Standing {
 }
 
 /// Judges a grant, comment or label of `toc`; everything else is allowed.
-pub(super) fn judge(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Standing {
+pub(super) fn judge(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Verdict {
     match entry.kind {
-        Kind::Comment if is_comment_there(entry, target) => Standing::Given,
-        _ if target.superuser => Standing::Allowed,
+        Kind::Comment if is_comment_there(entry, target) => Verdict::Given,
+        _ if target.superuser => Verdict::Allowed,
         Kind::Acl | Kind::Comment | Kind::SecurityLabel if is_on_a_constructor(entry, toc) => {
             let why = "a range's constructors belong to the server's own superuser";
-            Standing::Refused(why.to_owned())
+            Verdict::Refused(why.to_owned())
         }
         Kind::Acl => refused_or_allowed(grant(entry, toc, target)),
         Kind::Comment => refused_or_allowed(comment(entry, toc, target)),
-        _ => Standing::Allowed,
+        _ => Verdict::Allowed,
     }
 }
 
@@ -41,8 +41,8 @@ fn is_on_a_constructor(entry: &Entry, toc: &Toc) -> bool {
     entry.name.starts_with("FUNCTION ") && entry.depends_on.iter().any(is_type)
 }
 
-fn refused_or_allowed(why: Option<String>) -> Standing {
-    why.map_or(Standing::Allowed, Standing::Refused)
+fn refused_or_allowed(why: Option<String>) -> Verdict {
+    why.map_or(Verdict::Allowed, Verdict::Refused)
 }
 
 /// What is told of an entry that is left out.

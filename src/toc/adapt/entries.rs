@@ -9,7 +9,7 @@ use crate::toc::sql::{Token, statements, tokens};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
 
-use super::bystanders::{self, Standing};
+use super::bystanders::{self, Verdict};
 use super::losses::Losses;
 use super::{memberships, operators, roles, routines};
 
@@ -27,9 +27,9 @@ impl Context<'_> {
     pub(super) fn fit(&mut self, mut entry: Entry, findings: &mut Vec<Finding>) -> Option<Entry> {
         let target = self.target;
         match bystanders::judge(&entry, self.toc, target) {
-            Standing::Allowed => {}
-            Standing::Given => return None,
-            Standing::Refused(why) => {
+            Verdict::Allowed => {}
+            Verdict::Given => return None,
+            Verdict::Refused(why) => {
                 findings.push(bystanders::left_out(&entry, &why));
                 return None;
             }

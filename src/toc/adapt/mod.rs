@@ -11,6 +11,7 @@ mod grantors;
 mod identities;
 mod losses;
 mod memberships;
+mod named_calls;
 mod operators;
 mod owners;
 mod public;

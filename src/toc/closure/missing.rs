@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use crate::toc::finding::Finding;
 use crate::toc::{Entry, Kind};
 
-use super::Standing;
+use super::Selection;
 
 /// `path` leads from what was chosen to what needs the missing entry.
 pub(super) fn refusal(
     path: Vec<String>,
     root: &Entry,
     missing: &Entry,
-    standing: &Standing,
+    selection: &Selection,
 ) -> Finding {
     let mut titles = path.into_iter().chain([missing.title()]);
     let object = titles.next().unwrap_or_default();
     let chain: Vec<String> = titles.collect();
-    let what = format!("needs {}, {}", chain.join(", which needs "), which(standing));
-    Finding::refusal(object, what).mend(remedy(root, missing, standing))
+    let what = format!("needs {}, {}", chain.join(", which needs "), which(selection));
+    Finding::refusal(object, what).mend(remedy(root, missing, selection))
 }
 
 /// What stays behind as well, although nobody said so.
-pub(super) fn stays(entry: &Entry, lacks: &Entry, standing: &Standing) -> Finding {
+pub(super) fn stays(entry: &Entry, lacks: &Entry, selection: &Selection) -> Finding {
     let without = match entry.kind {
         Kind::TableAttach => ": the partition is a table of its own, without its triggers and keys",
         Kind::SequenceOwnedBy => ": the sequence belongs to no column",
@@ -34,10 +34,10 @@ pub(super) fn stays(entry: &Entry, lacks: &Entry, standing: &Standing) -> Findin
         (Kind::FkConstraint, Kind::Table) => "the table that it refers to".to_owned(),
         _ => lacks.title(),
     };
-    let what = format!("stays behind{without}, as it needs {needs}, {}", which(standing));
+    let what = format!("stays behind{without}, as it needs {needs}, {}", which(selection));
     let finding = Finding::change(entry.title(), what);
     match lacks.kind {
-        Kind::Table => finding.mend(format!("to keep it: {}", have_table(lacks, standing))),
+        Kind::Table => finding.mend(format!("to keep it: {}", have_table(lacks, selection))),
         _ => finding,
     }
 }
@@ -68,17 +68,17 @@ pub(super) fn of_the_whole(entries: &[Entry], kept: &[bool]) -> Option<Finding> 
     })
 }
 
-fn which(standing: &Standing) -> String {
-    match standing {
-        Standing::Excluded(flag) => format!("which {flag} leaves behind"),
-        Standing::Chosen | Standing::Open => "which isn't chosen".to_owned(),
+fn which(selection: &Selection) -> String {
+    match selection {
+        Selection::Excluded(flag) => format!("which {flag} leaves behind"),
+        Selection::Chosen | Selection::Open => "which isn't chosen".to_owned(),
     }
 }
 
-fn remedy(root: &Entry, missing: &Entry, standing: &Standing) -> String {
-    let have = match (missing.kind, standing) {
-        (Kind::Table, _) => have_table(missing, standing),
-        (_, Standing::Excluded(flag)) => format!("take {flag} away"),
+fn remedy(root: &Entry, missing: &Entry, selection: &Selection) -> String {
+    let have = match (missing.kind, selection) {
+        (Kind::Table, _) => have_table(missing, selection),
+        (_, Selection::Excluded(flag)) => format!("take {flag} away"),
         _ => format!("choose {} as well", missing.title()),
     };
     match root.kind {
@@ -93,10 +93,10 @@ fn remedy(root: &Entry, missing: &Entry, standing: &Standing) -> String {
 }
 
 /// How to have a table, or at least its definition.
-fn have_table(table: &Entry, standing: &Standing) -> String {
+fn have_table(table: &Entry, selection: &Selection) -> String {
     let name = flag(table);
-    match standing {
-        Standing::Excluded(said) => {
+    match selection {
+        Selection::Excluded(said) => {
             format!("--exclude-table-data {name} instead of {said} moves the table without rows")
         }
         _ => format!(

@@ -20,7 +20,7 @@ use ties::Tie;
 
 /// What was said of an entry that stands for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Selection {
     /// It goes.
     Chosen,
     /// It goes if it is needed.
@@ -33,7 +33,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choosing {
     /// For each entry what was said of it; only what stands for itself is asked.
-    pub standing: Vec<Standing>,
+    pub selection: Vec<Selection>,
     /// Rows, values and refreshes that stay behind.
     pub without_rows: HashSet<EntryId>,
     /// Whether what belongs to the database as a whole goes: its settings, grants on the system's
@@ -103,7 +103,7 @@ impl<'a> Closing<'a> {
                 parts.entry(owner).or_default().push(id);
             }
         }
-        let kept = vec![false; choosing.standing.len()];
+        let kept = vec![false; choosing.selection.len()];
         Closing { ties, choosing, kept, parts, needed_by: HashMap::new(), findings: Vec::new() }
     }
 
@@ -115,10 +115,10 @@ impl<'a> Closing<'a> {
         for unmet in &unmet {
             let path = self.path(unmet.by);
             let root = path.first().copied().unwrap_or(unmet.by);
-            let standing = &self.choosing.standing[unmet.what.0 as usize];
+            let selection = &self.choosing.selection[unmet.what.0 as usize];
             let titles = path.iter().map(|id| self.ties.entry(*id).title()).collect();
             let what = self.ties.entry(unmet.what);
-            self.findings.push(missing::refusal(titles, self.ties.entry(root), what, standing));
+            self.findings.push(missing::refusal(titles, self.ties.entry(root), what, selection));
         }
     }
 
@@ -181,15 +181,15 @@ impl<'a> Closing<'a> {
             return;
         };
         let titles = vec![self.ties.entry(id).title()];
-        let standing = &self.choosing.standing[lacks.0 as usize];
+        let selection = &self.choosing.selection[lacks.0 as usize];
         let (table, lacks) = (self.ties.entry(*table), self.ties.entry(lacks));
-        self.findings.push(missing::refusal(titles, table, lacks, standing));
+        self.findings.push(missing::refusal(titles, table, lacks, selection));
     }
 
     fn chosen(&self, of: impl Fn(Kind) -> bool) -> Vec<EntryId> {
         let alone = ids(self.choosing).filter(|id| self.ties.tie(*id) == Tie::Alone);
         alone
-            .filter(|id| self.choosing.standing[id.0 as usize] == Standing::Chosen)
+            .filter(|id| self.choosing.selection[id.0 as usize] == Selection::Chosen)
             .filter(|id| of(self.ties.entry(*id).kind))
             .collect()
     }
@@ -231,15 +231,15 @@ impl<'a> Closing<'a> {
     /// Every database has a schema public.
     fn is_there_anyway(&self, id: EntryId) -> bool {
         let entry = self.ties.entry(id);
-        let excluded = matches!(self.choosing.standing[id.0 as usize], Standing::Excluded(_));
+        let excluded = matches!(self.choosing.selection[id.0 as usize], Selection::Excluded(_));
         entry.kind == Kind::Schema && entry.name == "public" && excluded
     }
 
     fn may_come(&self, id: EntryId) -> bool {
-        match &self.choosing.standing[id.0 as usize] {
-            Standing::Chosen => true,
-            Standing::Open => self.ties.entry(id).kind != Kind::Table,
-            Standing::Excluded(_) => false,
+        match &self.choosing.selection[id.0 as usize] {
+            Selection::Chosen => true,
+            Selection::Open => self.ties.entry(id).kind != Kind::Table,
+            Selection::Excluded(_) => false,
         }
     }
 
@@ -275,8 +275,8 @@ impl<'a> Closing<'a> {
     }
 
     fn stays(&mut self, id: EntryId, lacks: EntryId) {
-        let standing = &self.choosing.standing[lacks.0 as usize];
-        self.findings.push(missing::stays(self.ties.entry(id), self.ties.entry(lacks), standing));
+        let selection = &self.choosing.selection[lacks.0 as usize];
+        self.findings.push(missing::stays(self.ties.entry(id), self.ties.entry(lacks), selection));
     }
 }
 
@@ -297,7 +297,7 @@ fn yields(kind: Kind) -> bool {
 }
 
 fn ids(choosing: &Choosing) -> impl Iterator<Item = EntryId> + use<> {
-    (0..choosing.standing.len() as u32).map(EntryId)
+    (0..choosing.selection.len() as u32).map(EntryId)
 }
 
 /// Those that are kept, renumbered, and the others.

@@ -8,16 +8,16 @@ fn entry(kind: Kind, name: &str, needs: &[u32]) -> Entry {
     }
 }
 
-const CHOSEN: Standing = Standing::Chosen;
-const OPEN: Standing = Standing::Open;
+const CHOSEN: Selection = Selection::Chosen;
+const OPEN: Selection = Selection::Open;
 
-fn excluded() -> Standing {
-    Standing::Excluded("--exclude-table s.t".to_owned())
+fn excluded() -> Selection {
+    Selection::Excluded("--exclude-table s.t".to_owned())
 }
 
-fn closed(entries: &[Entry], standing: &[Standing], whole: bool) -> Closed {
-    let (standing, without_rows) = (standing.to_vec(), HashSet::new());
-    close(entries.to_vec(), &Choosing { standing, without_rows, whole })
+fn closed(entries: &[Entry], selection: &[Selection], whole: bool) -> Closed {
+    let (selection, without_rows) = (selection.to_vec(), HashSet::new());
+    close(entries.to_vec(), &Choosing { selection, without_rows, whole })
 }
 
 fn titles(closed: &Closed) -> Vec<String> {
@@ -36,8 +36,8 @@ fn definitions_come_along_and_nothing_else_does() {
         entry(Kind::SequenceSet, "q", &[3]),
         entry(Kind::TableData, "t", &[4]),
     ];
-    let standing = [OPEN, OPEN, OPEN, OPEN, CHOSEN, OPEN, OPEN, OPEN];
-    let closed = closed(&entries, &standing, false);
+    let selection = [OPEN, OPEN, OPEN, OPEN, CHOSEN, OPEN, OPEN, OPEN];
+    let closed = closed(&entries, &selection, false);
     assert_eq!(
         titles(&closed),
         [
@@ -150,10 +150,10 @@ fn comments_and_grants_go_with_all_that_they_are_about() {
         entry(Kind::Comment, "TABLE u", &[1]),
         entry(Kind::Acl, "PARAMETER x", &[]),
     ];
-    let standing = [CHOSEN, OPEN, OPEN, OPEN, OPEN, OPEN];
-    let part = closed(&entries, &standing, false);
+    let selection = [CHOSEN, OPEN, OPEN, OPEN, OPEN, OPEN];
+    let part = closed(&entries, &selection, false);
     assert_eq!(titles(&part), ["TABLE s.t", "ACL s.TABLE t", "ACL s.COLUMN t.c"]);
-    assert_eq!(titles(&closed(&entries, &standing, true)).len(), 4);
+    assert_eq!(titles(&closed(&entries, &selection, true)).len(), 4);
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn roles_come_where_they_are_named_with_those_that_they_are_members_of() {
         membership,
         comment,
     ];
-    let mut standing = vec![OPEN; 8];
-    standing[4] = CHOSEN;
+    let mut selection = vec![OPEN; 8];
+    selection[4] = CHOSEN;
     assert_eq!(
-        titles(&closed(&entries, &standing, false)),
+        titles(&closed(&entries, &selection, false)),
         [
             "ROLE owner",
             "ROLE reader",
@@ -214,7 +214,7 @@ fn an_index_belongs_to_its_table_whatever_domains_it_reads_and_public_is_always_
         entry(Kind::Index, "i", &[1, 2]),
         entry(Kind::CheckConstraint, "a_domain_of_a_long_name c", &[1]),
     ];
-    let public = Standing::Excluded("--exclude-schema public".to_owned());
+    let public = Selection::Excluded("--exclude-schema public".to_owned());
     let closed = closed(&entries, &[public, OPEN, CHOSEN, OPEN, OPEN], true);
     assert!(closed.findings.is_empty(), "{:?}", closed.findings);
     assert_eq!(

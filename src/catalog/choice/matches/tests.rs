@@ -42,14 +42,14 @@ fn said(rules: &[(Flag, &str)]) -> String {
     }
     let entries = entries();
     let choosing = matches.choosing(&Choice::new(rules), &entries);
-    let told = entries.iter().zip(&choosing.standing).filter_map(|(entry, standing)| {
+    let told = entries.iter().zip(&choosing.selection).filter_map(|(entry, selection)| {
         let about =
             matches!(entry.kind, Kind::SequenceOwnedBy | Kind::TableAttach | Kind::TableData);
-        match standing {
+        match selection {
             _ if about => None,
-            Standing::Chosen => Some(entry.name.clone()),
-            Standing::Excluded(_) => Some(format!("-{}", entry.name)),
-            Standing::Open => None,
+            Selection::Chosen => Some(entry.name.clone()),
+            Selection::Excluded(_) => Some(format!("-{}", entry.name)),
+            Selection::Open => None,
         }
     });
     let mut told: Vec<String> = told.collect();
