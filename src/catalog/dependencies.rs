@@ -138,6 +138,17 @@ impl Dependencies {
         users
     }
 
+    /// Which objects need which of these.
+    pub(super) fn among<T>(
+        &self,
+        needed: &HashMap<ObjectId, T>,
+    ) -> impl Iterator<Item = (ObjectId, ObjectId)> {
+        self.edges
+            .iter()
+            .filter(|edge| needed.contains_key(&edge.to))
+            .map(|edge| (edge.from, edge.to))
+    }
+
     /// The objects that extensions bring.
     pub(super) fn extension_members(&self) -> HashSet<ObjectId> {
         self.edges

@@ -173,6 +173,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     dependencies.resolve(&mut out);
     unread::report(session, &dependencies, &mut out).await?;
     shell_types::untie(&mut out);
+    domain_checks::precede_readers(&checks, &dependencies, &mut out);
     unrecorded::add(&mut out);
     drop(dependencies);
     let (findings, search_path) = chosen::choose(session, scope, &mut out).await?;

@@ -1,7 +1,10 @@
 //! Range types (documentation: chapter "Range Types", SQL command CREATE TYPE).
 
+use tokio_postgres::Row;
+
 use crate::error::Result;
 use crate::pg::{QualifiedName, class};
+use crate::toc::{Entry, Kind};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
@@ -40,10 +43,15 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
          case when not oc.opcdefault or ocn.nspname <> 'pg_catalog' then {opclass} end as opclass, \
          case when r.rngcollation <> st.typcollation then {collation} end as collation, \
          {canonical} as canonical, {difference} as difference, \
-         array(select d.objid {constructors}) as constructors, \
-         array(select {moved} {constructors} \
-         and (p.proname, p.pronamespace) <> (ct.typname, t.typnamespace) order by p.oid) as moved",
+         array(select p.oid {constructors} and not {is_moved}) as constructors, \
+         array(select p.oid {constructors} and {is_moved} order by p.oid) as moved_oids, \
+         array(select pn.nspname::text {constructors} and {is_moved} order by p.oid) \
+         as moved_schemas, \
+         array(select p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) \
+         || ')' {constructors} and {is_moved} order by p.oid) as moved_names, \
+         array(select {moved} {constructors} and {is_moved} order by p.oid) as moved",
         constructors = constructors(multirange_oid),
+        is_moved = "(p.proname, p.pronamespace) <> (ct.typname, t.typnamespace)",
         moved = moved_constructor(),
         opclass = quoted("ocn.nspname", "oc.opcname"),
         collation = quoted("cn.nspname", "co.collname"),
@@ -72,9 +80,9 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
             canonical: row.get("canonical"),
             difference: row.get("difference"),
         };
-        let mut entry = named.entry(&range.definition());
-        entry.create.extend(row.get::<_, Vec<String>>("moved"));
-        let id = types::add(out, &row, entry);
+        let object = ObjectId::new(class::PG_TYPE, row.get("oid"));
+        let id = types::add(out, &row, named.entry(&range.definition()));
+        add_moved_constructors(&row, object, out);
         for column in ["multirange_oid", "multirange_array"] {
             also_creates_type(out, id, row.get(column));
         }
@@ -83,6 +91,21 @@ pub(super) async fn read(session: &Session, scope: &Scope, out: &mut Builder) ->
         }
     }
     Ok(())
+}
+
+/// Adds an entry for each constructor that isn't called as its type is: not everybody may change it,
+/// as it is the bootstrap superuser's (source: makeRangeConstructors in commands/typecmds.c).
+fn add_moved_constructors(row: &Row, range: ObjectId, out: &mut Builder) {
+    let oids: Vec<u32> = row.get("moved_oids");
+    let schemas: Vec<String> = row.get("moved_schemas");
+    let names: Vec<String> = row.get("moved_names");
+    let statements: Vec<String> = row.get("moved");
+    for (((oid, schema), name), create) in oids.into_iter().zip(schemas).zip(names).zip(statements)
+    {
+        let entry = Entry { create, ..Entry::new(Kind::Function, Some(&schema), name) };
+        let id = out.add(ObjectId::new(class::PG_PROC, oid), entry);
+        out.needs(id, range);
+    }
 }
 
 /// The functions `p` that came with a range or its multirange, the type `ct`.

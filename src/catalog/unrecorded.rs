@@ -74,7 +74,7 @@ fn tells_use(of: Kind, shared: Kind) -> bool {
 }
 
 /// What `from` needs, if only by way of others, and itself.
-fn closure(entries: &[Entry], from: EntryId) -> HashSet<EntryId> {
+pub(super) fn closure(entries: &[Entry], from: EntryId) -> HashSet<EntryId> {
     let mut seen = HashSet::new();
     let mut open = vec![from];
     while let Some(id) = open.pop() {

@@ -19,7 +19,11 @@ const BASE: &str = "CREATE ROLE keeper; CREATE ROLE reader; CREATE SCHEMA l; \
 
 /// Moves what `sql` makes to another database of the same server.
 async fn migrated(sql: &str) -> Cluster {
-    let cluster = kit::bundled(18).await;
+    migrated_within(18, sql).await
+}
+
+async fn migrated_within(major: u32, sql: &str) -> Cluster {
+    let cluster = kit::bundled(major).await;
     let session = cluster.superuser_session("postgres").await.unwrap();
     for database in ["source", "target"] {
         let sql = format!("CREATE DATABASE {database}");
@@ -274,6 +278,22 @@ async fn a_range_of_a_domain_keeps_the_domains_own_class() {
                  WHERE r.rngtypid = 'l.r'::regtype";
     assert_eq!(kit::ask(&cluster.superuser_conninfo("source"), class).await, "c");
     assert_eq!(kit::ask(&cluster.superuser_conninfo("target"), class).await, "c");
+}
+
+/// 15.20 refuses the check once anything else uses an array, a row or a range of the domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_whose_check_calls_what_takes_it_and_expressions_that_contain_it() {
+    let sql = "CREATE DOMAIN d AS integer; CREATE TYPE c AS (x d); \
+         CREATE FUNCTION f(integer, d[]) RETURNS boolean LANGUAGE sql AS 'SELECT $1 > 0'; \
+         ALTER DOMAIN d ADD CONSTRAINT k CHECK (f(VALUE, NULL)); \
+         CREATE DOMAIN a AS integer; ALTER DOMAIN a ADD CONSTRAINT a CHECK (f(VALUE, NULL)); \
+         CREATE TABLE u (x integer CHECK (NULL::d[] IS NULL), y integer DEFAULT (NULL::c).x); \
+         CREATE VIEW a_view AS SELECT NULL::c AS c; \
+         CREATE INDEX i ON t ((NULL::d[] IS NULL)); CREATE POLICY p ON t USING (NULL::c IS NULL);";
+    let cluster = migrated_within(15, sql).await;
+    let (source, target) =
+        (pg_dump::schema(&cluster, "source"), pg_dump::schema(&cluster, "target"));
+    pg_dump::assert_equal(&source, &target, sql);
 }
 
 /// A range's functions stay where they are when it is moved or renamed, and may go elsewhere. No

@@ -54,6 +54,9 @@ pub(super) fn denial(entry: &Entry, toc: &Toc, target: &TargetFacts) -> Option<D
     match (by_kind, entry.kind) {
         (Some(what), _) => denied(format!("{what} takes a superuser")),
         (None, Kind::Cast) => cast(entry, toc, target),
+        (None, Kind::Function) if entry.create.starts_with("ALTER ") => {
+            denied("another name or schema for a range's own function takes a superuser")
+        }
         (None, Kind::Function | Kind::Procedure) => routines::language(&entry.create)
             .filter(|language| !may_write(language, target))
             .and_then(|language| denied(format!("language {language} takes a superuser"))),
@@ -221,6 +224,17 @@ mod tests {
     use super::super::tests;
     use super::*;
     use crate::toc::EntryId;
+
+    #[test]
+    fn a_ranges_own_function_is_changed_by_superusers_only() {
+        let create = "ALTER FUNCTION \"s\".\"r\"(integer, integer) RENAME TO \"q\";\n".to_owned();
+        let entry = Entry { create, ..Entry::new(Kind::Function, Some("s"), "q") };
+        let denied = |superuser| {
+            let target = TargetFacts { superuser, ..tests::target() };
+            denial(&entry, &Toc::default(), &target).is_some()
+        };
+        assert!(denied(false) && !denied(true));
+    }
 
     #[test]
     fn a_cast_of_a_time_without_time_zone_is_no_cast_without_function() {

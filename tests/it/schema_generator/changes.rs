@@ -3,11 +3,20 @@
 use super::operators::schema_of;
 use super::{Generator, Pending, ROLES, Relation};
 
-/// Undoes a statement after which a materialized view couldn't be refreshed: nobody can move that, as
-/// where a function that it calls names a type that is called otherwise by now.
-pub(super) const REFRESH: &str = "DO $do$ DECLARE name text; BEGIN \
-     FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind = 'm' ORDER BY oid LOOP \
-     EXECUTE 'REFRESH MATERIALIZED VIEW ' || name; END LOOP; END $do$";
+/// Undoes a statement after which a materialized view couldn't be refreshed, or rows not be given to
+/// the expressions of their table again: nobody can move that, as where a function that is called
+/// names a type that is called otherwise by now.
+pub(super) const REFRESH: &str = "DO $do$ DECLARE query text; BEGIN \
+     FOR query IN SELECT 'REFRESH MATERIALIZED VIEW ' || oid::regclass FROM pg_class \
+     WHERE relkind = 'm' ORDER BY oid LOOP EXECUTE query; END LOOP; \
+     FOR query IN SELECT format('SELECT count((%s)) FROM ONLY %s', expression, relation::regclass) \
+     FROM (SELECT pg_get_expr(conbin, conrelid), conrelid FROM pg_constraint WHERE contype = 'c' \
+     UNION ALL SELECT pg_get_expr(adbin, adrelid), adrelid FROM pg_attrdef \
+     JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum WHERE attgenerated <> '' \
+     UNION ALL SELECT pg_get_expr(indexprs, indrelid), indrelid FROM pg_index \
+     UNION ALL SELECT pg_get_expr(indpred, indrelid), indrelid FROM pg_index) e (expression, relation) \
+     WHERE relation >= 16384 AND expression IS NOT NULL ORDER BY relation, expression \
+     LOOP EXECUTE query; END LOOP; END $do$";
 
 impl Generator {
     pub(super) fn replace_function(&mut self) -> Option<String> {

@@ -155,7 +155,7 @@ impl Generator {
         if column == "id" {
             return None;
         }
-        if self.random.below(2) == 0 {
+        if self.random.below(2) == 0 && table.columns.len() > 1 {
             let sql = format!("ALTER TABLE {} DROP COLUMN {column}", table.name);
             self.pending = vec![Pending::Dropped(table.name, column)];
             return Some(sql);
