@@ -85,16 +85,21 @@ struct Locale {
 impl Locale {
     fn of(text: &str) -> Locale {
         let text = text.to_lowercase();
-        let (language, settings) = match text.split_once('@') {
+        let (language, mut settings) = match text.split_once('@') {
             Some((language, keywords)) => (language.to_owned(), old_settings(keywords)),
             None => match text.split_once("-u-") {
                 Some((language, settings)) => (language.to_owned(), tag_settings(settings)),
                 None => (text, BTreeMap::new()),
             },
         };
-        let language = language.replace('_', "-");
+        // ICU takes an encoding's name from a locale of the operating system's, and leaves it out.
+        let language = language.split('.').next().unwrap_or_default().replace('_', "-");
         let language = match language.as_str() {
             "" | "root" => "und".to_owned(),
+            "c" | "posix" | "en-us-posix" => {
+                settings.insert("va".to_owned(), "posix".to_owned());
+                "en-us".to_owned()
+            }
             _ => language,
         };
         Locale { language, settings }
@@ -154,6 +159,9 @@ mod tests {
     fn a_locale_is_the_same_as_a_language_tag() {
         assert!(same("en_US", "en-US"));
         assert!(same("", "und"));
+        assert!(same("en_US.utf8", "en-US"));
+        assert!(same("de_DE.utf8@collation=phonebook", "de-DE-u-co-phonebk"));
+        assert!(same("C.UTF-8", "en-US-u-va-posix"));
         assert!(same("@colCaseFirst=lower;colNumeric=yes", "und-u-kf-lower-kn-true"));
         assert!(same("de@collation=phonebook", "de-u-co-phonebk"));
         assert!(same("und-u-kn-ks-level2", "und-u-kn-true-ks-level2"));
@@ -163,6 +171,7 @@ mod tests {
     #[test]
     fn what_locales_say_counts() {
         assert!(!same("en_US", "en-GB"));
+        assert!(!same("C.UTF-8", "en-US"));
         assert!(!same("@colStrength=secondary", "und-u-ks-level1"));
         assert!(!same("@colNumeric=yes", "und"));
         assert!(!same("und-u-kr-grek-digit", "und-u-kr-digit-grek"));

@@ -61,6 +61,9 @@ fn settle<'a>(mut rest: &[Token<'a>], kept: &mut Vec<Token<'a>>) {
         } else if let Some((terms, after)) = first_terms(kept, rest) {
             settle(terms, kept);
             rest = after;
+        } else if let Some((merged, after)) = merge(rest) {
+            kept.extend(merged);
+            rest = after;
         } else if let Some(after) = on_true(rest) {
             kept.extend([*first, Token::Mark('('), Token::Word("true"), Token::Mark(')')]);
             rest = after;
@@ -92,6 +95,17 @@ fn first_terms<'r, 'a>(
         .find(|word| after[..].first().is_some_and(|t| t.is_word(word)))?;
     let query = ["SELECT", "VALUES", "WITH"].iter().any(|word| outside(terms, word).is_some());
     (outside(terms, word).is_some() && !query).then_some((terms, after))
+}
+
+/// `MERGE INTO t` of `MERGE INTO t AS x`, and what follows AS: from 16 on it is rendered without
+/// (source: ruleutils.c, get_merge_query_def).
+fn merge<'r, 'a>(rest: &'r [Token<'a>]) -> Option<(&'r [Token<'a>], &'r [Token<'a>])> {
+    let [merge, into, table @ ..] = rest else { return None };
+    if !(merge.is_word("MERGE") && into.is_word("INTO")) {
+        return None;
+    }
+    let end = table.iter().position(|token| token.is_word("AS") || token.is_word("USING"))?;
+    table[end].is_word("AS").then(|| (&rest[..2 + end], &table[end + 1..]))
 }
 
 /// What follows `ON TRUE`, which is how a join that nothing restricts is rendered. It is read as a
@@ -308,6 +322,13 @@ mod tests {
             "((SELECT a WHERE (b) AND (c)) AND (d))",
             "(SELECT a WHERE (b) AND (c) AND (d))"
         ));
+    }
+
+    #[test]
+    fn a_merge_says_as_before_its_tables_alias_or_not() {
+        assert!(same("MERGE INTO s.t AS x USING u AS y", "MERGE INTO s.t x USING u AS y"));
+        assert!(!same("MERGE INTO s.t AS x USING u AS y", "MERGE INTO s.t y USING u AS y"));
+        assert!(!same("MERGE INTO s.t USING u AS y", "MERGE INTO s.t USING u y"));
     }
 
     #[test]

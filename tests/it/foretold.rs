@@ -506,3 +506,21 @@ async fn grants_and_comments_on_a_ranges_constructors_are_told_where_no_superuse
     let public = "SELECT has_function_privilege('public', 'public.span(float8,float8)', 'EXECUTE')";
     assert_eq!(ask(&target, "shop", &format!("SELECT ({public})::text")).await, "true");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_the_target_lacks_is_refused_with_the_functions_made_of_it() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    make_database(&source, "shop", "").await;
+    change(
+        &source,
+        "shop",
+        "CREATE FUNCTION there(text) RETURNS text LANGUAGE c AS '$libdir/unaccent', 'unaccent_dict';
+         CREATE FUNCTION lost(text) RETURNS text LANGUAGE c AS '$libdir/unaccent', 'unaccent_dict';
+         UPDATE pg_proc SET probin = '$libdir/of_our_own' WHERE proname = 'lost'",
+    )
+    .await;
+    let told = told(&source, &target, "shop").await;
+    assert_tells(&told, "Refusal library $libdir/of_our_own: the target can't load it");
+    assert!(told.iter().any(|line| line.contains("public.lost(text)")), "{told:#?}");
+    assert!(!told.iter().any(|line| line.contains("$libdir/unaccent")), "{told:#?}");
+}

@@ -10,6 +10,7 @@ mod emptiness;
 mod encodings;
 mod extensions;
 mod gathered;
+mod libraries;
 mod loading;
 mod locales;
 mod locks;
@@ -190,6 +191,8 @@ async fn check_against(
     found.topic("row filters", row_filters::findings(sides, source).await)?;
     let vanished = vanished::findings(sides, source).await;
     found.topic("what the target's version has no more", vanished)?;
+    let libraries = libraries::findings(sides, source, &facts).await;
+    found.topic("libraries that functions are made of", libraries)?;
     found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
     let encodings = encodings::findings(sides, source, request.target.client_encoding()).await;
     found.topic("encodings", encodings)?;
