@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
-use crate::toc::{MembershipOptions, PublicSchema, TargetHoldings};
+use crate::toc::{MembershipOptions, OwnGrant, PublicSchema, TargetHoldings};
 use crate::wire::Session;
 
 use super::{default_acls, roles};
@@ -21,6 +21,7 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         wrappers: wrappers(session).await?,
         role_definitions: roles::definitions(session).await?,
         memberships: memberships(session).await?,
+        own_grants: own_grants(session).await?,
         members_of_user: members_of_user(session).await?,
         public_schema: public_schema(session).await?,
         database_creators: database_creators(session).await?,
@@ -63,6 +64,27 @@ async fn memberships(session: &Session) -> Result<BTreeMap<(String, String), Mem
         set: row.get(4),
     };
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), options(row))).collect())
+}
+
+/// A role may have several grantors, of which the target user itself comes first.
+async fn own_grants(session: &Session) -> Result<BTreeMap<String, OwnGrant>> {
+    if session.version().major() < 16 {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT DISTINCT ON (m.roleid) r.rolname::text, g.rolname::text, m.inherit_option, \
+               m.set_option FROM pg_catalog.pg_auth_members m \
+               JOIN pg_catalog.pg_roles r ON r.oid = m.roleid \
+               JOIN pg_catalog.pg_roles u ON u.oid = m.member AND u.rolname = CURRENT_USER \
+               JOIN pg_catalog.pg_roles g ON g.oid = m.grantor \
+               WHERE pg_catalog.pg_has_role(g.oid, 'USAGE') \
+               ORDER BY m.roleid, g.oid <> u.oid, g.oid";
+    let rows = session.query("reading the target user's own memberships", sql, &[]).await?;
+    let grant = |row: &tokio_postgres::Row| OwnGrant {
+        grantor: row.get(1),
+        inherit: row.get(2),
+        set: row.get(3),
+    };
+    Ok(rows.iter().map(|row| (row.get(0), grant(row))).collect())
 }
 
 async fn members_of_user(session: &Session) -> Result<BTreeSet<String>> {
