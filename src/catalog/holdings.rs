@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
-use crate::toc::{MembershipOptions, OwnGrant, PublicSchema, TargetHoldings};
+use crate::pg::quote_ident;
+use crate::toc::{MembershipOptions, OwnGrant, PublicSchema, StandingSchema, TargetHoldings};
 use crate::wire::Session;
 
+use super::scope::Scope;
 use super::{default_acls, roles};
 
 /// Reads what the target holds.
@@ -24,6 +26,7 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         own_grants: own_grants(session).await?,
         members_of_user: members_of_user(session).await?,
         public_schema: public_schema(session).await?,
+        schemas: schemas(session).await?,
         database_creators: database_creators(session).await?,
         lacks_lz4: lacks_lz4(session).await?,
         default_privileges: default_acls::of_this_user(session).await?,
@@ -105,6 +108,31 @@ async fn public_schema(session: &Session) -> Result<Option<PublicSchema>> {
                AND d.refobjid = n.oid) FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'";
     let rows = session.query("reading the target's schema public", sql, &[]).await?;
     Ok(rows.first().map(|row| PublicSchema { owner: row.get(0), is_empty: row.get(1) }))
+}
+
+/// Only what the owner granted is taken back by name: what others passed on goes with it.
+async fn schemas(session: &Session) -> Result<BTreeMap<String, StandingSchema>> {
+    let sql = format!(
+        "SELECT n.nspname::text, o.rolname::text, ARRAY(SELECT DISTINCT coalesce(g.rolname::text, '') \
+         FROM pg_catalog.aclexplode(n.nspacl) a LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee \
+         WHERE a.grantor = n.nspowner AND a.grantee <> n.nspowner ORDER BY 1), \
+         pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT NULL \
+         FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner \
+         WHERE n.nspname <> 'public' AND {}",
+        Scope::default().schemas("n.nspname")
+    );
+    let rows = session.query("reading the target's schemas", &sql, &[]).await?;
+    let schema = |row: &tokio_postgres::Row| {
+        let name = quote_ident(row.get(0));
+        let revoked = row.get::<_, Vec<String>>(2).into_iter().map(|role| {
+            let role = if role.is_empty() { "PUBLIC".to_owned() } else { quote_ident(&role) };
+            format!("REVOKE ALL ON SCHEMA {name} FROM {role} CASCADE;\n")
+        });
+        let uncommented =
+            row.get::<_, bool>(3).then(|| format!("COMMENT ON SCHEMA {name} IS NULL;\n"));
+        StandingSchema { owner: row.get(1), as_new: revoked.chain(uncommented).collect() }
+    };
+    Ok(rows.iter().map(|row| (row.get(0), schema(row))).collect())
 }
 
 async fn database_creators(session: &Session) -> Result<BTreeSet<String>> {

@@ -55,6 +55,8 @@ pub struct TargetHoldings {
     pub members_of_user: BTreeSet<String>,
     /// The schema `public`, where it is there.
     pub public_schema: Option<PublicSchema>,
+    /// The other schemas of its own, by name: those that the source has too are taken over.
+    pub schemas: BTreeMap<String, StandingSchema>,
     /// The roles that may create in the database.
     pub database_creators: BTreeSet<String>,
     /// Whether the server is built without lz4.
@@ -105,6 +107,15 @@ pub struct PublicSchema {
     pub owner: String,
     /// Whether nothing is in it.
     pub is_empty: bool,
+}
+
+/// A schema that was there before the job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandingSchema {
+    /// Who owns it.
+    pub owner: String,
+    /// The statements that leave of its grants and comment what a new schema has.
+    pub as_new: Vec<String>,
 }
 
 /// A role on the target, as the target user sees it.
