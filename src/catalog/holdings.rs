@@ -4,23 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
-use crate::toc::{MembershipOptions, PublicSchema, TargetHoldings};
+use crate::pg::quote_ident;
+use crate::toc::{MembershipOptions, OwnGrant, PublicSchema, StandingSchema, TargetHoldings};
 use crate::wire::Session;
 
+use super::scope::Scope;
 use super::{default_acls, roles};
 
 /// Reads what the target holds.
 pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
     let sql = "SELECT rolreplication, rolbypassrls FROM pg_catalog.pg_roles \
                WHERE rolname = CURRENT_USER";
-    let roles = async { tokio::try_join!(roles::definitions(session), memberships(session)) };
+    let roles = async {
+        tokio::try_join!(roles::definitions(session), memberships(session), own_grants(session))
+    };
+    let all_schemas = async { tokio::try_join!(public_schema(session), schemas(session)) };
     let (
         me,
         languages,
         wrappers,
-        (role_definitions, memberships),
+        (role_definitions, memberships, own_grants),
         members_of_user,
-        public_schema,
+        (public_schema, schemas),
         database_creators,
         lacks_lz4,
         default_privileges,
@@ -30,7 +35,7 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         wrappers(session),
         roles,
         members_of_user(session),
-        public_schema(session),
+        all_schemas,
         database_creators(session),
         lacks_lz4(session),
         default_acls::of_this_user(session),
@@ -42,8 +47,10 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         wrappers,
         role_definitions,
         memberships,
+        own_grants,
         members_of_user,
         public_schema,
+        schemas,
         database_creators,
         lacks_lz4,
         default_privileges,
@@ -86,6 +93,27 @@ async fn memberships(session: &Session) -> Result<BTreeMap<(String, String), Mem
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), options(row))).collect())
 }
 
+/// A role may have several grantors, of which the target user itself comes first.
+async fn own_grants(session: &Session) -> Result<BTreeMap<String, OwnGrant>> {
+    if session.version().major() < 16 {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT DISTINCT ON (m.roleid) r.rolname::text, g.rolname::text, m.inherit_option, \
+               m.set_option FROM pg_catalog.pg_auth_members m \
+               JOIN pg_catalog.pg_roles r ON r.oid = m.roleid \
+               JOIN pg_catalog.pg_roles u ON u.oid = m.member AND u.rolname = CURRENT_USER \
+               JOIN pg_catalog.pg_roles g ON g.oid = m.grantor \
+               WHERE pg_catalog.pg_has_role(g.oid, 'USAGE') \
+               ORDER BY m.roleid, g.oid <> u.oid, g.oid";
+    let rows = session.query("reading the target user's own memberships", sql, &[]).await?;
+    let grant = |row: &tokio_postgres::Row| OwnGrant {
+        grantor: row.get(1),
+        inherit: row.get(2),
+        set: row.get(3),
+    };
+    Ok(rows.iter().map(|row| (row.get(0), grant(row))).collect())
+}
+
 async fn members_of_user(session: &Session) -> Result<BTreeSet<String>> {
     let sql = "WITH RECURSIVE below(role) AS (SELECT r.oid FROM pg_catalog.pg_roles r \
                WHERE r.rolname = CURRENT_USER UNION SELECT m.member FROM below \
@@ -104,6 +132,31 @@ async fn public_schema(session: &Session) -> Result<Option<PublicSchema>> {
                AND d.refobjid = n.oid) FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'";
     let rows = session.query("reading the target's schema public", sql, &[]).await?;
     Ok(rows.first().map(|row| PublicSchema { owner: row.get(0), is_empty: row.get(1) }))
+}
+
+/// Only what the owner granted is taken back by name: what others passed on goes with it.
+async fn schemas(session: &Session) -> Result<BTreeMap<String, StandingSchema>> {
+    let sql = format!(
+        "SELECT n.nspname::text, o.rolname::text, ARRAY(SELECT DISTINCT coalesce(g.rolname::text, '') \
+         FROM pg_catalog.aclexplode(n.nspacl) a LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee \
+         WHERE a.grantor = n.nspowner AND a.grantee <> n.nspowner ORDER BY 1), \
+         pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT NULL \
+         FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner \
+         WHERE n.nspname <> 'public' AND {}",
+        Scope::default().schemas("n.nspname")
+    );
+    let rows = session.query("reading the target's schemas", &sql, &[]).await?;
+    let schema = |row: &tokio_postgres::Row| {
+        let name = quote_ident(row.get(0));
+        let revoked = row.get::<_, Vec<String>>(2).into_iter().map(|role| {
+            let role = if role.is_empty() { "PUBLIC".to_owned() } else { quote_ident(&role) };
+            format!("REVOKE ALL ON SCHEMA {name} FROM {role} CASCADE;\n")
+        });
+        let uncommented =
+            row.get::<_, bool>(3).then(|| format!("COMMENT ON SCHEMA {name} IS NULL;\n"));
+        StandingSchema { owner: row.get(1), as_new: revoked.chain(uncommented).collect() }
+    };
+    Ok(rows.iter().map(|row| (row.get(0), schema(row))).collect())
 }
 
 async fn database_creators(session: &Session) -> Result<BTreeSet<String>> {

@@ -155,6 +155,7 @@ impl TargetDatabase {
                 extension.installed = None;
                 extension.is_ours = true;
             }
+            facts.holds.schemas.clear();
             facts.holds.database_creators = [facts.user.clone()].into();
             // From 15 on `public` belongs to the database's owner.
             let of_this_one = facts.holds.public_schema.take().map(|schema| schema.owner);

@@ -83,6 +83,7 @@ fn preparations(adapted: &Adapted) -> Preparations {
     let restored = adapted.restore.iter().map(|sql| statement(aside, sql));
     Preparations {
         first: set_aside.chain(joined).collect(),
+        taken_over: adapted.taken_over.clone(),
         after: adapted
             .lend
             .iter()

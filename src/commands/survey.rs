@@ -241,9 +241,25 @@ pub(super) async fn target(
     // no part of the copy.
     let of = |entry: &Entry| (entry.title(), entry.owner.clone());
     let wanted: BTreeSet<_> = default_privileges(toc).map(of).collect();
-    let moved = |entry: &Entry| entry.kind != Kind::DefaultAcl || wanted.contains(&of(entry));
+    // Nor are extensions of its own.
+    let ours = extensions(toc);
+    let own: BTreeSet<String> =
+        extensions(&found).difference(&ours).map(|name| (*name).to_owned()).collect();
+    let moved = |entry: &Entry| match entry.kind {
+        Kind::DefaultAcl => wanted.contains(&of(entry)),
+        Kind::Extension => !own.contains(&entry.name),
+        Kind::Comment => {
+            entry.name.strip_prefix("EXTENSION ").is_none_or(|name| !own.contains(name))
+        }
+        _ => true,
+    };
     found.entries.retain(moved);
     Ok(found)
+}
+
+fn extensions(toc: &Toc) -> BTreeSet<&str> {
+    let extensions = toc.entries.iter().filter(|entry| entry.kind == Kind::Extension);
+    extensions.map(|entry| entry.name.as_str()).collect()
 }
 
 fn default_privileges(toc: &Toc) -> impl Iterator<Item = &Entry> {

@@ -61,6 +61,8 @@ pub enum VerifyMode {
 pub struct Preparations {
     /// Run once the roles are there: memberships of our own.
     pub first: Vec<Statement>,
+    /// Run in place of creating the entry: a schema that is there already.
+    pub taken_over: HashMap<EntryId, String>,
     /// Run once the entry is there: a schema's CREATE right for those who own objects in it.
     pub after: HashMap<EntryId, Vec<Statement>>,
     /// Runs before the grants: the schemas' rights are taken back.
@@ -200,7 +202,11 @@ fn definitions(input: &PlanInput<'_>, entries: Vec<(EntryId, &Entry)>, steps: &m
     let roles_there = steps.batches(Phase::Definitions, "roles", roles.chain(joined), None);
     let created = |&(id, entry): &(EntryId, &Entry)| {
         let then = input.preparations.after.get(&id).into_iter().flatten();
-        let created = gathered(Some(id), statement(input, entry));
+        let created = match input.preparations.taken_over.get(&id) {
+            Some(sql) => Statement { title: entry.title(), sql: sql.clone() },
+            None => statement(input, entry),
+        };
+        let created = gathered(Some(id), created);
         std::iter::once(created).chain(then.map(|s| gathered(None, s.clone()))).collect::<Vec<_>>()
     };
     let mut last = roles_there;

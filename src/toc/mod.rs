@@ -40,6 +40,6 @@ pub(crate) use sql::{Token, tokens};
 pub(crate) use table::test_table;
 pub use table::{KeyColumn, RowsOf, Side, TableData, TableSize};
 pub use target::{
-    MembershipOptions, PublicSchema, StandingDefaults, TargetExtension, TargetFacts,
-    TargetHoldings, TargetRole,
+    MembershipOptions, OwnGrant, PublicSchema, StandingDefaults, StandingSchema, TargetExtension,
+    TargetFacts, TargetHoldings, TargetRole,
 };

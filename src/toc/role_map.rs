@@ -56,6 +56,11 @@ impl RoleMap {
         self.0.keys().map(String::as_str)
     }
 
+    /// What a role of the source is called on the target.
+    pub fn new_name<'a>(&'a self, old: &'a str) -> &'a str {
+        self.0.get(old).map_or(old, String::as_str)
+    }
+
     /// The source's roles that become `new`, or else the one of that name.
     pub fn behind<'a>(&'a self, new: &'a str) -> Vec<&'a str> {
         let old: Vec<&str> =

@@ -48,10 +48,15 @@ pub struct TargetHoldings {
     pub role_definitions: BTreeMap<String, String>,
     /// The memberships: role, member, and the options.
     pub memberships: BTreeMap<(String, String), MembershipOptions>,
+    /// By role, the target user's membership that a GRANT by itself, or by a role it acts as,
+    /// would change the options of. Before 16 no GRANT does.
+    pub own_grants: BTreeMap<String, OwnGrant>,
     /// The roles that are members of the target user: it can't become a member of theirs.
     pub members_of_user: BTreeSet<String>,
     /// The schema `public`, where it is there.
     pub public_schema: Option<PublicSchema>,
+    /// The other schemas of its own, by name: those that the source has too are taken over.
+    pub schemas: BTreeMap<String, StandingSchema>,
     /// The roles that may create in the database.
     pub database_creators: BTreeSet<String>,
     /// Whether the server is built without lz4.
@@ -84,6 +89,17 @@ pub struct MembershipOptions {
     pub set: Option<bool>,
 }
 
+/// A membership of the target user that it may grant anew with other options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnGrant {
+    /// Who granted it.
+    pub grantor: String,
+    /// Whether the target user has the role's privileges by it.
+    pub inherit: bool,
+    /// Whether it may SET ROLE by it.
+    pub set: bool,
+}
+
 /// The schema `public` of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicSchema {
@@ -91,6 +107,15 @@ pub struct PublicSchema {
     pub owner: String,
     /// Whether nothing is in it.
     pub is_empty: bool,
+}
+
+/// A schema that was there before the job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandingSchema {
+    /// Who owns it.
+    pub owner: String,
+    /// The statements that leave of its grants and comment what a new schema has.
+    pub as_new: Vec<String>,
 }
 
 /// A role on the target, as the target user sees it.
@@ -171,7 +196,17 @@ impl TargetFacts {
     /// The statements that make the target user a full member of `role`, and undo that.
     pub(crate) fn joining(&self, role: &str) -> (String, String) {
         use crate::pg::quote_ident;
+        let stands = self.holds.own_grants.get(role);
         let (role, user) = (quote_ident(role), quote_ident(&self.user));
+        if let Some(OwnGrant { grantor, inherit, set }) = stands {
+            let grantor = quote_ident(grantor);
+            let with = |inherit: bool, set: bool| {
+                format!(
+                    "GRANT {role} TO {user} WITH INHERIT {inherit}, SET {set} GRANTED BY {grantor};\n"
+                )
+            };
+            return (with(true, true), with(*inherit, *set));
+        }
         let options = match self.version.major() {
             16.. => " WITH INHERIT TRUE, SET TRUE",
             _ => "",

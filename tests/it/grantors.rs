@@ -117,3 +117,20 @@ async fn chains_of_grant_options_keep_their_grantors_on_an_rds_like_15() {
 async fn chains_of_grant_options_keep_their_grantors_on_an_rds_like_18() {
     chains_move(15, kit::rds_like(18).await).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_membership_that_the_target_user_gave_itself_has_its_options_again_afterwards() {
+    let (source, target) = tokio::join!(kit::bundled(16), kit::rds_like(16));
+    make_database(&source, "shop", "CREATE TABLE t (n int); INSERT INTO t VALUES (1)").await;
+    let as_master = "SET SESSION AUTHORIZATION master; CREATE ROLE shop LOGIN; \
+                     GRANT shop TO master WITH INHERIT FALSE, SET FALSE";
+    change(&target, "postgres", as_master).await;
+    let memberships = "SELECT string_agg(concat_ws(' ', grantor::regrole, admin_option, \
+                       inherit_option, set_option), ', ' ORDER BY grantor) FROM pg_auth_members \
+                       WHERE roleid = 'shop'::regrole AND member = 'master'::regrole";
+    let before = ask(&target, "postgres", memberships).await;
+    let request = request(&source, &target, &["shop"]);
+    moved(&request).await;
+    assert_eq!(ask(&target, "postgres", memberships).await, before);
+    assert!(before.contains("master f f f"), "{before}");
+}

@@ -20,6 +20,7 @@ mod kit;
 mod large_objects;
 mod legitimate;
 mod loops;
+mod made_ahead;
 mod migration;
 mod objects;
 mod oracle;

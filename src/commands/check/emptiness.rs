@@ -1,9 +1,11 @@
 //! Whether the target database is empty: nothing is overwritten, so nothing may be there.
 
+use std::collections::BTreeMap;
+
 use crate::catalog::Scope;
 use crate::error::Result;
-use crate::pg::Oid;
-use crate::toc::{Finding, counted};
+use crate::pg::{Oid, quote_ident};
+use crate::toc::{Finding, TargetFacts, counted};
 
 use super::gathered::named;
 use super::sides::Sides;
@@ -54,10 +56,45 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
     if sides.target_is_missing() {
         return Ok(Vec::new());
     }
+    let of_the_source = source_schemas(sides).await?;
+    let facts = sides.target_facts().await?;
     let doing = "looking for objects in the target database";
-    let rows = sides.target().query(doing, &query(), &[]).await?;
+    let names: Vec<&str> = of_the_source.keys().map(String::as_str).collect();
+    let rows = sides.target().query(doing, &query(), &[&names]).await?;
     let objects: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(judge(sides.target_name(), &objects).into_iter().collect())
+    let mut found: Vec<Finding> = judge(sides.target_name(), &objects).into_iter().collect();
+    found
+        .extend(of_the_source.iter().filter_map(|(name, owner)| out_of_reach(name, owner, &facts)));
+    Ok(found)
+}
+
+/// The source's schemas, each with its owner as it is to be on the target.
+async fn source_schemas(sides: &Sides<'_>) -> Result<BTreeMap<String, String>> {
+    let sql = format!(
+        "SELECT n.nspname::text, pg_catalog.pg_get_userbyid(n.nspowner)::text \
+         FROM pg_catalog.pg_namespace n WHERE n.nspname <> 'public' AND {}",
+        Scope::default().schemas("n.nspname")
+    );
+    let rows = sides.source.query("reading the source's schemas", &sql, &[]).await?;
+    let roles = &sides.pair.roles;
+    let schema = |row: &tokio_postgres::Row| (row.get(0), roles.new_name(row.get(1)).to_owned());
+    Ok(rows.iter().map(schema).collect())
+}
+
+/// A schema that the source has too is taken over, which its owner can do.
+fn out_of_reach(name: &str, wanted: &str, target: &TargetFacts) -> Option<Finding> {
+    let owner = &target.holds.schemas.get(name)?.owner;
+    let joined = owner == wanted && target.can_join(owner);
+    let (ident, user) = (quote_ident(name), &target.user);
+    let what =
+        format!("is on the target already, and belongs to {owner}, as whom {user} can't act");
+    let remedy = format!(
+        "as an administrator, in the target database: ALTER SCHEMA {ident} OWNER TO {}; or DROP \
+         SCHEMA {ident}; and it is made anew",
+        quote_ident(user)
+    );
+    let reached = joined || target.acts_as(owner);
+    (!reached).then(|| Finding::refusal(format!("SCHEMA {name}"), what).mend(remedy))
 }
 
 fn judge(database: &str, objects: &[String]) -> Option<Finding> {
@@ -69,6 +106,7 @@ fn judge(database: &str, objects: &[String]) -> Option<Finding> {
     (!objects.is_empty()).then(|| Finding::refusal("target database", what).mend(remedy))
 }
 
+/// The source's schemas, which are the parameter, may be there as long as nothing is in them.
 /// Extensions' members are no objects of their own, nor is what another object brings along.
 fn query() -> String {
     let scope = Scope::default();
@@ -87,7 +125,8 @@ fn query() -> String {
     };
     let schemas = format!(
         "SELECT 1 AS place, {} AS object FROM pg_catalog.pg_namespace o \
-         WHERE o.nspname <> 'public' AND {} AND {}",
+         WHERE o.nspname <> 'public' AND o.nspname <> ALL ($1::pg_catalog.text[]) \
+         AND {} AND {}",
         described("pg_namespace"),
         scope.schemas("o.nspname"),
         own("pg_namespace")

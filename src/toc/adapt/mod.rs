@@ -19,6 +19,7 @@ mod publications;
 mod retired;
 mod roles;
 mod routines;
+mod standing;
 mod subscriptions;
 mod words;
 
@@ -44,6 +45,8 @@ pub struct Adapted {
     pub join: Vec<String>,
     /// Takes those back.
     pub leave: Vec<String>,
+    /// Run in place of creating the entry, a schema that the target has already.
+    pub taken_over: HashMap<EntryId, String>,
     /// Run once the entry, a schema, is there: its CREATE right for owners of objects in it, and what
     /// a new database's `public` has.
     pub lend: HashMap<EntryId, Vec<String>>,
@@ -95,9 +98,21 @@ pub fn adapt(toc: &Toc, bootstrap: &str, target: &TargetFacts) -> Adapted {
         take_back.push(taken_back);
     }
     let (set_aside, restore) = defaults::put_aside(&adapted_toc, target, &mut findings);
+    findings.extend(standing::extensions(toc, target));
+    let taken_over = standing::schemas(&adapted_toc, target);
     findings.sort();
     findings.dedup();
-    Adapted { toc: adapted_toc, findings, join, leave, lend, take_back, set_aside, restore }
+    Adapted {
+        toc: adapted_toc,
+        findings,
+        join,
+        leave,
+        taken_over,
+        lend,
+        take_back,
+        set_aside,
+        restore,
+    }
 }
 
 /// The entries for which `fit` yields one, renumbered; what depended on one that is left out

@@ -381,8 +381,9 @@ fn a_comment_on_an_extension_is_its_owners_unless_it_is_the_same() {
     };
     target.extensions.insert("citext".into(), there.clone());
     let count = |target: &TargetFacts, text: &str| {
-        let adapted = adapt(&toc(vec![comment(text)]), "postgres", target);
-        (adapted.toc.entries.len(), adapted.findings.len())
+        let extension = Entry::new(Kind::Extension, None, "citext");
+        let adapted = adapt(&toc(vec![extension, comment(text)]), "postgres", target);
+        (adapted.toc.entries.len() - 1, adapted.findings.len())
     };
     assert_eq!(count(&target, "same"), (0, 0));
     assert_eq!(count(&target, "other"), (0, 1));
