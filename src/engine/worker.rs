@@ -77,11 +77,14 @@ impl Worker {
     pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
         let mut target = RawConnection::connect(&shared.target).await?;
         Claim::join(&mut target).await?;
-        target.execute("preparing to write", WRITING).await?;
-        target.execute("preparing to build", &building::memory(shared.jobs)).await?;
+        let mut settings = vec![
+            sent("preparing to write", WRITING),
+            sent("preparing to build", &building::memory(shared.jobs)),
+        ];
         if let Some(compression) = shared.toast_compression {
-            target.execute("choosing a compression", &compression.set()).await?;
+            settings.push(sent("choosing a compression", &compression.set()));
         }
+        target.execute_all(&settings).await?;
         Ok(Worker { shared, target, source: None, undone: Vec::new() })
     }
 
