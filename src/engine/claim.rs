@@ -49,8 +49,11 @@ impl Claim {
             }
         }
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
-        leader.execute("releasing the workers' lock", &unlock).await?;
-        leader.execute("preparing to write", WRITING).await
+        tokio::try_join!(
+            leader.execute("releasing the workers' lock", &unlock),
+            leader.execute("preparing to write", WRITING),
+        )?;
+        Ok(())
     }
 
     /// Whether a run holds the database that `session` is connected to.

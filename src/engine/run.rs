@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -218,8 +218,8 @@ impl Crew {
             cancels: Vec::new(),
             idle: (0..jobs).rev().collect(),
         };
-        for number in 0..jobs {
-            let worker = Worker::connect(Arc::clone(shared)).await?;
+        let hired = (0..jobs).map(|_| Worker::connect(Arc::clone(shared)));
+        for (number, worker) in try_join_all(hired).await?.into_iter().enumerate() {
             crew.cancels.push(worker.cancel_handle());
             // One order is under way and one may wait: letting the source go.
             let (sender, orders) = mpsc::channel(2);

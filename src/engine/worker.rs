@@ -86,11 +86,14 @@ impl Shared {
     async fn connect_target(&self) -> Result<RawConnection> {
         let mut target = RawConnection::connect(&self.target).await?;
         Claim::join(&mut target, self.leader).await?;
-        target.execute("preparing to write", WRITING).await?;
-        target.execute("preparing to build", &building::memory(self.jobs)).await?;
+        let mut settings = vec![
+            sent("preparing to write", WRITING),
+            sent("preparing to build", &building::memory(self.jobs)),
+        ];
         if let Some(compression) = self.toast_compression {
-            target.execute("choosing a compression", &compression.set()).await?;
+            settings.push(sent("choosing a compression", &compression.set()));
         }
+        target.execute_all(&settings).await?;
         Ok(target)
     }
 }

@@ -113,15 +113,25 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
 /// What doesn't depend on what the source database holds.
 async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -> Result<()> {
     found.add(versions::findings(sides.source.version(), sides.target().version()));
-    found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
-    found.topic("connections", connections::findings(sides).await)?;
-    found.topic("disk", disk::findings(sides).await)?;
-    found.topic("prepared transactions", prepared::findings(sides).await)?;
-    found.topic("session defaults", session_defaults::findings(sides).await)?;
-    found.topic("names that a search_path finds", search_paths::findings(sides).await)?;
     let chosen = chosen_names(sides.pair).await?;
-    found.topic("locks", locks::findings(sides, chosen.as_ref()).await)?;
-    let rights = reading_rights::findings(sides, chosen.as_ref()).await;
+    // Together, as a server far away takes longer to be reached than to answer.
+    let (servers, disk, prepared, defaults, paths, locks, rights) = tokio::join!(
+        servers::findings(sides, goes_on),
+        disk::findings(sides),
+        prepared::findings(sides),
+        session_defaults::findings(sides),
+        search_paths::findings(sides),
+        locks::findings(sides, chosen.as_ref()),
+        reading_rights::findings(sides, chosen.as_ref()),
+    );
+    found.topic("how the servers are reached", servers)?;
+    // Alone: how the servers are reached takes another connection, which would be counted.
+    found.topic("connections", connections::findings(sides).await)?;
+    found.topic("disk", disk)?;
+    found.topic("prepared transactions", prepared)?;
+    found.topic("session defaults", defaults)?;
+    found.topic("names that a search_path finds", paths)?;
+    found.topic("locks", locks)?;
     found.topic("the source user's privileges", rights)
 }
 
@@ -143,8 +153,10 @@ async fn check_target(sides: &Sides<'_>, found: &mut Gathered) -> Result<Option<
     match standing::read(sides).await {
         Ok(Some(job)) => return Ok(Some(job)),
         Ok(None) => {
-            found.vital("whether the target is empty", emptiness::findings(sides).await)?;
-            found.topic("what the target adds by itself", surroundings::findings(sides).await)?;
+            let (objects, surroundings) =
+                tokio::join!(emptiness::findings(sides), surroundings::findings(sides));
+            found.vital("whether the target is empty", objects)?;
+            found.topic("what the target adds by itself", surroundings)?;
         }
         Err(error) if error.kind() == Kind::Refused || is_refusal_of_a_statement(&error) => {
             found.add([standing::refusal(&error)]);
@@ -183,22 +195,27 @@ async fn check_against(
 ) -> Result<()> {
     let facts = sides.target_facts().await?;
     found.add(objects::findings(source));
-    found.topic("what would speed the load up", loading::findings(sides, &facts).await)?;
-    let extensions = extensions::findings(sides, &source.extensions, &facts).await;
-    found.topic("extensions", extensions)?;
     found.add(adapt(&source.toc, &source.bootstrap, &facts).findings);
     found.add(sides.pair.roles.unfounded(&source.toc, &facts));
-    found.topic("row filters", row_filters::findings(sides, source).await)?;
-    let vanished = vanished::findings(sides, source).await;
+    let (loading, extensions, filters, vanished, libraries, unreadable, encodings, rights) = tokio::join!(
+        loading::findings(sides, &facts),
+        extensions::findings(sides, &source.extensions, &facts),
+        row_filters::findings(sides, source),
+        vanished::findings(sides, source),
+        libraries::findings(sides, source, &facts),
+        unreadable::findings(sides, source),
+        encodings::findings(sides, source, request.target.client_encoding()),
+        writing_rights::findings(sides, source, &facts),
+    );
+    found.topic("what would speed the load up", loading)?;
+    found.topic("extensions", extensions)?;
+    found.topic("row filters", filters)?;
     found.topic("what the target's version has no more", vanished)?;
-    let libraries = libraries::findings(sides, source, &facts).await;
     found.topic("libraries that functions are made of", libraries)?;
-    found.topic("values that no server reads", unreadable::findings(sides, source).await)?;
-    let encodings = encodings::findings(sides, source, request.target.client_encoding()).await;
+    found.topic("values that no server reads", unreadable)?;
     found.topic("encodings", encodings)?;
     // With its definitions a job has given the database to its owner, and creates nothing more.
     if job.is_none_or(|job| !standing::is_defined(job)) {
-        let rights = writing_rights::findings(sides, source, &facts).await;
         found.topic("the target user's privileges", rights)?;
     }
     Ok(())

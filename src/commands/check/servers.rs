@@ -41,17 +41,15 @@ enum Writer {
 
 /// Looks at both sides over two connections each.
 pub(super) async fn findings(sides: &Sides<'_>, goes_on: bool) -> Result<Vec<Finding>> {
-    let second = Session::connect(&sides.pair.source).await?;
-    let database = sides.pair.source.database();
-    let source = observe("source", &sides.source, &second, database).await?;
-    second.close().await;
-    let second = databases::maintenance(&sides.pair.target).await?;
-    let mut target = observe("target", sides.target(), &second, sides.target_name()).await?;
+    let (ours, theirs) = (&sides.pair.source, &sides.pair.target);
+    let (source, mut target) = tokio::try_join!(
+        observe("source", &sides.source, Session::connect(ours), ours.database()),
+        observe("target", sides.target(), databases::maintenance(theirs), theirs.database()),
+    )?;
     if goes_on && target.is_writer == Writer::ReadOnlyByDefault {
         // The job itself may have made the database so, and its sessions write all the same.
         target.is_writer = Writer::Yes;
     }
-    second.close().await;
     let through = sides.pair.target.display();
     Ok(judge(&source, &target, &through))
 }
@@ -59,21 +57,27 @@ pub(super) async fn findings(sides: &Sides<'_>, goes_on: bool) -> Result<Vec<Fin
 async fn observe(
     name: &'static str,
     first: &Session,
-    second: &Session,
+    second: impl Future<Output = Result<Session>>,
     database: &str,
 ) -> Result<Side> {
-    let before = process(first).await?;
-    second.execute("opening a transaction", "BEGIN").await?;
-    let meanwhile = process(second).await?;
+    let (before, second) = tokio::try_join!(process(first), second)?;
+    let (_, meanwhile) =
+        tokio::try_join!(second.execute("opening a transaction", "BEGIN"), process(&second))?;
     let after = process(first).await?;
-    second.execute("closing a transaction", "ROLLBACK").await?;
+    let (_, reached_first, reached_second, is_writer) = tokio::try_join!(
+        second.execute("closing a transaction", "ROLLBACK"),
+        reached(first),
+        reached(&second),
+        writer(first),
+    )?;
+    second.close().await;
     Ok(Side {
         name,
-        first: reached(first).await?,
-        second: reached(second).await?,
+        first: reached_first,
+        second: reached_second,
         processes: [before, meanwhile, after],
         database: database.to_owned(),
-        is_writer: writer(first).await?,
+        is_writer,
     })
 }
 
@@ -84,9 +88,11 @@ async fn process(session: &Session) -> Result<i32> {
 
 async fn reached(session: &Session) -> Result<Reached> {
     let sql = "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text";
-    let started = session.query_one("asking when the server was started", sql, &[]).await?;
-    let system = SourceIdentity::read(session, "").await?.system;
-    Ok(Reached { system, started: started.get(0) })
+    let (started, identity) = tokio::try_join!(
+        session.query_one("asking when the server was started", sql, &[]),
+        SourceIdentity::read(session, ""),
+    )?;
+    Ok(Reached { system: identity.system, started: started.get(0) })
 }
 
 async fn writer(session: &Session) -> Result<Writer> {

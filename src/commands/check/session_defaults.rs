@@ -69,8 +69,7 @@ type Defaults = BTreeMap<String, Default>;
 
 /// Compares both sides' defaults.
 pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
-    let source = read(&sides.source).await?;
-    let target = read(sides.target()).await?;
+    let (source, target) = tokio::try_join!(read(&sides.source), read(sides.target()))?;
     let mut found = judge(&source, &target, sides.target_name(), sides.target_is_missing());
     found.extend(money(sides).await?);
     Ok(found)

@@ -18,8 +18,10 @@ pub(super) struct Sides<'a> {
 impl<'a> Sides<'a> {
     /// Connects to both.
     pub(super) async fn connect(pair: &'a Pair, jobs: usize) -> Result<Sides<'a>> {
-        let source = Session::connect(&pair.source).await?;
-        let place = databases::target_database(&pair.target).await?;
+        let (source, place) = tokio::try_join!(
+            Session::connect(&pair.source),
+            databases::target_database(&pair.target),
+        )?;
         Ok(Sides { pair, source, place, jobs })
     }
 

@@ -28,8 +28,9 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
     if sides.target_is_missing() {
         return Ok(Vec::new());
     }
-    let mut found: Vec<Finding> = default_grants(sides).await?.iter().map(default_grant).collect();
-    found.extend(event_triggers(sides).await?);
+    let (grants, triggers) = tokio::try_join!(default_grants(sides), event_triggers(sides))?;
+    let mut found: Vec<Finding> = grants.iter().map(default_grant).collect();
+    found.extend(triggers);
     Ok(found)
 }
 

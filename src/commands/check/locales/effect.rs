@@ -42,8 +42,8 @@ pub(super) async fn compare(sides: &Sides<'_>, target: &DatabaseFacts) -> Result
         .iter()
         .all(|session| session.parameter("server_encoding") == Some("UTF8"));
     let letters = letters(all_of_unicode);
-    let source = ask(&sides.source, &letters).await?;
-    let target = ask(sides.target(), &letters).await?;
+    let (source, target) =
+        tokio::try_join!(ask(&sides.source, &letters), ask(sides.target(), &letters))?;
     Ok(source.zip(target).map(|(source, target)| Effect {
         order: source.order != target.order,
         letters: source.letters != target.letters,
@@ -68,18 +68,19 @@ async fn ask(session: &Session, letters: &[String]) -> Result<Option<Answer>> {
     let order = "SELECT pg_catalog.string_agg(w, E'\\n' ORDER BY w, n) \
                  FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY u(w, n)";
     let ascii: Vec<String> = (b'A'..=b'z').map(|byte| char::from(byte).to_string()).collect();
-    let doing = "asking what the locale does";
-    let mut answers = Vec::new();
-    for (sql, texts) in [(order, &words(letters)[..]), (cases, letters), (cases, &ascii[..])] {
-        match session.query_one(doing, sql, &[&texts]).await {
-            // untranslatable_character: the encoding lacks a letter.
-            Err(error) if is_refusal_of_a_statement(&error) => return Ok(None),
-            row => answers.push(row?.get::<_, String>(0)),
-        }
+    let words = words(letters);
+    let answer = async |sql, texts: &[String]| {
+        let row = session.query_one("asking what the locale does", sql, &[&texts]).await;
+        row.map(|row| row.get::<_, String>(0))
+    };
+    let answers =
+        tokio::try_join!(answer(order, &words), answer(cases, letters), answer(cases, &ascii));
+    match answers {
+        Ok((order, letters, ascii_letters)) => Ok(Some(Answer { order, letters, ascii_letters })),
+        // untranslatable_character: the encoding lacks a letter.
+        Err(error) if is_refusal_of_a_statement(&error) => Ok(None),
+        Err(error) => Err(error),
     }
-    let [order, letters, ascii_letters] =
-        <[String; 3]>::try_from(answers).expect("three questions have three answers");
-    Ok(Some(Answer { order, letters, ascii_letters }))
 }
 
 /// Letters with two cases: those that every Western encoding has, or the cased scripts of Unicode.
