@@ -42,6 +42,9 @@ pub(super) enum Command {
     /// Show how far a migration is, from the target's ledger alone
     #[command(after_help = CONNECTIONS)]
     Status(Status),
+    /// Record that a finished migration's target is in use: no run touches it from then on
+    #[command(after_help = CONNECTIONS)]
+    Finish(Finish),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -61,6 +64,7 @@ impl Command {
             Command::Plan(args) => args.output.json,
             Command::Verify(args) => args.output.json,
             Command::Status(args) => args.output.json,
+            Command::Finish(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -246,6 +250,21 @@ pub(super) struct Status {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct Finish {
+    /// Where the databases have gone
+    #[arg(long, value_name = "C")]
+    pub(super) target: String,
+    /// A database; may be given several times [default: the one that the connection string names]
+    #[arg(long = "database", value_name = "NAME")]
+    pub(super) databases: Vec<String>,
+    /// Remove the finished job's ledger (schema pgconvoy) instead, and all record with it
+    #[arg(long)]
+    pub(super) drop_ledger: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct Demo {
     /// How much data, roughly: a number and KB, MB or GB
     #[arg(long, default_value = "200MB")]
@@ -335,6 +354,7 @@ mod tests {
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
+        finish: target database drop-ledger json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
         completions:
@@ -375,6 +395,7 @@ mod tests {
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
+            "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
             "pgconvoy completions bash",

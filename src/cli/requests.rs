@@ -9,8 +9,8 @@ use crate::commands::{
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack, Sides, Status,
-    Verify,
+    Bench, Check, Chosen, Compression, Demo, Finish, Jobs, Migrate, Part, Plan, ReadBack, Sides,
+    Status, Verify,
 };
 
 /// A migration.
@@ -66,8 +66,17 @@ pub(super) fn plan(args: &Plan, environment: &Environment) -> Result<Request> {
 
 /// The databases whose state is asked for.
 pub(super) fn status(args: &Status, environment: &Environment) -> Result<Vec<Conninfo>> {
-    let target = parse("--target", &args.target, environment)?;
-    Ok(match args.databases.as_slice() {
+    targets(&args.target, &args.databases, environment)
+}
+
+/// The databases that are put to use.
+pub(super) fn finish(args: &Finish, environment: &Environment) -> Result<Vec<Conninfo>> {
+    targets(&args.target, &args.databases, environment)
+}
+
+fn targets(target: &str, databases: &[String], environment: &Environment) -> Result<Vec<Conninfo>> {
+    let target = parse("--target", target, environment)?;
+    Ok(match databases {
         [] => vec![target],
         names => names.iter().map(|name| target.with_database(name)).collect(),
     })

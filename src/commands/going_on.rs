@@ -18,6 +18,17 @@ pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
     Ok(())
 }
 
+/// Whether the target is in use by now: nothing touches it any more.
+pub(super) fn refuse_cut_over(since: Option<&str>) -> Result<()> {
+    let Some(since) = since else { return Ok(()) };
+    Err(Error::new(Kind::Refused, "looking at the job in the target's ledger")
+        .because(format!("the target is in use since {since}, when its cut-over was recorded"))
+        .hint(
+            "nothing is done to it any more; if that record is wrong, drop the target database by \
+             hand, then run again",
+        ))
+}
+
 /// Whether the ledger's job moves the same part, under the same owners.
 pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
     if job.terms == terms {

@@ -25,7 +25,8 @@ use crate::wire::Session;
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair, TargetDatabase};
 use super::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_terms, too_late_to_copy,
+    refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_terms,
+    too_late_to_copy,
 };
 use super::passwords;
 use super::plan::{count_objects, plan_for};
@@ -161,7 +162,8 @@ async fn migrate_one(
     adapted.toc.forget_rows();
     let was_resumed = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
-    let StoredJob { job, mut plan, receipts, state } = stored;
+    refuse_cut_over(stored.cut_over.as_deref())?;
+    let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_other_terms(&job, &request.terms())?;
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
@@ -179,6 +181,7 @@ async fn migrate_one(
     };
     // Memberships are the cluster's: those that the job gave itself may be gone.
     if was_resumed {
+        Ledger::of(&target).begin_again().await?;
         Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
     let mut plan = Arc::new(plan);
@@ -267,16 +270,21 @@ async fn begin(
         login_roles: passwords::login_roles(&adapted.toc),
         tables: std::mem::take(&mut plan.tables),
         terms: request.terms(),
+        steps: plan.steps.len(),
     };
     Ledger::of(target).begin(&job, &plan.steps).await?;
     plan.tables = std::mem::take(&mut job.tables);
-    Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
+    Ok(StoredJob {
+        job,
+        plan,
+        receipts: Receipts::default(),
+        state: JobState::Open,
+        cut_over: None,
+    })
 }
 
 fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
-    let mut report: DatabaseReport = serde_json::from_str(report).map_err(|e| {
-        Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
-    })?;
+    let mut report = DatabaseReport::parse(report)?;
     report.was_finished = true;
     report.finished_at = Some(at);
     Ok(report)

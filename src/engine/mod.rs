@@ -3,7 +3,9 @@
 
 mod advice;
 mod building;
+mod checksum;
 mod claim;
+mod cut_over;
 mod events;
 mod faults;
 mod held_up;

@@ -81,12 +81,13 @@ pub async fn recheck(
     empty(plan, &mut receipts, &differing, target).await?;
     let holding: Vec<(StepId, usize)> =
         stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
-    ledger.vouch(&holding, &snapshot.mark).await?;
-    for key in holding {
-        if let Some(receipt) = receipts.0.get_mut(&key) {
+    for key in &holding {
+        if let Some(receipt) = receipts.0.get_mut(key) {
             receipt.snapshot.clone_from(&snapshot.mark);
         }
     }
+    let renewed: Vec<_> = holding.iter().map(|key| (*key, &receipts.0[key])).collect();
+    ledger.vouch(&renewed).await?;
     Ok(receipts)
 }
 

@@ -1,7 +1,7 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
 use crate::commands::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_terms,
+    refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_terms,
 };
 use crate::commands::survey::{Source, digests};
 use crate::engine::{JobState, Ledger, StoredJob};
@@ -26,7 +26,8 @@ pub(super) async fn read(sides: &Sides<'_>) -> Result<Option<StoredJob>> {
 
 /// What the stored job means for moving this source.
 pub(super) fn judge(stored: &StoredJob, source: &Source, terms: &[String]) -> Finding {
-    let is_the_same = refuse_other_terms(&stored.job, terms)
+    let is_the_same = refuse_cut_over(stored.cut_over.as_deref())
+        .and_then(|()| refuse_other_terms(&stored.job, terms))
         .and_then(|()| refuse_another_source(&stored.job, source))
         .and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
