@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::catalog::{self, Scope};
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Persistence, Receipts, Remedy, Run,
-    SourceSnapshot, Stop, StoredJob, remedy,
+    self, Claim, Event, Events, Job, JobState, Ledger, Ours, Outcome, Persistence, Receipts,
+    Remedy, Run, SourceSnapshot, Stop, StoredJob, remedy,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Step, VerifyMode};
@@ -20,7 +20,7 @@ use crate::verify::{
     Sequences, compare_catalogs, compare_counts, compare_large_objects, compare_sequences,
     compare_tables, uncompared,
 };
-use crate::wire::Session;
+use crate::wire::{Conninfo, Session};
 
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair, TargetDatabase};
@@ -187,7 +187,14 @@ async fn migrate_one(
     let mut plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
+    let ours = Ours {
+        plan: &plan,
+        session: &target,
+        target: &pair.target,
+        jobs: request.jobs(),
+        progress: &events.verified,
+    };
+    let prepared = prepare_data(&ours, &pair.source, receipts, was_resumed, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
     *reached = Some(receipts.0.len());
@@ -292,15 +299,24 @@ fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
 async fn prepare_data(
-    request: &Request,
-    pair: &Pair,
-    plan: &Arc<Plan>,
+    ours: &Ours<'_>,
+    source: &Conninfo,
     mut receipts: Receipts,
+    was_resumed: bool,
     snapshot: SourceSnapshot,
-    target: &Session,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
+    let Ours { plan, session: target, .. } = *ours;
     let ledger = Ledger::of(target);
+    if was_resumed {
+        ours.refuse_filled(&receipts).await?;
+        let strangers = engine::strangers(target).await?;
+        if !strangers.is_empty() {
+            let words =
+                format!("others are connected to the target database: {}", strangers.join(", "));
+            events.say(Event::Note(words)).await;
+        }
+    }
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
     let (setting, beyond) = plan.sequences();
     let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
@@ -320,9 +336,7 @@ async fn prepare_data(
             return Err(too_late_to_copy(plan, &lost));
         }
     }
-    let receipts =
-        engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
-            .await?;
+    let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
     Ok((receipts, Some(snapshot)))
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::{RawConnection, Session};
 
 /// "pgcv": the first half of both locks' keys.
-const CLASS: i32 = 0x7067_6376;
+pub(super) const CLASS: i32 = 0x7067_6376;
 const LEADER: i32 = 1;
 const WORKERS: i32 = 2;
 
@@ -120,7 +120,7 @@ async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<b
     }
 }
 
-const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
+pub(super) const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
      JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
      WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()";

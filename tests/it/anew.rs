@@ -153,3 +153,70 @@ async fn a_target_in_use_is_touched_by_no_run() {
     assert!(none.to_string().contains("no ledger"), "{none}");
     drop(source);
 }
+
+/// Runs until `count` steps of the data phase are done, and is cut off there.
+async fn cut_off_after(request: &Request, count: usize) {
+    let mut seen = 0;
+    let enough = |event: &Event| {
+        seen += usize::from(matches!(event, Event::StepFinished { phase: Phase::Data, .. }));
+        seen >= count
+    };
+    let first = trial::interrupt(request, enough).await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+}
+
+async fn assert_moved(source: &Cluster, target: &Cluster, request: &Request) {
+    assert!(trial::run(request).await.clean().was_resumed);
+    trial::assert_same_rows(source, target, "shop").await;
+}
+
+const ITEMS: &str = "SELECT string_agg(i::text, ' ' ORDER BY id) FROM public.items i WHERE id < 3";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_keeps_rows_that_others_wrote_into_a_table_that_is_still_to_come() {
+    let (source, target, request) = shop(kit::rds_like(15).await).await;
+    cut_off_after(&request, 1).await;
+    trial::change(&target, "shop", "INSERT INTO items VALUES (1, 'theirs')").await;
+    assert_refused(&request, &["public.items", "holds rows that the job hasn't copied"]).await;
+    assert_eq!(trial::ask(&target, "shop", ITEMS).await, "(1,theirs)");
+    trial::change(&target, "shop", "DELETE FROM items").await;
+    assert_moved(&source, &target, &request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_empties_no_table_that_others_changed_or_may_be_changing() {
+    let (source, target, request) = shop(kit::rds_like(15).await).await;
+    let three = Request { jobs: Some(3), ..request.clone() };
+    let small_ones_there = |event: &Event| match event {
+        Event::StepFinished { phase: Phase::Data, title, .. } => title.contains("tables from"),
+        _ => false,
+    };
+    let first = trial::interrupt_without(&source, "orders", &three, small_ones_there).await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+    trial::change(&target, "shop", "UPDATE items SET note = 'theirs' WHERE id = 1").await;
+    trial::change(&source, "shop", "UPDATE items SET note = 'changed' WHERE id = 2").await;
+    assert_refused(&request, &["public.items", "changed since by others"]).await;
+    assert_eq!(trial::ask(&target, "shop", ITEMS).await, "(1,theirs) (2,i2)");
+
+    // As it was: now it may be emptied, unless somebody is there who might write into it.
+    trial::change(&target, "shop", "UPDATE items SET note = 'i1' WHERE id = 1").await;
+    let stranger = kit::session(&target.conninfo("shop")).await;
+    stranger.execute("showing oneself", "SET application_name = 'billing'").await.unwrap();
+    let pid = stranger.process_id().to_string();
+    assert_refused(&request, &["emptied", "billing", &pid, "pg_terminate_backend"]).await;
+    stranger.close().await;
+    assert_moved(&source, &target, &request).await;
+    assert_eq!(trial::ask(&target, "shop", ITEMS).await, "(1,i1) (2,changed)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_that_destroys_nothing_only_names_who_else_is_connected() {
+    let (source, target, request) = shop(kit::rds_like(15).await).await;
+    cut_off_after(&request, 1).await;
+    let stranger = kit::session(&target.conninfo("shop")).await;
+    stranger.execute("showing oneself", "SET application_name = 'billing'").await.unwrap();
+    let second = trial::run(&request).await;
+    assert!(second.clean().was_resumed);
+    assert!(second.notes().contains("application billing"), "{}", second.notes());
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
