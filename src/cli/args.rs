@@ -152,6 +152,19 @@ pub(super) struct Jobs {
     pub(super) jobs: Option<NonZeroU16>,
 }
 
+/// What becomes of what the target holds already: it is dropped with its database, which is made
+/// anew, once nothing speaks against that.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Beginning {
+    /// Forget the job in the target's ledger, drop what it has made, and begin anew; without this
+    /// flag it goes on from there
+    #[arg(long, conflicts_with = "clean")]
+    pub(super) restart: bool,
+    /// Drop whatever the target holds, unless it is this very job, which goes on
+    #[arg(long)]
+    pub(super) clean: bool,
+}
+
 /// How far the target's rows are read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReadBack {
@@ -173,6 +186,8 @@ pub(super) struct Migrate {
     pub(super) sides: Sides,
     #[command(flatten)]
     pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) beginning: Beginning,
     /// Read every row back and compare, only count rows, or compare nothing
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(super) verify: ReadBack,
@@ -204,6 +219,8 @@ pub(super) struct Migrate {
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) sides: Sides,
+    #[command(flatten)]
+    pub(super) beginning: Beginning,
     /// Refuse what would differ on the target, too
     #[arg(long)]
     pub(super) strict: bool,
@@ -349,8 +366,8 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
-        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
+        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
@@ -388,7 +405,8 @@ mod tests {
         assert!(args.no_analyze && args.strict && args.carry_passwords && args.output.json);
         assert_eq!(args.toast_compression, Some(Compression::Lz4));
         for line in [
-            "pgconvoy check --source a --target b --all-databases --strict --json",
+            "pgconvoy check --source a --target b --all-databases --strict --restart --json",
+            "pgconvoy migrate --source a --target b --clean",
             "pgconvoy check --source a --target b -n a -N b -t c -T d -e e --map-role f=g",
             "pgconvoy plan --source a --include a --exclude b --exclude-table-data c --where d=e",
             "pgconvoy plan --source a --database x -j 2 --json",
@@ -412,6 +430,7 @@ mod tests {
             "pgconvoy migrate --source a",
             "pgconvoy migrate --source a --target b --database x --all-databases",
             "pgconvoy migrate --source a --target b -j 0",
+            "pgconvoy migrate --source a --target b --restart --clean",
             "pgconvoy migrate --source a --target b --verify some",
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy demo --size much",

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::commands::{
-    BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, PATIENCE,
-    Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    Beginning, BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment,
+    Flag, PATIENCE, Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Compression, Demo, Finish, Jobs, Migrate, Part, Plan, ReadBack, Sides,
-    Status, Verify,
+    self, Bench, Check, Chosen, Compression, Demo, Finish, Jobs, Migrate, Part, Plan, ReadBack,
+    Sides, Status, Verify,
 };
 
 /// A migration.
@@ -29,6 +29,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
             ReadBack::Counts => VerifyMode::Counts,
             ReadBack::None => VerifyMode::None,
         },
+        beginning: beginning(&args.beginning),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
         analyze: !args.no_analyze,
         strict: args.strict,
@@ -43,7 +44,8 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
 
 /// A check.
 pub(super) fn check(args: &Check, environment: &Environment) -> Result<Request> {
-    Ok(Request { strict: args.strict, ..between(&args.sides, environment)? })
+    let beginning = beginning(&args.beginning);
+    Ok(Request { beginning, strict: args.strict, ..between(&args.sides, environment)? })
 }
 
 /// A comparison.
@@ -144,6 +146,7 @@ fn sides(
         databases: databases(chosen),
         choice: choice(&chosen.part)?,
         roles: RoleMap::parse(&chosen.map_roles)?,
+        beginning: Beginning::GoOn,
         jobs: None,
         verify: VerifyMode::Full,
         patience: PATIENCE,
@@ -188,6 +191,14 @@ fn refuse_itself(request: Request) -> Result<Request> {
         true => Err(Error::usage("reading --source and --target")
             .because(format!("both are {}", target.display()))
             .hint("name the host, port and dbname of each side; PG* variables complete both")),
+    }
+}
+
+fn beginning(args: &args::Beginning) -> Beginning {
+    match (args.restart, args.clean) {
+        (true, _) => Beginning::Restart,
+        (false, true) => Beginning::Clean,
+        (false, false) => Beginning::GoOn,
     }
 }
 

@@ -83,6 +83,9 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
 
 fn on_interrupt(command: &Command) -> &'static str {
     match command {
+        Command::Migrate(args) if args.beginning.restart => {
+            "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
+        }
         Command::Migrate(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }

@@ -30,16 +30,21 @@ impl Pair {
     /// conversion would be undone when rows are read back: UTF-8, but for a source in SQL_ASCII,
     /// which doesn't know what its text is in; there it is what `--target` says.
     pub(super) fn for_rows(&self, request: &Request, source: &Source, target: &Session) -> Pair {
-        let encoding = match source.database.encoding.as_str() {
-            "SQL_ASCII" => request.target.client_encoding(),
-            _ => UTF8,
-        };
+        let encoding = rows_encoding(request, &source.database.encoding);
         Pair {
             source: source.session.same_server().with_client_encoding(encoding),
             target: target.same_server().with_client_encoding(encoding),
             scope: source.scope.clone(),
             roles: self.roles.clone(),
         }
+    }
+}
+
+/// How rows travel that come from a database in this encoding.
+pub(super) fn rows_encoding<'a>(request: &'a Request, source: &str) -> &'a str {
+    match source {
+        "SQL_ASCII" => request.target.client_encoding(),
+        _ => UTF8,
     }
 }
 
@@ -119,6 +124,23 @@ pub(super) async fn maintenance(server: &Conninfo) -> Result<Session> {
         }
         connected => connected,
     }
+}
+
+/// A session on the server, in another database than the one named: that one can then be dropped.
+pub(super) async fn elsewhere(server: &Conninfo) -> Result<Session> {
+    let others = ["postgres", "template1"].into_iter().filter(|name| *name != server.database());
+    let mut failed = None;
+    for name in others {
+        match Session::connect(&server.with_database(name)).await {
+            Ok(session) => return Ok(session),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let doing = "connecting to another database of the target, to drop one";
+    Err(match failed {
+        Some(error) => error.within(doing),
+        None => Error::new(Kind::Refused, doing),
+    })
 }
 
 /// A target database, or the server where it is missing.

@@ -23,6 +23,7 @@ use crate::verify::{
 use crate::wire::{Conninfo, Session};
 
 use super::check::{Checked, check_and_keep};
+use super::clearing;
 use super::databases::{self, Pair, TargetDatabase};
 use super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_terms,
@@ -31,7 +32,7 @@ use super::going_on::{
 use super::passwords;
 use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
-use super::request::Request;
+use super::request::{Beginning, Request};
 use super::survey::{self, Source, digests};
 use super::verify::locate;
 
@@ -65,6 +66,14 @@ async fn migrate_all(
     Ok(())
 }
 
+/// How far the tries at one database have come.
+struct Course {
+    /// How many receipts there were when the last one began its work.
+    reached: Option<usize>,
+    /// How the next one begins: what was dropped once isn't dropped again.
+    beginning: Beginning,
+}
+
 /// Begins again, from the ledger, what failed in a way that may pass: a server that restarts, or
 /// comes back under the same name elsewhere. Whatever gets further makes the patience whole.
 async fn migrate_persistently(
@@ -76,17 +85,17 @@ async fn migrate_persistently(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let mut persistence = Persistence::new(request.patience);
-    let mut reached = None;
+    let mut course = Course { reached: None, beginning: request.beginning };
     let mut restarts = 0;
     loop {
-        let before = reached;
+        let before = course.reached;
         let known = (changes.clone(), source.take());
-        let moving = migrate_one(request, pair, known, &mut reached, events, stop).await;
+        let moving = migrate_one(request, pair, known, &mut course, events, stop).await;
         let error = match moving {
             Ok(report) => return Ok(DatabaseReport { restarts, ..report }),
             Err(error) => error,
         };
-        if reached > before {
+        if course.reached > before {
             persistence.renew();
         }
         let pause = match remedy(&error) {
@@ -133,7 +142,7 @@ async fn migrate_one(
     request: &Request,
     pair: &Pair,
     (changes, source): (Vec<Finding>, Option<Source>),
-    reached: &mut Option<usize>,
+    course: &mut Course,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
@@ -142,7 +151,8 @@ async fn migrate_one(
         Some(source) => source,
         None => stop.or(survey::source(pair)).await?,
     };
-    let target = connect_or_create(pair, &source).await?;
+    let connecting = connect_or_create(request, pair, &source, course, events);
+    let target = stop.or(Box::pin(connecting)).await?;
     stop.or(Claim::take(&target)).await?;
 
     let facts = catalog::target_facts(&target).await?;
@@ -168,7 +178,7 @@ async fn migrate_one(
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
     }
-    refuse_another_source(&job, &source)?;
+    refuse_another_source(&job, &source.identity)?;
     // With all its rows the source's definitions of that time are there.
     if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
         refuse_changed_definitions(&planned_for, &definitions)?;
@@ -197,7 +207,7 @@ async fn migrate_one(
     let prepared = prepare_data(&ours, &pair.source, receipts, was_resumed, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
-    *reached = Some(receipts.0.len());
+    course.reached = Some(receipts.0.len());
     let run = Run {
         source: pair.source.clone(),
         target: pair.target.clone(),
@@ -249,13 +259,24 @@ async fn migrate_one(
     Ok(report)
 }
 
-async fn connect_or_create(pair: &Pair, source: &Source) -> Result<Session> {
-    match databases::target_database(&pair.target).await? {
-        TargetDatabase::There(session) => Ok(session),
-        TargetDatabase::Missing(server) => {
-            databases::create(&pair.target, &server, &source.database).await
+async fn connect_or_create(
+    request: &Request,
+    pair: &Pair,
+    source: &Source,
+    course: &mut Course,
+    events: &Events,
+) -> Result<Session> {
+    let session = match databases::target_database(&pair.target).await? {
+        TargetDatabase::There(session) if course.beginning == Beginning::GoOn => session,
+        TargetDatabase::There(session) => {
+            clearing::clear(request, pair, source, session, events).await?
         }
-    }
+        TargetDatabase::Missing(server) => {
+            databases::create(&pair.target, &server, &source.database).await?
+        }
+    };
+    course.beginning = Beginning::GoOn;
+    Ok(session)
 }
 
 /// A new job: planned, and written to the ledger before anything is done.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod clearing;
 mod databases;
 mod demo;
 mod finish;
@@ -33,6 +34,6 @@ pub use finish::{Finished, finish};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
-pub use request::{Databases, PATIENCE, Request, VerifyMode};
+pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
 pub use status::{Ending, Latency, Status, status};
 pub use verify::verify;

@@ -53,6 +53,19 @@ impl Claim {
         leader.execute("preparing to write", WRITING).await
     }
 
+    /// Whether a run holds the database that `session` is connected to, and goes on doing so: a
+    /// dead one's session ends within moments.
+    pub async fn stays_held(session: &Session) -> Result<bool> {
+        let until = Instant::now() + LEADER_PATIENCE;
+        while Claim::is_held(session).await? {
+            if Instant::now() >= until {
+                return Ok(true);
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(false)
+    }
+
     /// Whether a run holds the database that `session` is connected to.
     pub(super) async fn is_held(session: &Session) -> Result<bool> {
         let sql = format!(

@@ -1,13 +1,16 @@
 //! Ledgers that are damaged, another version's, or of a target in use; and what others wrote, which
 //! no run destroys.
 
-use pgconvoy::commands::{self, Event, Phase, Request, finish};
+use std::time::Duration;
+
+use pgconvoy::commands::{self, Beginning, Event, Finding, Phase, Request, Severity, finish};
 use pgconvoy::engine::Ledger;
 use pgconvoy::error::Kind;
-use pgconvoy::servers::Cluster;
+use pgconvoy::servers::{Cluster, Spec};
 
+use crate::kit;
 use crate::migration::request;
-use crate::{kit, trial};
+use crate::trial::{self, Watched};
 
 const SHOP: &str = "
     CREATE TABLE orders (id bigint PRIMARY KEY, note text);
@@ -30,7 +33,7 @@ async fn shop(target: Cluster) -> (Cluster, Cluster, Request) {
 
 /// Fails unless the run is refused with these words.
 async fn assert_refused(request: &Request, words: &[&str]) {
-    let run = trial::run(request).await;
+    let run = Box::pin(trial::run(request)).await;
     let error = run.error();
     assert_eq!(error.kind(), Kind::Refused, "{error}");
     let text = error.to_string();
@@ -219,4 +222,147 @@ async fn a_resume_that_destroys_nothing_only_names_who_else_is_connected() {
     assert!(second.clean().was_resumed);
     assert!(second.notes().contains("application billing"), "{}", second.notes());
     trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+fn beginning(request: &Request, beginning: Beginning) -> Request {
+    Request { beginning, ..request.clone() }
+}
+
+/// Fails unless `check` and `migrate` both refuse, with these words.
+async fn assert_foretold(request: &Request, words: &[&str]) {
+    let checked = Box::pin(commands::check(request)).await.unwrap();
+    let [checked] = &checked[..] else { panic!() };
+    let refusals = checked.findings.iter().filter(|f| f.severity == Severity::Refusal);
+    let text: Vec<String> = refusals.map(ToString::to_string).collect();
+    let text = text.concat();
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    Box::pin(assert_refused(request, words)).await;
+}
+
+fn drops(run: &Watched) -> usize {
+    run.notes().matches("dropping database shop").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_forgets_an_open_job_and_a_finished_one_and_drops_once() {
+    let (source, target, request) = shop(kit::rds_like(15).await).await;
+    let restart = beginning(&request, Beginning::Restart);
+    cut_off_after(&request, 1).await;
+    trial::change(&source, "shop", "ALTER TABLE items ADD COLUMN price int").await;
+    assert_refused(&request, &["TABLE public.items", "--restart"]).await;
+
+    // The database is dropped once, however often the run has to begin again.
+    let killer = target.superuser_session("postgres").await.unwrap();
+    let lasting = Request { patience: Duration::from_secs(60), ..restart.clone() };
+    let first_rows =
+        |event: &Event| matches!(event, Event::StepFinished { phase: Phase::Data, .. });
+    let run = trial::harm(&lasting, first_rows, || async {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'";
+        killer.query("ending all sessions", end, &[]).await.unwrap();
+    })
+    .await;
+    assert!(run.clean().restarts > 0);
+    assert_eq!(drops(&run), 1, "{}", run.notes());
+    trial::assert_same_rows(&source, &target, "shop").await;
+
+    // The finished job has given the database and its tables to their owner.
+    assert_foretold(&restart, &["belongs to shop", "GRANT \"shop\" TO \"master\";"]).await;
+    kit::run(&target.conninfo("postgres"), "GRANT \"shop\" TO \"master\"").await;
+    let run = trial::run(&restart).await;
+    assert!(!run.clean().was_resumed && !run.clean().was_finished);
+    assert!(run.notes().contains("of a job of shop finished at"), "{}", run.notes());
+    assert_eq!(drops(&run), 1);
+    trial::assert_same_rows(&source, &target, "shop").await;
+    assert!(trial::run(&request).await.clean().was_finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_destroys_nothing_that_others_wrote_or_use() {
+    let (source, target, request) = shop(kit::bundled(15).await).await;
+    let restart = beginning(&request, Beginning::Restart);
+    cut_off_after(&request, 1).await;
+    for (theirs, undone, named) in [
+        ("CREATE TABLE invoices (id int)", "DROP TABLE invoices", "TABLE public.invoices"),
+        ("INSERT INTO items VALUES (1, 'theirs')", "DELETE FROM items", "public.items"),
+        (
+            "INSERT INTO orders VALUES (-1, 'theirs')",
+            "DELETE FROM orders WHERE id = -1",
+            "public.orders",
+        ),
+        ("SELECT lo_from_bytea(77, 'theirs')", "SELECT lo_unlink(77)", "large objects"),
+    ] {
+        trial::change(&target, "shop", theirs).await;
+        assert_foretold(&restart, &[named, "hasn't written", "DROP DATABASE \"shop\";"]).await;
+        trial::change(&target, "shop", undone).await;
+    }
+    let stranger = kit::session(&target.conninfo("shop")).await;
+    let pid = stranger.process_id().to_string();
+    assert_foretold(&restart, &["others are connected", &pid]).await;
+    stranger.close().await;
+    let run = trial::run(&restart).await;
+    assert!(!run.clean().was_resumed);
+    assert_eq!(drops(&run), 1);
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_makes_room_where_nobody_is_and_goes_on_with_its_own_job() {
+    let (source, target, request) = shop(kit::bundled(15).await).await;
+    let clean = beginning(&request, Beginning::Clean);
+    trial::make_database(&target, "shop", "CREATE TABLE theirs (id int)").await;
+    assert_foretold(&request, &["table public.theirs", "--clean"]).await;
+    assert_foretold(&beginning(&request, Beginning::Restart), &["isn't empty"]).await;
+    let stranger = kit::session(&target.conninfo("shop")).await;
+    assert_foretold(&clean, &["others are connected"]).await;
+    stranger.close().await;
+    let checked = Box::pin(commands::check(&clean)).await.unwrap();
+    let [checked] = &checked[..] else { panic!() };
+    assert!(!checked.is_refused(false), "{checked:?}");
+    let foretells = |f: &Finding| f.what.contains("is dropped") && f.what.contains("public.theirs");
+    assert!(checked.findings.iter().any(foretells), "{checked:?}");
+
+    let enough = |event: &Event| matches!(event, Event::StepFinished { phase: Phase::Data, .. });
+    let first = trial::interrupt(&clean, enough).await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+    assert_eq!(drops(&first), 1);
+    let second = trial::run(&clean).await;
+    assert!(second.clean().was_resumed);
+    assert_eq!(drops(&second), 0);
+    trial::assert_same_rows(&source, &target, "shop").await;
+    assert!(trial::run(&clean).await.clean().was_finished);
+
+    // A ledger that can't be read, and one of another source.
+    let harm = "UPDATE pgconvoy.step SET body = body || ' ' WHERE id = 3";
+    trial::change(&target, "shop", harm).await;
+    assert_foretold(&beginning(&request, Beginning::Restart), &["damaged", "--clean"]).await;
+    assert_eq!(drops(&trial::run(&clean).await), 1);
+    let other = kit::start(Spec::bundled().major(15).encoding("UTF8", "C")).await;
+    trial::make_database(&other, "shop", "CREATE TABLE orders (id int)").await;
+    let from_other = crate::migration::request(&other, &target, &["shop"]);
+    assert_foretold(&from_other, &["another database", "--restart"]).await;
+    let run = trial::run(&beginning(&from_other, Beginning::Clean)).await;
+    assert_eq!((drops(&run), run.clean().was_resumed), (1, false));
+
+    finish(&request.target.with_database("shop"), false).await.unwrap();
+    for how in [Beginning::GoOn, Beginning::Restart, Beginning::Clean] {
+        assert_foretold(&beginning(&from_other, how), &["in use since"]).await;
+        assert_foretold(&beginning(&request, how), &["in use since"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_user_lacks_for_clean_is_foretold() {
+    let (_source, target, request) = shop(kit::rds_like(15).await).await;
+    let clean = beginning(&request, Beginning::Clean);
+    trial::make_database(&target, "shop", "CREATE TABLE theirs (id int)").await;
+    trial::change(&target, "postgres", "ALTER ROLE master NOCREATEDB").await;
+    assert_foretold(
+        &clean,
+        &["belongs to shop", "GRANT \"shop\" TO \"master\";", "ALTER ROLE \"master\" CREATEDB;"],
+    )
+    .await;
+    trial::change(&target, "postgres", "ALTER ROLE master CREATEDB; GRANT shop TO master").await;
+    assert_eq!(drops(&trial::run(&clean).await), 1);
 }

@@ -4,6 +4,7 @@ use crate::catalog::Scope;
 use crate::error::Result;
 use crate::pg::Oid;
 use crate::toc::{Finding, counted};
+use crate::wire::Session;
 
 use super::gathered::named;
 use super::sides::Sides;
@@ -54,17 +55,22 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
     if sides.target_is_missing() {
         return Ok(Vec::new());
     }
-    let doing = "looking for objects in the target database";
-    let rows = sides.target().query(doing, &query(), &[]).await?;
-    let objects: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let objects = objects(sides.target()).await?;
     Ok(judge(sides.target_name(), &objects).into_iter().collect())
+}
+
+/// What is in the database that `target` is connected to, a ledger aside.
+pub(in crate::commands) async fn objects(target: &Session) -> Result<Vec<String>> {
+    let rows = target.query("looking for objects in the target database", &query(), &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn judge(database: &str, objects: &[String]) -> Option<Finding> {
     let what =
         format!("isn't empty: it holds {}: {}", counted(objects.len(), "object"), named(objects));
     let remedy = format!(
-        "name an empty database in --target, or drop what is in {database} if nobody needs it"
+        "name an empty database in --target; or, if nobody needs what is in {database}, have it \
+         made anew: --clean"
     );
     (!objects.is_empty()).then(|| Finding::refusal("target database", what).mend(remedy))
 }

@@ -11,6 +11,8 @@ pub(super) struct Sides<'a> {
     pub(super) pair: &'a Pair,
     pub(super) source: Session,
     pub(super) place: TargetDatabase,
+    /// Whether the target database is there, and is to be dropped and made anew.
+    pub(super) clears: bool,
     /// How many workers the job would have.
     pub(super) jobs: usize,
 }
@@ -20,7 +22,14 @@ impl<'a> Sides<'a> {
     pub(super) async fn connect(pair: &'a Pair, jobs: usize) -> Result<Sides<'a>> {
         let source = Session::connect(&pair.source).await?;
         let place = databases::target_database(&pair.target).await?;
-        Ok(Sides { pair, source, place, jobs })
+        Ok(Sides { pair, source, place, clears: false, jobs })
+    }
+
+    /// From here on the target database is one that has yet to be made.
+    pub(super) async fn clear(&mut self) -> Result<()> {
+        self.place = TargetDatabase::Missing(databases::elsewhere(&self.pair.target).await?);
+        self.clears = true;
+        Ok(())
     }
 
     /// The session on the target: in the target database, or in another one where that is missing.
