@@ -28,11 +28,11 @@ pub(super) fn show(page: &mut Page, status: &Status) {
         }
     };
     let number = |n: i64| u64::try_from(n).unwrap_or_default();
-    let again = match number(job.begun_again.into()) {
-        0 => String::new(),
-        times => format!(", gone on with {}", units::counted(times, "time", "times")),
-    };
-    page.labelled("job", tone, &format!("{state}; begun at {}{again}", job.created_at));
+    page.labelled("job", tone, &format!("{state}; begun at {}", job.created_at));
+    let again = number(job.begun_again.into());
+    if again > 0 {
+        page.labelled("gone on with", Tone::Plain, &units::counted(again, "time", "times"));
+    }
     if let Some(at) = &job.cut_over_at {
         page.labelled("cut over", Tone::Good, &format!("in use since {at}"));
     }
@@ -131,7 +131,8 @@ mod tests {
         insta::assert_snapshot!(render(Some(job)), @r#"
         database shop
           target        PostgreSQL 15.4, round trip 0.2 ms as a rule, 1.0 ms at the slowest
-          job           not running: the same `pgconvoy migrate` goes on; begun at 2026-01-02 03:04:05+00, gone on with 2 times
+          job           not running: the same `pgconvoy migrate` goes on; begun at 2026-01-02 03:04:05+00
+          gone on with  2 times
           data          3 of 4 steps, 81 %
           foreign keys  0 of 2 steps, 0 %
           copied        12,345 rows, 6.70 MB
@@ -145,11 +146,31 @@ mod tests {
         let finished = Finished {
             database: "shop".into(),
             cut_over_at: Some("2026-01-02 03:04:05+00".into()),
-            was_recorded: false,
+            was_recorded: true,
             ledger_dropped: false,
         };
         super::finished(&mut page, &finished);
-        insta::assert_snapshot!(page.into_text(), @"");
+        super::finished(&mut page, &Finished { ledger_dropped: true, ..finished });
+        insta::assert_snapshot!(page.into_text(), @r#"
+        database shop
+          cut over      in use since 2026-01-02 03:04:05+00,
+                        as was on record already: no run touches it any more
+
+        database shop
+          cut over      was in use since 2026-01-02 03:04:05+00
+          ledger        removed (schema pgconvoy): nothing is on record any more
+        "#);
+    }
+
+    #[test]
+    fn a_finished_job_says_what_it_came_to() {
+        let ending =
+            Ending { verified: VerifyMode::Full, tables: 1_200, changes: 1, seconds: 61.0 };
+        assert_eq!(
+            result(&ending),
+            "1,200 tables, every row read back and equal; the last run took 1m 01s; 1 finding \
+             on what was changed or left out"
+        );
     }
 
     #[test]
