@@ -42,6 +42,9 @@ pub(super) enum Command {
     /// Show how far a migration is, from the target's ledger alone
     #[command(after_help = CONNECTIONS)]
     Status(Status),
+    /// Record that a finished migration's target is in use: no run touches it from then on
+    #[command(after_help = CONNECTIONS)]
+    Finish(Finish),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -61,6 +64,7 @@ impl Command {
             Command::Plan(args) => args.output.json,
             Command::Verify(args) => args.output.json,
             Command::Status(args) => args.output.json,
+            Command::Finish(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -148,6 +152,19 @@ pub(super) struct Jobs {
     pub(super) jobs: Option<NonZeroU16>,
 }
 
+/// What becomes of what the target holds already: it is dropped with its database, which is made
+/// anew, once nothing speaks against that.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Beginning {
+    /// Forget the job in the target's ledger, drop what it has made, and begin anew; without this
+    /// flag it goes on from there
+    #[arg(long, conflicts_with = "clean")]
+    pub(super) restart: bool,
+    /// Drop whatever the target holds, unless it is this very job, which goes on
+    #[arg(long)]
+    pub(super) clean: bool,
+}
+
 /// How far the target's rows are read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReadBack {
@@ -178,6 +195,8 @@ pub(super) struct Migrate {
     pub(super) sides: Sides,
     #[command(flatten)]
     pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) beginning: Beginning,
     /// Read every row back and compare, only count rows, or compare nothing
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(super) verify: ReadBack,
@@ -207,6 +226,8 @@ pub(super) struct Migrate {
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) sides: Sides,
+    #[command(flatten)]
+    pub(super) beginning: Beginning,
     /// Refuse what would differ on the target, too
     #[arg(long)]
     pub(super) strict: bool,
@@ -250,6 +271,21 @@ pub(super) struct Status {
     /// A database; may be given several times [default: the one that the connection string names]
     #[arg(long = "database", value_name = "NAME")]
     pub(super) databases: Vec<String>,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Finish {
+    /// Where the databases have gone
+    #[arg(long, value_name = "C")]
+    pub(super) target: String,
+    /// A database; may be given several times [default: the one that the connection string names]
+    #[arg(long = "database", value_name = "NAME")]
+    pub(super) databases: Vec<String>,
+    /// Remove the finished job's ledger (schema pgconvoy) instead, and all record with it
+    #[arg(long)]
+    pub(super) drop_ledger: bool,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -339,11 +375,12 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
-        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role strict toast-compression json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
+        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
+        finish: target database drop-ledger json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
         completions:
@@ -377,7 +414,8 @@ mod tests {
         assert!(args.no_analyze && args.strict && args.carry_passwords && args.output.json);
         assert_eq!(args.compressed.toast_compression, Some(Compression::Lz4));
         for line in [
-            "pgconvoy check --source a --target b --all-databases --strict --json",
+            "pgconvoy check --source a --target b --all-databases --strict --restart --json",
+            "pgconvoy migrate --source a --target b --clean",
             "pgconvoy check --source a --target b --toast-compression pglz",
             "pgconvoy check --source a --target b -n a -N b -t c -T d -e e --map-role f=g",
             "pgconvoy plan --source a --include a --exclude b --exclude-table-data c --where d=e",
@@ -385,6 +423,7 @@ mod tests {
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
+            "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
             "pgconvoy completions bash",
@@ -401,6 +440,7 @@ mod tests {
             "pgconvoy migrate --source a",
             "pgconvoy migrate --source a --target b --database x --all-databases",
             "pgconvoy migrate --source a --target b -j 0",
+            "pgconvoy migrate --source a --target b --restart --clean",
             "pgconvoy migrate --source a --target b --verify some",
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy demo --size much",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::{BenchResults, Checked, DatabaseReport, Planned, Status};
+use crate::commands::{BenchResults, Checked, DatabaseReport, Finished, Planned, Status};
 use crate::error::Error;
 
 use super::exit::{Exit, kind_name};
@@ -31,6 +31,8 @@ pub(super) enum ResultLine<'a> {
     Plan(&'a Planned),
     /// How far a database is.
     Status(&'a Status),
+    /// What finishing a database came to.
+    Finish(&'a Finished),
     /// The demo's servers that stay up: how to connect, and how to be rid of them.
     Kept {
         /// A line each.

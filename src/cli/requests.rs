@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::commands::{
-    BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment, Flag, PATIENCE,
-    Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    Beginning, BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment,
+    Flag, PATIENCE, Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    Bench, Check, Chosen, Compressed, Compression, Demo, Jobs, Migrate, Part, Plan, ReadBack,
-    Sides, Status, Verify,
+    self, Bench, Check, Chosen, Compressed, Compression, Demo, Finish, Jobs, Migrate, Part, Plan,
+    ReadBack, Sides, Status, Verify,
 };
 
 /// A migration.
@@ -29,6 +29,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
             ReadBack::Counts => VerifyMode::Counts,
             ReadBack::None => VerifyMode::None,
         },
+        beginning: beginning(&args.beginning),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
         analyze: !args.no_analyze,
         strict: args.strict,
@@ -41,6 +42,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
 /// A check.
 pub(super) fn check(args: &Check, environment: &Environment) -> Result<Request> {
     Ok(Request {
+        beginning: beginning(&args.beginning),
         strict: args.strict,
         toast_compression: toast_compression(&args.compressed),
         ..between(&args.sides, environment)?
@@ -74,8 +76,17 @@ pub(super) fn plan(args: &Plan, environment: &Environment) -> Result<Request> {
 
 /// The databases whose state is asked for.
 pub(super) fn status(args: &Status, environment: &Environment) -> Result<Vec<Conninfo>> {
-    let target = parse("--target", &args.target, environment)?;
-    Ok(match args.databases.as_slice() {
+    targets(&args.target, &args.databases, environment)
+}
+
+/// The databases that are put to use.
+pub(super) fn finish(args: &Finish, environment: &Environment) -> Result<Vec<Conninfo>> {
+    targets(&args.target, &args.databases, environment)
+}
+
+fn targets(target: &str, databases: &[String], environment: &Environment) -> Result<Vec<Conninfo>> {
+    let target = parse("--target", target, environment)?;
+    Ok(match databases {
         [] => vec![target],
         names => names.iter().map(|name| target.with_database(name)).collect(),
     })
@@ -143,6 +154,7 @@ fn sides(
         databases: databases(chosen),
         choice: choice(&chosen.part)?,
         roles: RoleMap::parse(&chosen.map_roles)?,
+        beginning: Beginning::GoOn,
         jobs: None,
         verify: VerifyMode::Full,
         patience: PATIENCE,
@@ -187,6 +199,14 @@ fn refuse_itself(request: Request) -> Result<Request> {
         true => Err(Error::usage("reading --source and --target")
             .because(format!("both are {}", target.display()))
             .hint("name the host, port and dbname of each side; PG* variables complete both")),
+    }
+}
+
+fn beginning(args: &args::Beginning) -> Beginning {
+    match (args.restart, args.clean) {
+        (true, _) => Beginning::Restart,
+        (false, true) => Beginning::Clean,
+        (false, false) => Beginning::GoOn,
     }
 }
 

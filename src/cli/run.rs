@@ -68,6 +68,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Plan(args) => session.plan(args, &mut stop).await,
         Command::Verify(args) => Box::pin(session.verify(args, &mut stop)).await,
         Command::Status(args) => session.status(args, &mut stop).await,
+        Command::Finish(args) => session.finish(args, &mut stop).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
@@ -82,6 +83,9 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
 
 fn on_interrupt(command: &Command) -> &'static str {
     match command {
+        Command::Migrate(args) if args.beginning.restart => {
+            "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
+        }
         Command::Migrate(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
@@ -149,6 +153,18 @@ impl Session<'_> {
         for target in &targets {
             let status = stop.or(commands::status(target)).await?;
             self.output.show(&ResultLine::Status(&status), |page| status_view::show(page, &status));
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn finish(&self, args: &args::Finish, stop: &mut Stop) -> Result<Exit> {
+        let targets = requests::finish(args, &self.environment)?;
+        self.messages.warn_about(&targets.iter().collect::<Vec<_>>());
+        for target in &targets {
+            let finished = stop.or(commands::finish(target, args.drop_ledger)).await?;
+            self.output.show(&ResultLine::Finish(&finished), |page| {
+                status_view::finished(page, &finished);
+            });
         }
         Ok(Exit::Done)
     }

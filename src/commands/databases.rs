@@ -34,18 +34,23 @@ impl Pair {
     /// which doesn't know what its text is in; there it is what `--target` says, and between two of
     /// that sort the bytes stay as they are.
     pub(super) fn for_rows(&self, request: &Request, source: &Source, target: &Session) -> Pair {
-        let any = Some(source.database.encoding.as_str()).filter(|known| *known == ANY);
-        let encoding = match any {
-            Some(any) if target.parameter("server_encoding") == Some(any) => any,
-            Some(_) => request.target.client_encoding(),
-            None => UTF8,
-        };
+        let theirs = target.parameter("server_encoding").unwrap_or_default();
+        let encoding = rows_encoding(request, &source.database.encoding, theirs);
         Pair {
             source: source.session.same_server().with_client_encoding(encoding),
             target: target.same_server().with_client_encoding(encoding),
             scope: source.scope.clone(),
             roles: self.roles.clone(),
         }
+    }
+}
+
+/// How rows travel between databases in these encodings.
+pub(super) fn rows_encoding<'a>(request: &'a Request, source: &str, target: &str) -> &'a str {
+    match (source, target) {
+        (ANY, ANY) => ANY,
+        (ANY, _) => request.target.client_encoding(),
+        _ => UTF8,
     }
 }
 
@@ -125,6 +130,23 @@ pub(super) async fn maintenance(server: &Conninfo) -> Result<Session> {
         }
         connected => connected,
     }
+}
+
+/// A session on the server, in another database than the one named: that one can then be dropped.
+pub(super) async fn elsewhere(server: &Conninfo) -> Result<Session> {
+    let others = ["postgres", "template1"].into_iter().filter(|name| *name != server.database());
+    let mut failed = None;
+    for name in others {
+        match Session::connect(&server.with_database(name)).await {
+            Ok(session) => return Ok(session),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let doing = "connecting to another database of the target, to drop one";
+    Err(match failed {
+        Some(error) => error.within(doing),
+        None => Error::new(Kind::Refused, doing),
+    })
 }
 
 /// A target database, or the server where it is missing.

@@ -10,7 +10,7 @@ use crate::wire::{Conninfo, Environment};
 
 use super::migrate::migrate;
 use super::report::DatabaseReport;
-use super::request::{Databases, PATIENCE, Request};
+use super::request::{Beginning, Databases, PATIENCE, Request};
 
 /// What the demo is asked for.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub async fn demo(
         databases: Databases::Named(DEMO_DATABASES.map(str::to_owned).to_vec()),
         choice: Choice::default(),
         roles: RoleMap::default(),
+        beginning: Beginning::GoOn,
         jobs: request.jobs,
         verify: VerifyMode::Full,
         strict: false,

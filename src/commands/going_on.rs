@@ -8,15 +8,24 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Plan, TableId};
 
-use super::survey::Source;
-
 /// Whether the ledger's job is about this source.
-pub(super) fn refuse_another_source(job: &Job, source: &Source) -> Result<()> {
+pub(super) fn refuse_another_source(job: &Job, source: &SourceIdentity) -> Result<()> {
     let known = |identity: &SourceIdentity| (identity.system.clone(), identity.database.clone());
-    if known(&job.source) != known(&source.identity) {
+    if known(&job.source) != known(source) {
         return Err(another_job(format!("it copies another database, {}", job.source.database)));
     }
     Ok(())
+}
+
+/// Whether the target is in use by now: nothing touches it any more.
+pub(super) fn refuse_cut_over(since: Option<&str>) -> Result<()> {
+    let Some(since) = since else { return Ok(()) };
+    Err(Error::new(Kind::Refused, "looking at the job in the target's ledger")
+        .because(format!("the target is in use since {since}, when its cut-over was recorded"))
+        .hint(
+            "nothing is done to it any more; if that record is wrong, drop the target database by \
+             hand, then run again",
+        ))
 }
 
 /// Whether the ledger's job moves the same part, under the same owners.
@@ -31,8 +40,8 @@ pub(super) fn refuse_other_terms(job: &Job, terms: &[String]) -> Result<()> {
     Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(format!("it was begun with {}, not with {}", words(&job.terms), words(terms)))
         .hint(
-            "run it with the same filters as before, or drop and recreate the target database to \
-             begin anew with these",
+            "run it with the same filters as before; or, to drop what it has made and begin anew \
+             with these: --restart",
         ))
 }
 
@@ -90,7 +99,7 @@ fn is_large_objects(title: &str) -> bool {
 fn another_job(because: String) -> Error {
     Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(because)
-        .hint("drop and recreate the target database to begin anew, then run again")
+        .hint("to drop what it has made and begin anew: --restart")
 }
 
 /// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
@@ -104,7 +113,7 @@ pub(super) fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
             names.join(", ")
         ))
         .hint(
-            "fill these tables again, or drop and recreate the target database to begin anew; \
-             then run again",
+            "fill these tables again, then run again; or, to drop what the job has made and begin \
+             anew: --restart",
         )
 }

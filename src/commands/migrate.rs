@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::catalog::{self, Scope};
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Outcome, Persistence, ReadFrom, Receipts,
-    Remedy, Run, SourceSnapshot, Stop, StoredJob, remedy,
+    self, Claim, Event, Events, Job, JobState, Ledger, Ours, Outcome, Persistence, ReadFrom,
+    Receipts, Remedy, Run, SourceSnapshot, Stop, StoredJob, remedy,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Step, VerifyMode};
@@ -20,18 +20,19 @@ use crate::verify::{
     Sequences, compare_catalogs, compare_counts, compare_large_objects, compare_sequences,
     compare_tables, uncompared,
 };
-use crate::wire::Session;
+use crate::wire::{Conninfo, Session};
 
 use super::check::{Checked, check_and_keep};
+use super::clearing;
 use super::databases::{self, Pair, TargetDatabase};
 use super::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_compression,
+    refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
     refuse_other_terms, too_late_to_copy,
 };
 use super::passwords;
 use super::plan::{count_objects, plan_for};
 use super::report::{DatabaseReport, Verification};
-use super::request::Request;
+use super::request::{Beginning, Request};
 use super::survey::{self, Source, digests};
 use super::verify::locate;
 
@@ -66,6 +67,14 @@ async fn migrate_all(
     Ok(())
 }
 
+/// How far the tries at one database have come.
+struct Course {
+    /// How many receipts there were when the last one began its work.
+    reached: Option<usize>,
+    /// How the next one begins: what was dropped once isn't dropped again.
+    beginning: Beginning,
+}
+
 /// Begins again, from the ledger, what failed in a way that may pass: a server that restarts, or
 /// comes back under the same name elsewhere. Whatever gets further makes the patience whole.
 async fn migrate_persistently(
@@ -77,17 +86,17 @@ async fn migrate_persistently(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let mut persistence = Persistence::new(request.patience);
-    let mut reached = None;
+    let mut course = Course { reached: None, beginning: request.beginning };
     let mut restarts = 0;
     loop {
-        let before = reached;
+        let before = course.reached;
         let known = (changes.clone(), source.take());
-        let moving = migrate_one(request, pair, known, &mut reached, events, stop);
+        let moving = migrate_one(request, pair, known, &mut course, events, stop);
         let error = match Box::pin(moving).await {
             Ok(report) => return Ok(DatabaseReport { restarts, ..report }),
             Err(error) => error,
         };
-        if reached > before {
+        if course.reached > before {
             persistence.renew();
         }
         let pause = match remedy(&error) {
@@ -134,7 +143,7 @@ async fn migrate_one(
     request: &Request,
     pair: &Pair,
     (changes, source): (Vec<Finding>, Option<Source>),
-    reached: &mut Option<usize>,
+    course: &mut Course,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
@@ -143,7 +152,8 @@ async fn migrate_one(
         Some(source) => source,
         None => stop.or(survey::source(pair)).await?,
     };
-    let target = connect_or_create(pair, &source).await?;
+    let connecting = connect_or_create(request, pair, &source, course, events);
+    let target = stop.or(Box::pin(connecting)).await?;
     stop.or(Claim::take(&target)).await?;
 
     let facts = catalog::target_facts(&target).await?;
@@ -163,13 +173,14 @@ async fn migrate_one(
     adapted.toc.forget_rows();
     let was_resumed = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
-    let StoredJob { job, mut plan, receipts, state } = stored;
+    refuse_cut_over(stored.cut_over.as_deref())?;
+    let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_other_terms(&job, &request.terms())?;
     refuse_other_compression(&job, request.toast_compression)?;
     if let JobState::Sealed { at, report } = state {
         return finished_before(at, &report);
     }
-    refuse_another_source(&job, &source)?;
+    refuse_another_source(&job, &source.identity)?;
     // With all its rows the source's definitions of that time are there.
     if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
         refuse_changed_definitions(&planned_for, &definitions)?;
@@ -182,15 +193,23 @@ async fn migrate_one(
     };
     // Memberships are the cluster's: those that the job gave itself may be gone.
     if was_resumed {
+        Ledger::of(&target).begin_again().await?;
         Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
     let mut plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
-    let prepared = prepare_data(request, pair, &plan, receipts, snapshot, &target, events);
+    let ours = Ours {
+        plan: &plan,
+        session: &target,
+        target: &pair.target,
+        jobs: request.jobs(),
+        progress: &events.verified,
+    };
+    let prepared = prepare_data(&ours, &pair.source, receipts, was_resumed, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
-    *reached = Some(receipts.0.len());
+    course.reached = Some(receipts.0.len());
     let run = Run {
         source: pair.source.clone(),
         target: pair.target.clone(),
@@ -242,13 +261,24 @@ async fn migrate_one(
     Ok(report)
 }
 
-async fn connect_or_create(pair: &Pair, source: &Source) -> Result<Session> {
-    match databases::target_database(&pair.target).await? {
-        TargetDatabase::There(session) => Ok(session),
-        TargetDatabase::Missing(server) => {
-            databases::create(&pair.target, &server, &source.database).await
+async fn connect_or_create(
+    request: &Request,
+    pair: &Pair,
+    source: &Source,
+    course: &mut Course,
+    events: &Events,
+) -> Result<Session> {
+    let session = match databases::target_database(&pair.target).await? {
+        TargetDatabase::There(session) if course.beginning == Beginning::GoOn => session,
+        TargetDatabase::There(session) => {
+            clearing::clear(request, pair, source, session, events).await?
         }
-    }
+        TargetDatabase::Missing(server) => {
+            databases::create(&pair.target, &server, &source.database).await?
+        }
+    };
+    course.beginning = Beginning::GoOn;
+    Ok(session)
 }
 
 /// A new job: planned, and written to the ledger before anything is done.
@@ -271,16 +301,21 @@ async fn begin(
         tables: std::mem::take(&mut plan.tables),
         terms: request.terms(),
         toast_compression: request.toast_compression,
+        steps: plan.steps.len(),
     };
     Ledger::of(target).begin(&job, &plan.steps).await?;
     plan.tables = std::mem::take(&mut job.tables);
-    Ok(StoredJob { job, plan, receipts: Receipts::default(), state: JobState::Open })
+    Ok(StoredJob {
+        job,
+        plan,
+        receipts: Receipts::default(),
+        state: JobState::Open,
+        cut_over: None,
+    })
 }
 
 fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
-    let mut report: DatabaseReport = serde_json::from_str(report).map_err(|e| {
-        Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
-    })?;
+    let mut report = DatabaseReport::parse(report)?;
     report.was_finished = true;
     report.finished_at = Some(at);
     Ok(report)
@@ -288,15 +323,24 @@ fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
 async fn prepare_data(
-    request: &Request,
-    pair: &Pair,
-    plan: &Arc<Plan>,
+    ours: &Ours<'_>,
+    source: &Conninfo,
     mut receipts: Receipts,
+    was_resumed: bool,
     snapshot: SourceSnapshot,
-    target: &Session,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
+    let Ours { plan, session: target, .. } = *ours;
     let ledger = Ledger::of(target);
+    if was_resumed {
+        ours.refuse_filled(&receipts).await?;
+        let strangers = engine::strangers(target).await?;
+        if !strangers.is_empty() {
+            let words =
+                format!("others are connected to the target database: {}", strangers.join(", "));
+            events.say(Event::Note(words)).await;
+        }
+    }
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
     let (setting, beyond) = plan.sequences();
     let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
@@ -316,9 +360,7 @@ async fn prepare_data(
             return Err(too_late_to_copy(plan, &lost));
         }
     }
-    let receipts =
-        engine::recheck(plan, receipts, &snapshot, &pair.source, target, request.jobs(), events)
-            .await?;
+    let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
     Ok((receipts, Some(snapshot)))
 }
 

@@ -2,8 +2,10 @@
 
 mod bench;
 mod check;
+mod clearing;
 mod databases;
 mod demo;
+mod finish;
 mod going_on;
 mod migrate;
 mod passwords;
@@ -28,9 +30,10 @@ pub use crate::wire::{Conninfo, Environment};
 pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
+pub use finish::{Finished, finish};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Verification};
-pub use request::{Databases, PATIENCE, Request, VerifyMode};
-pub use status::{Latency, Status, status};
+pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
+pub use status::{Ending, Latency, Status, status};
 pub use verify::verify;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Kind, Result};
 use crate::plan::{Phase, VerifyMode};
 use crate::toc::Finding;
 use crate::verify::{CatalogDifference, TableVerdict};
@@ -44,6 +45,15 @@ pub struct DatabaseReport {
     pub passwords_to_set: Vec<String>,
     /// What verification found.
     pub verification: Verification,
+}
+
+impl DatabaseReport {
+    /// A report as a ledger keeps it.
+    pub(super) fn parse(text: &str) -> Result<DatabaseReport> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::new(Kind::Refused, "reading the finished job's report").because(e.to_string())
+        })
+    }
 }
 
 /// What verification found.

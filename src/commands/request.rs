@@ -20,6 +20,18 @@ pub enum Databases {
     All,
 }
 
+/// How a job begins where its target holds something already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// It goes on, or is refused.
+    #[default]
+    GoOn,
+    /// The job in the target's ledger is forgotten, and what it has made is dropped.
+    Restart,
+    /// It goes on if it is this very job; else all that is there is dropped.
+    Clean,
+}
+
 /// A job between two servers.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -33,6 +45,8 @@ pub struct Request {
     pub choice: Choice,
     /// Whom the source's roles stand for.
     pub roles: RoleMap,
+    /// How it begins where the target holds something already.
+    pub beginning: Beginning,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::engine::Standing;
+use crate::engine::{Ledger, Standing};
 use crate::error::Result;
 use crate::wire::{Conninfo, Session};
 
 use super::databases;
+use super::report::DatabaseReport;
+use super::request::VerifyMode;
 
 /// So many round trips are timed.
 const PINGS: usize = 20;
@@ -24,6 +26,21 @@ pub struct Status {
     pub latency: Latency,
     /// The job; none where no ledger is there.
     pub job: Option<Standing>,
+    /// What the job came to, once it is finished.
+    pub ending: Option<Ending>,
+}
+
+/// The report of a finished job in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ending {
+    /// How far the rows were read back; what was compared was equal.
+    pub verified: VerifyMode,
+    /// How many tables' rows moved.
+    pub tables: usize,
+    /// How many findings say what was changed or left out.
+    pub changes: usize,
+    /// Seconds that the last run took.
+    pub seconds: f64,
 }
 
 /// Milliseconds of a round trip, of several that were timed.
@@ -38,12 +55,29 @@ pub struct Latency {
 /// Reads the status of the job in `target`'s ledger.
 pub async fn status(target: &Conninfo) -> Result<Status> {
     let session = Session::connect(target).await.map_err(|e| databases::closed(e, target))?;
+    let job = Standing::read(&session).await?;
+    let ending = match job.as_ref().is_some_and(|job| job.sealed_at.is_some()) {
+        true => ending(&session).await?,
+        false => None,
+    };
     Ok(Status {
         database: target.database().to_owned(),
         server: session.version().to_string(),
         latency: latency(&session).await?,
-        job: Standing::read(&session).await?,
+        job,
+        ending,
     })
+}
+
+async fn ending(session: &Session) -> Result<Option<Ending>> {
+    let Some(report) = Ledger::of(session).report().await? else { return Ok(None) };
+    let report = DatabaseReport::parse(&report)?;
+    Ok(Some(Ending {
+        verified: report.verification.mode,
+        tables: report.tables,
+        changes: report.changes.len(),
+        seconds: report.seconds,
+    }))
 }
 
 async fn latency(session: &Session) -> Result<Latency> {

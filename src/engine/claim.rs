@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::{RawConnection, Session};
 
 /// "pgcv": the first half of both locks' keys.
-const CLASS: i32 = 0x7067_6376;
+pub(super) const CLASS: i32 = 0x7067_6376;
 const LEADER: i32 = 1;
 const WORKERS: i32 = 2;
 
@@ -54,6 +54,19 @@ impl Claim {
             leader.execute("preparing to write", WRITING),
         )?;
         Ok(())
+    }
+
+    /// Whether a run holds the database that `session` is connected to, and goes on doing so: a
+    /// dead one's session ends within moments.
+    pub async fn stays_held(session: &Session) -> Result<bool> {
+        let until = Instant::now() + LEADER_PATIENCE;
+        while Claim::is_held(session).await? {
+            if Instant::now() >= until {
+                return Ok(true);
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(false)
     }
 
     /// Whether a run holds the database that `session` is connected to.
@@ -123,7 +136,7 @@ async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<b
     }
 }
 
-const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
+pub(super) const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
      JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
      WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()";

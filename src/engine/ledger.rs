@@ -14,6 +14,7 @@ use crate::plan::{Plan, Step, StepId, VerifyMode};
 use crate::toc::{Finding, TableData};
 use crate::wire::Session;
 
+use super::checksum::checksum;
 use super::large_objects::view_sql;
 use super::receipts::{Receipt, Receipts};
 use super::snapshot::system_identifier;
@@ -21,7 +22,8 @@ use super::snapshot::system_identifier;
 pub(super) const READING: &str = "reading the ledger (schema pgconvoy on the target)";
 
 /// The layout of the ledger and of what is stored in it. A ledger of another one is refused.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
+const TOOL: &str = env!("CARGO_PKG_VERSION");
 /// So many bytes of steps go into one statement at most.
 const STEPS_BYTES: usize = 1 << 20;
 
@@ -33,9 +35,13 @@ CREATE TABLE pgconvoy.job (
     format integer NOT NULL,
     tool text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    begun_again integer NOT NULL DEFAULT 0,
     sealed_at timestamptz,
+    cut_over_at timestamptz,
     body text NOT NULL,
-    report text
+    checksum bigint NOT NULL,
+    report text,
+    report_checksum bigint
 );
 CREATE TABLE pgconvoy.step (
     id integer PRIMARY KEY,
@@ -43,7 +49,8 @@ CREATE TABLE pgconvoy.step (
     title text NOT NULL,
     parts integer NOT NULL,
     cost bigint NOT NULL,
-    body text NOT NULL
+    body text NOT NULL,
+    checksum bigint NOT NULL
 );
 CREATE TABLE pgconvoy.receipt (
     step integer NOT NULL,
@@ -54,6 +61,7 @@ CREATE TABLE pgconvoy.receipt (
     fingerprint text NOT NULL,
     snapshot text NOT NULL,
     milliseconds bigint NOT NULL,
+    checksum bigint NOT NULL,
     finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (step, part)
 );
@@ -98,11 +106,12 @@ pub struct Job {
     /// The plan's tables, on their way to and from the ledger; in between the plan has them.
     pub tables: Vec<TableData>,
     /// Which part of the source moves, under which owners, in the words of the command line.
-    #[serde(default)]
     pub terms: Vec<String>,
     /// How values that are stored apart are compressed, where that was said.
     #[serde(default)]
     pub toast_compression: Option<ToastCompression>,
+    /// How many steps the plan had when it was written: none may be missing.
+    pub steps: usize,
 }
 
 /// A job found in a ledger.
@@ -116,6 +125,8 @@ pub struct StoredJob {
     pub receipts: Receipts,
     /// Whether it goes on or is over.
     pub state: JobState,
+    /// Since when the target is in use, as its clock said; none where no cut-over is on record.
+    pub cut_over: Option<String>,
 }
 
 /// How far a stored job is.
@@ -134,7 +145,7 @@ pub enum JobState {
 
 /// The ledger of the database a session is connected to.
 pub struct Ledger<'a> {
-    target: &'a Session,
+    pub(super) target: &'a Session,
 }
 
 impl<'a> Ledger<'a> {
@@ -148,22 +159,53 @@ impl<'a> Ledger<'a> {
         if !self.is_there().await? {
             return Ok(None);
         }
-        let sql = "SELECT body, sealed_at::text, report FROM pgconvoy.job";
+        let sql = "SELECT body, sealed_at::text, report, checksum, report_checksum, \
+                   cut_over_at::text, format::text, tool FROM pgconvoy.job";
         let row = self.target.query_one(READING, sql, &[]).await?;
-        let mut job: Job = parse(field(&row, 0)?)?;
+        let body: &str = field(&row, 0)?;
+        if field::<i64>(&row, 3)? != checksum(&[field(&row, 6)?, field(&row, 7)?, body]) {
+            return Err(damaged("the job"));
+        }
+        let mut job: Job = parse(body)?;
         let state = match (field(&row, 1)?, field::<Option<String>>(&row, 2)?) {
-            (Some(at), report) => JobState::Sealed { at, report: report.unwrap_or_default() },
+            (Some(at), report) => {
+                let report = report.unwrap_or_default();
+                if field::<Option<i64>>(&row, 4)? != Some(checksum(&[&report])) {
+                    return Err(damaged("the finished job's report"));
+                }
+                JobState::Sealed { at, report }
+            }
             (None, _) => JobState::Open,
         };
-        let sql = "SELECT body FROM pgconvoy.step ORDER BY id";
+        let steps = self.steps().await?;
+        if steps.len() < job.steps {
+            let (there, all) = (steps.len(), job.steps);
+            return Err(damaged(&format!("the plan, of which {there} of {all} steps are there")));
+        }
+        let plan = Plan { tables: std::mem::take(&mut job.tables), steps };
+        let receipts = self.receipts().await?;
+        Ok(Some(StoredJob { job, plan, receipts, state, cut_over: field(&row, 5)? }))
+    }
+
+    async fn steps(&self) -> Result<Vec<Step>> {
+        let sql = "SELECT id, phase, title, parts::text, cost::text, body, checksum \
+                   FROM pgconvoy.step ORDER BY id";
         let mut steps: Vec<Step> = Vec::new();
         let take = |row: Row| {
-            steps.push(parse(field(&row, 0)?)?);
+            let id: i32 = field(&row, 0)?;
+            let body: &str = field(&row, 5)?;
+            let (phase, title): (&str, &str) = (field(&row, 1)?, field(&row, 2)?);
+            let (parts, cost): (&str, &str) = (field(&row, 3)?, field(&row, 4)?);
+            let written = checksum(&[&id.to_string(), phase, title, parts, cost, body]);
+            // Steps are found by their numbers.
+            if field::<i64>(&row, 6)? != written || id as usize != steps.len() {
+                return Err(damaged(&format!("step {id} of the plan")));
+            }
+            steps.push(parse(body)?);
             Ok(())
         };
         self.target.query_each(READING, sql, &[], take).await?;
-        let plan = Plan { tables: std::mem::take(&mut job.tables), steps };
-        Ok(Some(StoredJob { job, plan, receipts: self.receipts().await?, state }))
+        Ok(steps)
     }
 
     /// Whether there is a ledger, one that this version reads and this user may.
@@ -196,9 +238,11 @@ impl<'a> Ledger<'a> {
         let doing = "writing the plan to the ledger";
         let body = render(job)?;
         let mut sql = format!(
-            "{CREATE}INSERT INTO pgconvoy.job (format, tool, body) VALUES ({FORMAT}, {}, {});\n",
-            quote_literal(env!("CARGO_PKG_VERSION")),
-            quote_literal(&body)
+            "{CREATE}INSERT INTO pgconvoy.job (format, tool, body, checksum) \
+             VALUES ({FORMAT}, {}, {}, {});\n",
+            quote_literal(TOOL),
+            quote_literal(&body),
+            checksum(&[&FORMAT.to_string(), TOOL, &body])
         );
         if job.tables.iter().any(TableData::holds_large_objects) {
             sql.push_str(&view_sql());
@@ -227,7 +271,8 @@ impl<'a> Ledger<'a> {
             return self.target.execute(doing, &lending.concat()).await;
         };
         let sql = format!(
-            "BEGIN;\n{}{} ON CONFLICT (id) DO UPDATE SET body = excluded.body;\nCOMMIT;\n",
+            "BEGIN;\n{}{} ON CONFLICT (id) DO UPDATE \
+             SET body = excluded.body, checksum = excluded.checksum;\nCOMMIT;\n",
             lending.concat(),
             step_sql(step)?
         );
@@ -236,18 +281,22 @@ impl<'a> Ledger<'a> {
 
     /// All receipts.
     pub async fn receipts(&self) -> Result<Receipts> {
-        let sql = "SELECT step::bigint, part::bigint, bytes, crc32, fingerprint, snapshot, milliseconds \
-                   FROM pgconvoy.receipt";
+        let sql = "SELECT step::bigint, part::bigint, rows, bytes, crc32, fingerprint, snapshot, \
+                   milliseconds, checksum FROM pgconvoy.receipt";
         let mut receipts = BTreeMap::new();
         let take = |row: Row| {
             let number = |index| field::<i64>(&row, index).map(i64::cast_unsigned);
             let key = (StepId(number(0)? as u32), number(1)? as usize);
-            let fingerprint = field::<&str>(&row, 4)?.parse().map_err(|e| {
-                foreign(&format!("the receipt of step {} can't be read: {e}", key.0.0))
-            })?;
-            let tally = Tally { bytes: number(2)?, crc32: number(3)? as u32, fingerprint };
-            let snapshot = field(&row, 5)?;
-            receipts.insert(key, Receipt { tally, snapshot, milliseconds: number(6)? });
+            let named = || damaged(&format!("the receipt of step {}, part {}", key.0.0, key.1));
+            let crc32 = u32::try_from(number(4)?).map_err(|_| named())?;
+            let fingerprint = field::<&str>(&row, 5)?.parse().map_err(|_| named())?;
+            let tally = Tally { bytes: number(3)?, crc32, fingerprint };
+            let receipt = Receipt { tally, snapshot: field(&row, 6)?, milliseconds: number(7)? };
+            if receipt.tally.rows() != number(2)? || receipt.checksum(key) != field::<i64>(&row, 8)?
+            {
+                return Err(named());
+            }
+            receipts.insert(key, receipt);
             Ok(())
         };
         self.target.query_each("reading the ledger's receipts", sql, &[], take).await?;
@@ -263,16 +312,30 @@ impl<'a> Ledger<'a> {
     }
 
     /// Says that receipts hold under another snapshot as well.
-    pub async fn vouch(&self, parts: &[(StepId, usize)], mark: &str) -> Result<()> {
-        for some in parts.chunks(1000) {
+    pub async fn vouch(&self, renewed: &[((StepId, usize), &Receipt)]) -> Result<()> {
+        for some in renewed.chunks(1000) {
+            let values: Vec<String> = some
+                .iter()
+                .map(|(key, receipt)| {
+                    let snapshot = quote_literal(&receipt.snapshot);
+                    format!("({}, {}, {snapshot}, {})", key.0.0, key.1, receipt.checksum(*key))
+                })
+                .collect();
             let sql = format!(
-                "UPDATE pgconvoy.receipt SET snapshot = {} WHERE (step, part) IN ({})",
-                quote_literal(mark),
-                keys(some)
+                "UPDATE pgconvoy.receipt r SET snapshot = new.snapshot, checksum = new.checksum \
+                 FROM (VALUES {}) new (step, part, snapshot, checksum) \
+                 WHERE (r.step, r.part) = (new.step, new.part)",
+                values.join(", ")
             );
             self.target.execute("renewing receipts", &sql).await?;
         }
         Ok(())
+    }
+
+    /// Notes that a run goes on with the job.
+    pub async fn begin_again(&self) -> Result<()> {
+        let sql = "UPDATE pgconvoy.job SET begun_again = begun_again + 1";
+        self.target.execute("noting in the ledger that the job goes on", sql).await
     }
 
     /// Closes a finished job with its report, as JSON, in the transaction that takes back what the
@@ -280,9 +343,11 @@ impl<'a> Ledger<'a> {
     pub async fn seal(&self, take_back: &str, report: &str) -> Result<()> {
         let sql = format!(
             "BEGIN;\n{take_back}\
-             UPDATE pgconvoy.job SET sealed_at = pg_catalog.clock_timestamp(), report = {};\n\
+             UPDATE pgconvoy.job SET sealed_at = pg_catalog.clock_timestamp(), report = {}, \
+             report_checksum = {};\n\
              COMMIT;\n",
-            quote_literal(report)
+            quote_literal(report),
+            checksum(&[report])
         );
         self.target.execute("sealing the ledger", &sql).await
     }
@@ -290,14 +355,15 @@ impl<'a> Ledger<'a> {
 
 /// The statement that writes a step of the plan.
 fn step_sql(step: &Step) -> Result<String> {
+    let (id, phase) = (step.id.0.to_string(), step.phase.to_string());
+    let (parts, cost) = (step.parts().to_string(), step.cost.to_string());
+    let body = render(step)?;
     Ok(format!(
-        "INSERT INTO pgconvoy.step VALUES ({}, {}, {}, {}, {}, {})",
-        step.id.0,
-        quote_literal(&step.phase.to_string()),
+        "INSERT INTO pgconvoy.step VALUES ({id}, {}, {}, {parts}, {cost}, {}, {})",
+        quote_literal(&phase),
         quote_literal(&step.title),
-        step.parts(),
-        step.cost,
-        quote_literal(&render(step)?)
+        quote_literal(&body),
+        checksum(&[&id, &phase, &step.title, &parts, &cost, &body])
     ))
 }
 
@@ -329,9 +395,20 @@ pub(super) fn field<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T>
     row.try_get(index).map_err(|e| foreign(&e.to_string()))
 }
 
+/// A ledger that isn't one of ours, or another version's.
 fn foreign(why: &str) -> Error {
     Error::new(Kind::Refused, READING).because(why).hint(
-        "finish with the version of pgconvoy that wrote it, or drop and recreate the target \
-             database and run again",
+        "finish with the version of pgconvoy that wrote it; or, if nobody needs what is in the \
+         target database, have it made anew: `migrate --clean`",
     )
+}
+
+/// A part of a ledger of ours isn't as it was written.
+pub(super) fn damaged(part: &str) -> Error {
+    Error::new(Kind::Refused, READING)
+        .because(format!("it is damaged: {part} isn't as it was written"))
+        .hint(
+            "look after the target's disk and memory; then, if nobody needs what is in the target \
+             database, have it made anew: `migrate --clean`",
+        )
 }

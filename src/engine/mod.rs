@@ -3,13 +3,16 @@
 
 mod advice;
 mod building;
+mod checksum;
 mod claim;
+mod cut_over;
 mod events;
 mod faults;
 mod held_up;
 mod invalid_text;
 mod large_objects;
 mod ledger;
+mod ours;
 mod reading;
 mod receipts;
 mod recheck;
@@ -19,6 +22,7 @@ mod schedule;
 mod snapshot;
 mod standing;
 mod stop;
+mod strangers;
 mod unmoved;
 mod worker;
 
@@ -27,6 +31,7 @@ pub use events::{Event, Events};
 pub use faults::{Persistence, Remedy, remedy};
 pub use held_up::{PATIENCE, joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
+pub use ours::Ours;
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
 pub use recheck::{lost, recheck};
@@ -34,4 +39,5 @@ pub use run::{Outcome, Run, run};
 pub use snapshot::SourceSnapshot;
 pub use standing::{PhaseStanding, Standing};
 pub use stop::{Stop, Stopper};
+pub use strangers::strangers;
 pub use worker::Moved;

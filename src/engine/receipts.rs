@@ -6,6 +6,7 @@ use crate::copy::{Fingerprint, Tally};
 use crate::pg::quote_literal;
 use crate::plan::{Action, Plan, Step, StepId, TableId};
 
+use super::checksum::checksum;
 use super::worker::Moved;
 
 /// What a step's part left in the ledger.
@@ -17,6 +18,15 @@ pub struct Receipt {
     pub snapshot: String,
     /// How long it took.
     pub milliseconds: u64,
+}
+
+impl Receipt {
+    /// What the ledger keeps beside the receipt of a step's part, to tell a damaged one.
+    pub(super) fn checksum(&self, (step, part): (StepId, usize)) -> i64 {
+        let Receipt { tally, snapshot, milliseconds } = self;
+        let numbers = format!("{} {part} {} {} {milliseconds}", step.0, tally.bytes, tally.crc32);
+        checksum(&[&numbers, &tally.fingerprint.to_string(), snapshot])
+    }
 }
 
 /// The receipts of a run so far.
@@ -147,19 +157,21 @@ pub(super) fn insert(step: StepId, receipts: &[(usize, Receipt)]) -> String {
         .map(|(part, receipt)| {
             let Receipt { tally, snapshot, milliseconds } = receipt;
             format!(
-                "({}, {part}, {}, {}, {}, {}, {}, {milliseconds})",
+                "({}, {part}, {}, {}, {}, {}, {}, {milliseconds}, {})",
                 step.0,
                 tally.rows(),
                 tally.bytes,
                 tally.crc32,
                 quote_literal(&tally.fingerprint.to_string()),
                 quote_literal(snapshot),
+                receipt.checksum((step, *part)),
             )
         })
         .collect();
     format!(
         "INSERT INTO pgconvoy.receipt \
-         (step, part, rows, bytes, crc32, fingerprint, snapshot, milliseconds) VALUES {}",
+         (step, part, rows, bytes, crc32, fingerprint, snapshot, milliseconds, checksum) \
+         VALUES {}",
         values.join(", ")
     )
 }

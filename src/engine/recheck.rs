@@ -3,7 +3,6 @@
 //! is copied anew, whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::error::Result;
 use crate::plan::{Action, Chunk, Plan, StepId, TableId};
@@ -12,6 +11,7 @@ use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
 use super::ledger::{Ledger, forget_sql};
+use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
 use super::receipts::Receipts;
 use super::rows;
@@ -19,18 +19,20 @@ use super::snapshot::SourceSnapshot;
 
 /// Brings the receipts under `snapshot`: those that still hold are renewed, the tables of those
 /// that don't are emptied and their receipts taken back. Returns what is left.
+///
+/// Nothing is emptied that isn't `ours`.
 pub async fn recheck(
-    plan: &Arc<Plan>,
+    ours: &Ours<'_>,
     mut receipts: Receipts,
     snapshot: &SourceSnapshot,
     source: &Conninfo,
-    target: &Session,
-    jobs: usize,
     events: &Events,
 ) -> Result<Receipts> {
+    let Ours { plan, session: target, jobs, .. } = *ours;
     let ledger = Ledger::of(target);
     let emptied = lost(plan, &receipts, target).await?;
     let emptied = with_those_bound(plan, emptied);
+    ours.refuse_emptying(&receipts, &emptied).await?;
     empty(plan, &mut receipts, &emptied, target).await?;
     let stale: Vec<(StepId, usize)> = plan
         .copies()
@@ -57,9 +59,12 @@ pub async fn recheck(
         .zip(chunks)
         .zip(found)
         .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
-        .map(|((_, chunk), _)| chunk);
-    let (objects, rows): (Vec<Chunk>, Vec<Chunk>) =
-        differing.partition(|chunk| plan.table(chunk.table).holds_large_objects());
+        .map(|((key, chunk), _)| (*key, chunk));
+    let (objects, rows): (Vec<_>, Vec<_>) =
+        differing.partition(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
+    let (keys, objects): (Vec<_>, Vec<Chunk>) = objects.into_iter().unzip();
+    let written: Vec<_> = keys.iter().map(|key| receipts.0[key].tally.fingerprint).collect();
+    ours.refuse_unlinking(&objects, &written).await?;
     if !objects.is_empty() {
         let note = format!(
             "large objects changed on the source since they were copied: copying {} of them \
@@ -71,22 +76,24 @@ pub async fn recheck(
     for chunk in &objects {
         unlink(plan, &mut receipts, chunk, target).await?;
     }
-    let differing: BTreeSet<TableId> = rows.iter().map(|chunk| chunk.table).collect();
+    let differing: BTreeSet<TableId> = rows.iter().map(|(_, chunk)| chunk.table).collect();
     for table in &differing {
         let name = &plan.table(*table).relation;
         let note = format!("{name} changed on the source since it was copied: copying it anew");
         events.say(Event::Note(note)).await;
     }
     let differing = with_those_bound(plan, differing);
+    ours.refuse_emptying(&receipts, &differing).await?;
     empty(plan, &mut receipts, &differing, target).await?;
     let holding: Vec<(StepId, usize)> =
         stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
-    ledger.vouch(&holding, &snapshot.mark).await?;
-    for key in holding {
-        if let Some(receipt) = receipts.0.get_mut(&key) {
+    for key in &holding {
+        if let Some(receipt) = receipts.0.get_mut(key) {
             receipt.snapshot.clone_from(&snapshot.mark);
         }
     }
+    let renewed: Vec<_> = holding.iter().map(|key| (*key, &receipts.0[key])).collect();
+    ledger.vouch(&renewed).await?;
     Ok(receipts)
 }
 

@@ -15,6 +15,10 @@ pub struct Standing {
     pub created_at: String,
     /// When it was finished.
     pub sealed_at: Option<String>,
+    /// Since when the target is in use, where that is on record.
+    pub cut_over_at: Option<String>,
+    /// How often a run went on with it.
+    pub begun_again: i32,
     /// Whether a run is at work on it now.
     pub running: bool,
     /// The parts of the job, in order.
@@ -50,7 +54,8 @@ impl Standing {
              coalesce((SELECT pg_catalog.sum(rows) FROM pgconvoy.receipt r \
                JOIN pgconvoy.step s ON s.id = r.step WHERE s.phase = 'data'), 0)::bigint, \
              coalesce((SELECT pg_catalog.sum(bytes) FROM pgconvoy.receipt), 0)::bigint, \
-             (SELECT pg_catalog.max(finished_at)::text FROM pgconvoy.receipt) \
+             (SELECT pg_catalog.max(finished_at)::text FROM pgconvoy.receipt), \
+             j.cut_over_at::text, j.begun_again \
              FROM pgconvoy.job j";
         let row = target.query_one(READING, sql, &[]).await?;
         Ok(Some(Standing {
@@ -59,6 +64,8 @@ impl Standing {
             rows: field(&row, 2)?,
             bytes: field(&row, 3)?,
             last_receipt_at: field(&row, 4)?,
+            cut_over_at: field(&row, 5)?,
+            begun_again: field(&row, 6)?,
             running: Claim::is_held(target).await?,
             phases: phases(target).await?,
         }))

@@ -21,6 +21,7 @@ macro_rules! typed_values {
 typed_values! {
     TEXT: &str, Option<&str>, String;
     TEXT_ARRAY: &[&str], Vec<&str>, &[String], Vec<String>;
+    BOOL: bool;
     OID: u32;
     OID_ARRAY: Vec<u32>;
 }

@@ -4,6 +4,7 @@
 // A test says what it expects; a failure to get so far needs no words of its own.
 #![allow(clippy::unwrap_used)]
 
+mod anew;
 mod archive;
 mod bad_input;
 mod catalogs;

@@ -1,7 +1,7 @@
 //! Whole migrations between real servers: rows, schemas and reports, by PostgreSQL's own word.
 
 use pgconvoy::commands::{
-    self, Choice, DatabaseReport, Databases, Events, Request, RoleMap, Stop, VerifyMode,
+    self, Beginning, Choice, DatabaseReport, Databases, Events, Request, RoleMap, Stop, VerifyMode,
 };
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
@@ -26,6 +26,7 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         databases: Databases::AsGiven,
         choice: Choice::default(),
         roles: RoleMap::default(),
+        beginning: Beginning::GoOn,
         jobs: Some(2),
         verify: VerifyMode::Full,
         strict: false,

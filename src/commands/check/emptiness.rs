@@ -6,6 +6,7 @@ use crate::catalog::Scope;
 use crate::error::Result;
 use crate::pg::{Oid, quote_ident};
 use crate::toc::{Finding, TargetFacts, counted};
+use crate::wire::Session;
 
 use super::gathered::named;
 use super::sides::Sides;
@@ -58,10 +59,8 @@ pub(super) async fn findings(sides: &Sides<'_>) -> Result<Vec<Finding>> {
     }
     let of_the_source = source_schemas(sides).await?;
     let facts = sides.target_facts().await?;
-    let doing = "looking for objects in the target database";
     let names: Vec<&str> = of_the_source.keys().map(String::as_str).collect();
-    let rows = sides.target().query(doing, &query(), &[&names]).await?;
-    let objects: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let objects = objects(sides.target(), &names).await?;
     let mut found: Vec<Finding> = judge(sides.target_name(), &objects).into_iter().collect();
     found
         .extend(of_the_source.iter().filter_map(|(name, owner)| out_of_reach(name, owner, &facts)));
@@ -97,11 +96,23 @@ fn out_of_reach(name: &str, wanted: &str, target: &TargetFacts) -> Option<Findin
     (!reached).then(|| Finding::refusal(format!("SCHEMA {name}"), what).mend(remedy))
 }
 
+/// What is in the database that `target` is connected to, a ledger and the schemas of these names
+/// aside.
+pub(in crate::commands) async fn objects(
+    target: &Session,
+    schemas: &[&str],
+) -> Result<Vec<String>> {
+    let doing = "looking for objects in the target database";
+    let rows = target.query(doing, &query(), &[&schemas]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 fn judge(database: &str, objects: &[String]) -> Option<Finding> {
     let what =
         format!("isn't empty: it holds {}: {}", counted(objects.len(), "object"), named(objects));
     let remedy = format!(
-        "name an empty database in --target, or drop what is in {database} if nobody needs it"
+        "name an empty database in --target; or, if nobody needs what is in {database}, have it \
+         made anew: --clean"
     );
     (!objects.is_empty()).then(|| Finding::refusal("target database", what).mend(remedy))
 }

@@ -61,7 +61,7 @@ impl Gathered {
 
 /// Whether a server that is still there said no to a statement. Classes 08 and 57P say that the
 /// connection is gone (documentation: "PostgreSQL Error Codes").
-pub(super) fn is_refusal_of_a_statement(error: &Error) -> bool {
+pub(in crate::commands) fn is_refusal_of_a_statement(error: &Error) -> bool {
     error.kind() != Kind::Connect
         && error
             .server_error()
@@ -69,7 +69,7 @@ pub(super) fn is_refusal_of_a_statement(error: &Error) -> bool {
 }
 
 /// The first few of many names, and how many more there are.
-pub(super) fn named<S: AsRef<str>>(names: &[S]) -> String {
+pub(in crate::commands) fn named<S: AsRef<str>>(names: &[S]) -> String {
     let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(NAMED) {
         0 => first.join(", "),

@@ -29,16 +29,19 @@ mod vanished;
 mod versions;
 mod writing_rights;
 
-use crate::engine::StoredJob;
+use crate::engine::{SourceIdentity, StoredJob};
 use crate::error::{Error, Kind, Result};
 use crate::toc::adapt::adapt;
 use crate::toc::{Finding, Severity};
 
-use super::databases::{self, Pair};
+use super::clearing;
+use super::databases::{self, Pair, TargetDatabase};
 use super::request::Request;
 use super::survey::{self, ChosenNames, Source};
 
-use gathered::{Gathered, is_refusal_of_a_statement};
+pub(super) use emptiness::objects as held_objects;
+use gathered::Gathered;
+pub(super) use gathered::{is_refusal_of_a_statement, named};
 use sides::Sides;
 
 /// What checking a database found.
@@ -92,8 +95,9 @@ pub(super) async fn check_and_keep(request: &Request) -> Result<Vec<(Checked, Op
 }
 
 async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>, Option<Source>)> {
-    let sides = Sides::connect(pair, request.jobs()).await?;
+    let mut sides = Sides::connect(pair, request.jobs()).await?;
     let mut found = Gathered::default();
+    Box::pin(check_clearing(request, &mut sides, &mut found)).await?;
     let job = check_target(&sides, &mut found).await?;
     Box::pin(check_servers(&sides, job.is_some(), &mut found)).await?;
     let compression = compression::findings(&sides, request.toast_compression).await;
@@ -108,6 +112,26 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
         }
     }
     Ok((found.sorted(), source))
+}
+
+/// Whether the target database is to be dropped and made anew, and may be. From then on it counts as
+/// one that isn't there.
+async fn check_clearing(
+    request: &Request,
+    sides: &mut Sides<'_>,
+    found: &mut Gathered,
+) -> Result<()> {
+    let TargetDatabase::There(target) = &sides.place else { return Ok(()) };
+    let source = SourceIdentity::read(&sides.source, sides.pair.source.database()).await?;
+    let Some(held) = clearing::due(request, &source, target).await? else { return Ok(()) };
+    let refusals = clearing::refusals(request, &sides.source, &held, target).await;
+    found.vital("whether the target database can be dropped", refusals)?;
+    let words = clearing::words(&held, target).await?;
+    found.add([Finding::note(
+        "target database",
+        format!("is dropped, with its own settings and grants, and made anew: {words}"),
+    )]);
+    sides.clear().await
 }
 
 /// What doesn't depend on what the source database holds.

@@ -11,6 +11,8 @@ pub(super) struct Sides<'a> {
     pub(super) pair: &'a Pair,
     pub(super) source: Session,
     pub(super) place: TargetDatabase,
+    /// Whether the target database is there, and is to be dropped and made anew.
+    pub(super) clears: bool,
     /// How many workers the job would have.
     pub(super) jobs: usize,
 }
@@ -22,7 +24,14 @@ impl<'a> Sides<'a> {
             Session::connect(&pair.source),
             databases::target_database(&pair.target),
         )?;
-        Ok(Sides { pair, source, place, jobs })
+        Ok(Sides { pair, source, place, clears: false, jobs })
+    }
+
+    /// From here on the target database is one that has yet to be made.
+    pub(super) async fn clear(&mut self) -> Result<()> {
+        self.place = TargetDatabase::Missing(databases::elsewhere(&self.pair.target).await?);
+        self.clears = true;
+        Ok(())
     }
 
     /// The session on the target: in the target database, or in another one where that is missing.

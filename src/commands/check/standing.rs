@@ -1,7 +1,8 @@
 //! Whether the target holds a job already: this one, to go on with, or another.
 
 use crate::commands::going_on::{
-    refuse_another_source, refuse_changed_definitions, refuse_other_compression, refuse_other_terms,
+    refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
+    refuse_other_terms,
 };
 use crate::commands::request::Request;
 use crate::commands::survey::{Source, digests};
@@ -27,9 +28,10 @@ pub(super) async fn read(sides: &Sides<'_>) -> Result<Option<StoredJob>> {
 
 /// What the stored job means for moving this source.
 pub(super) fn judge(stored: &StoredJob, source: &Source, request: &Request) -> Finding {
-    let is_the_same = refuse_other_terms(&stored.job, &request.terms())
+    let is_the_same = refuse_cut_over(stored.cut_over.as_deref())
+        .and_then(|()| refuse_other_terms(&stored.job, &request.terms()))
         .and_then(|()| refuse_other_compression(&stored.job, request.toast_compression))
-        .and_then(|()| refuse_another_source(&stored.job, source))
+        .and_then(|()| refuse_another_source(&stored.job, &source.identity))
         .and_then(|()| match stored.state {
             JobState::Open if !stored.receipts.data_is_complete(&stored.plan) => {
                 refuse_changed_definitions(&stored.job.catalog, &digests(&source.toc))
@@ -51,8 +53,8 @@ pub(super) fn judge(stored: &StoredJob, source: &Source, request: &Request) -> F
         }
         JobState::Sealed { at, .. } => {
             let what = format!("this job was finished at {at}: nothing is left to do");
-            let remedy = "to move everything again, drop and recreate the target database; once \
-                          nobody needs the record: DROP SCHEMA pgconvoy CASCADE;";
+            let remedy = "once the target is in use: `pgconvoy finish`; to drop it and move \
+                          everything again: --restart";
             Finding::note("target database", what).mend(remedy)
         }
     }
@@ -83,7 +85,7 @@ pub(super) fn refusal(error: &Error) -> Finding {
     let finding = Finding::refusal("target database", what);
     match error.hint_text() {
         Some(hint) => finding.mend(hint),
-        None => finding.mend("drop and recreate the target database, then run again"),
+        None => finding.mend("drop the target database if nobody needs it, then run again"),
     }
 }
 

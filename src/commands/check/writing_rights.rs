@@ -26,7 +26,8 @@ pub(super) async fn findings(
 ) -> Result<Vec<Finding>> {
     let may = read(sides).await?;
     if sides.target_is_missing() {
-        return Ok(judge_server(may, facts, sides.target_name()).into_iter().collect());
+        let found = judge_server(may, facts, sides.target_name(), sides.clears);
+        return Ok(found.into_iter().collect());
     }
     Ok(judge_database(may, facts, &source.toc, sides.target_name()))
 }
@@ -46,16 +47,16 @@ async fn read(sides: &Sides<'_>) -> Result<May> {
     })
 }
 
-fn judge_server(may: May, facts: &TargetFacts, database: &str) -> Option<Finding> {
+fn judge_server(may: May, facts: &TargetFacts, database: &str, clears: bool) -> Option<Finding> {
     let user = &facts.user;
-    let what = format!("isn't there, and {user} may not create databases");
-    let remedy = format!(
-        "as an administrator of the target: ALTER ROLE {} CREATEDB; or CREATE DATABASE {} OWNER \
-         {};",
-        quote_ident(user),
-        quote_ident(database),
-        quote_ident(user)
-    );
+    let what = format!("has to be made, and {user} may not create databases");
+    let ident = quote_ident(user);
+    let or_make_it = match clears {
+        true => String::new(),
+        false => format!(" or CREATE DATABASE {} OWNER {ident};", quote_ident(database)),
+    };
+    let remedy =
+        format!("as an administrator of the target: ALTER ROLE {ident} CREATEDB;{or_make_it}");
     (!may.create_databases).then(|| Finding::refusal("target database", what).mend(remedy))
 }
 
@@ -168,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_missing_database_takes_createdb() {
-        assert_eq!(judge_server(ALL, &facts(), "shop"), None);
-        let finding = judge_server(May { create_databases: false, ..ALL }, &facts(), "shop");
+        assert_eq!(judge_server(ALL, &facts(), "shop", false), None);
+        let finding = judge_server(May { create_databases: false, ..ALL }, &facts(), "shop", false);
         assert!(
             finding
                 .unwrap()
