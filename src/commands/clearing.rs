@@ -10,12 +10,12 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Oid, quote_ident};
 use crate::plan::{Action, TableId};
-use crate::toc::{Finding, counted};
+use crate::toc::{Finding, counted, named};
 use crate::wire::Session;
 
-use super::check::{held_objects, is_refusal_of_a_statement, named};
+use super::check::{held_objects, is_refusal_of_a_statement};
 use super::databases::{self, Pair};
-use super::going_on::{refuse_another_source, refuse_cut_over, refuse_other_terms};
+use super::going_on::{refuse_another_source, refuse_other_terms};
 use super::request::{Beginning, Request};
 use super::survey::Source;
 
@@ -71,17 +71,18 @@ pub(super) async fn due(
 pub(super) async fn words(held: &Held, target: &Session) -> Result<String> {
     let objects = held_objects(target, &[]).await?;
     let holds = match objects.len() {
-        0 => "it holds nothing but a ledger".to_owned(),
+        0 => "it holds nothing but schema pgconvoy".to_owned(),
         many => format!("it holds {}: {}", counted(many, "object"), named(&objects)),
     };
     let job = match held.job() {
         None => String::new(),
         Some(stored) => {
             let from = &stored.job.source.database;
-            match &stored.state {
-                JobState::Open => format!(", of a job of {from} that isn't finished"),
-                JobState::Sealed { at, .. } => format!(", of a job of {from} finished at {at}"),
-            }
+            let state = match &stored.state {
+                JobState::Open => "that isn't finished".to_owned(),
+                JobState::Sealed { at, .. } => format!("finished at {at}"),
+            };
+            format!("; its ledger is that of a job from database {from}, {state}")
         }
     };
     Ok(format!("{holds}{job}"))
@@ -96,13 +97,11 @@ pub(super) async fn refusals(
 ) -> Result<Vec<Finding>> {
     let refusal = |what: String| Finding::refusal("target database", what);
     let mut found = Vec::new();
-    let since = Ledger::of(target).cut_over().await?;
-    if let Err(error) = refuse_cut_over(since.as_deref()) {
-        let finding = refusal(format!("can't be dropped: {}", error.message()));
-        found.push(match error.hint_text() {
-            Some(hint) => finding.mend(hint),
-            None => finding,
-        });
+    if let Some(since) = Ledger::of(target).cut_over().await? {
+        let what = format!("is in use since {since}, when its cut-over was recorded");
+        found.push(refusal(what).mend(
+            "nothing is done to it any more; if that record is wrong, drop the database by hand",
+        ));
     }
     if Claim::stays_held(target).await? {
         found.push(
@@ -146,7 +145,12 @@ pub(super) async fn clear(
     }
     let name = pair.target.database();
     let words = words(&held, &target).await?;
-    events.say(Event::Note(format!("dropping database {name} to make it anew: {words}"))).await;
+    let later = match request.beginning {
+        Beginning::Restart => " (should this run be cut off, go on without --restart)",
+        _ => "",
+    };
+    let note = format!("dropping database {name} to make it anew: {words}{later}");
+    events.say(Event::Note(note)).await;
     let server = databases::elsewhere(&pair.target).await?;
     target.close().await;
     let drop = format!("DROP DATABASE {}", quote_ident(name));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::copy::{Fingerprint, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, TableId};
-use crate::toc::TableData;
+use crate::toc::{TableData, named};
 use crate::wire::{Conninfo, Session};
 
 use super::reading::{ReadFrom, read_chunks};
@@ -16,8 +16,6 @@ use super::strangers::strangers;
 
 /// So many tables are asked for rows by one statement, which locks them all.
 const ASKED: usize = 100;
-/// So many tables are named.
-const NAMED: usize = 10;
 
 /// A job's target, whose rows are to be proven the job's own.
 pub struct Ours<'a> {
@@ -221,12 +219,5 @@ impl Ours<'_> {
         }
         let from = ReadFrom::target(self.target);
         read_chunks(self.plan, chunks, &from, self.jobs, self.progress).await
-    }
-}
-
-fn named(names: &[String]) -> String {
-    match names.len().saturating_sub(NAMED) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names[..NAMED].join(", ")),
     }
 }

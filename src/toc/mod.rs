@@ -24,8 +24,8 @@ mod target;
 pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, OneSided, Retired, Toc};
-pub(crate) use finding::counted;
 pub use finding::{Finding, Severity};
+pub(crate) use finding::{counted, named};
 pub use kind::{Kind, Section};
 pub(crate) use large_objects::{
     ANY_LARGE_OBJECT, GROUP_KEY, LARGE_OBJECTS_VIEW, LargeObject, objects_sql, pieces_sql,

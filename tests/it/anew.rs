@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pgconvoy::commands::{self, Beginning, Event, Finding, Phase, Request, Severity, finish};
-use pgconvoy::engine::Ledger;
+use pgconvoy::engine::{Claim, Ledger};
 use pgconvoy::error::Kind;
 use pgconvoy::servers::{Cluster, Spec};
 
@@ -272,7 +272,7 @@ async fn a_restart_forgets_an_open_job_and_a_finished_one_and_drops_once() {
     kit::run(&target.conninfo("postgres"), "GRANT \"shop\" TO \"master\"").await;
     let run = trial::run(&restart).await;
     assert!(!run.clean().was_resumed && !run.clean().was_finished);
-    assert!(run.notes().contains("of a job of shop finished at"), "{}", run.notes());
+    assert!(run.notes().contains("a job from database shop, finished at"), "{}", run.notes());
     assert_eq!(drops(&run), 1);
     trial::assert_same_rows(&source, &target, "shop").await;
     assert!(trial::run(&request).await.clean().was_finished);
@@ -297,6 +297,10 @@ async fn a_restart_destroys_nothing_that_others_wrote_or_use() {
         assert_foretold(&restart, &[named, "hasn't written", "DROP DATABASE \"shop\";"]).await;
         trial::change(&target, "shop", undone).await;
     }
+    let other_run = kit::session(&target.conninfo("shop")).await;
+    Claim::take(&other_run).await.unwrap();
+    assert_foretold(&restart, &["another run is at work on it"]).await;
+    other_run.close().await;
     let stranger = kit::session(&target.conninfo("shop")).await;
     let pid = stranger.process_id().to_string();
     assert_foretold(&restart, &["others are connected", &pid]).await;
@@ -365,4 +369,25 @@ async fn what_a_target_user_lacks_for_clean_is_foretold() {
     .await;
     trial::change(&target, "postgres", "ALTER ROLE master CREATEDB; GRANT shop TO master").await;
     assert_eq!(drops(&trial::run(&clean).await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_replaces_no_large_objects_that_others_changed() {
+    let (source, target, request) = shop(kit::rds_like(15).await).await;
+    trial::change(&source, "shop", "SET ROLE shop; SELECT lo_from_bytea(77, 'one')").await;
+    let three = Request { jobs: Some(3), ..request.clone() };
+    let objects_there = |event: &Event| match event {
+        Event::StepFinished { phase: Phase::Data, title, .. } => title.contains("large objects"),
+        _ => false,
+    };
+    let first = trial::interrupt_without(&source, "orders", &three, objects_there).await;
+    assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
+    trial::change(&source, "shop", "SELECT lo_put(77, 0, 'two')").await;
+    trial::change(&target, "shop", "SELECT lo_put(77, 0, 'own')").await;
+    assert_refused(&request, &["the large objects", "changed since by others"]).await;
+    let object = "SELECT encode(lo_get(77), 'escape')";
+    assert_eq!(trial::ask(&target, "shop", object).await, "own");
+    trial::change(&target, "shop", "SELECT lo_put(77, 0, 'one')").await;
+    assert!(trial::run(&request).await.clean().was_resumed);
+    assert_eq!(trial::ask(&target, "shop", object).await, "two");
 }

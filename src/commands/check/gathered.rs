@@ -3,10 +3,9 @@
 use crate::error::{Error, Kind, Result};
 use crate::toc::{Finding, Severity};
 
-use super::words;
+pub(in crate::commands) use crate::toc::named;
 
-/// How many objects a finding names.
-const NAMED: usize = 10;
+use super::words;
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -68,15 +67,6 @@ pub(in crate::commands) fn is_refusal_of_a_statement(error: &Error) -> bool {
             .is_some_and(|server| server.class() != "08" && !server.sqlstate.starts_with("57P"))
 }
 
-/// The first few of many names, and how many more there are.
-pub(in crate::commands) fn named<S: AsRef<str>>(names: &[S]) -> String {
-    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
-    match names.len().saturating_sub(NAMED) {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,12 +98,5 @@ mod tests {
         let mut found = Gathered::default();
         assert!(found.topic("disk", Err(refused("57P01"))).is_err());
         assert!(found.topic("disk", Err(Error::new(Kind::Connect, "asking"))).is_err());
-    }
-
-    #[test]
-    fn the_first_ten_names_are_told_and_the_rest_counted() {
-        let names: Vec<String> = (1..=12).map(|n| n.to_string()).collect();
-        assert_eq!(named(&names), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
-        assert_eq!(named(&["a", "b"]), "a, b");
     }
 }

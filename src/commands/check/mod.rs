@@ -41,7 +41,7 @@ use super::survey::{self, ChosenNames, Source};
 
 pub(super) use emptiness::objects as held_objects;
 use gathered::Gathered;
-pub(super) use gathered::{is_refusal_of_a_statement, named};
+pub(super) use gathered::is_refusal_of_a_statement;
 use sides::Sides;
 
 /// What checking a database found.
