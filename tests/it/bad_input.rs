@@ -131,7 +131,7 @@ async fn a_source_that_goes_away_is_the_cause_and_a_second_run_finishes() {
     };
     let watched = trial::harm(&request, copying, go_away).await;
     let says = ["database archive", "copying public.pages", "from the source"];
-    assert_clear(watched.error(), Kind::Step, &says);
+    assert_clear(watched.error(), Kind::Lost, &says);
     let away = trial::run(&request).await;
     assert_clear(away.error(), Kind::Connect, &["127.0.0.1"]);
 
