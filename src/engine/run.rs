@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Action, Phase, Plan, Step, StepId};
 use crate::toc::Finding;
-use crate::wire::{CancelHandle, Conninfo, Session};
+use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
 use super::faults::{Persistence, Remedy, is_disk_full, remedy};
@@ -22,7 +22,7 @@ use super::receipts::Receipts;
 use super::schedule::Schedule;
 use super::snapshot::SourceSnapshot;
 use super::stop::Stop;
-use super::worker::{Moved, Shared, SharedSnapshot, Worker};
+use super::worker::{Cancel, Moved, Shared, SharedSnapshot, Worker};
 
 /// How long servers get to take our cancel requests.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
@@ -203,7 +203,7 @@ struct Crew {
     tasks: JoinSet<()>,
     orders: Vec<mpsc::Sender<Order>>,
     told: mpsc::Receiver<Told>,
-    cancels: Vec<CancelHandle>,
+    cancels: Vec<Cancel>,
     /// The highest number is hired last and idles first.
     idle: Vec<usize>,
 }
@@ -220,7 +220,7 @@ impl Crew {
         };
         for number in 0..jobs {
             let worker = Worker::connect(Arc::clone(shared)).await?;
-            crew.cancels.push(worker.cancel_handle());
+            crew.cancels.push(worker.cancel());
             // One order is under way and one may wait: letting the source go.
             let (sender, orders) = mpsc::channel(2);
             crew.orders.push(sender);
@@ -260,7 +260,8 @@ impl Crew {
         if midway {
             self.tasks.abort_all();
             // A session may be gone already, and it ends in any case.
-            let cancels = self.cancels.iter().map(|cancel| cancel.cancel());
+            let handles: Vec<_> = self.cancels.iter().map(Cancel::handle).collect();
+            let cancels = handles.iter().map(|handle| handle.cancel());
             let _ = tokio::time::timeout(CANCEL_TIME, join_all(cancels)).await;
         }
         while self.tasks.join_next().await.is_some() {}

@@ -1,7 +1,7 @@
 //! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
 //! together; nothing here decides what is next.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -80,6 +80,22 @@ pub(super) struct Worker {
     /// The maintenance that the target refused.
     undone: Vec<Finding>,
 }
+    cancel: Cancel,
+}
+
+/// How to stop what a worker's target works on, on whichever connection it does now.
+#[derive(Clone)]
+pub(super) struct Cancel(Arc<std::sync::Mutex<wire::CancelHandle>>);
+
+impl Cancel {
+    /// What is stopped now.
+    pub(super) fn handle(&self) -> wire::CancelHandle {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lead_to(&self, connection: &RawConnection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cancel_handle();
+    }
 
 impl Shared {
     async fn connect_target(&self) -> Result<RawConnection> {
@@ -97,7 +113,8 @@ impl Shared {
 impl Worker {
     pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
         let target = shared.connect_target().await?;
-        Ok(Worker { shared, target, source: None, undone: Vec::new() })
+        let cancel = Cancel(Arc::new(std::sync::Mutex::new(target.cancel_handle())));
+        Ok(Worker { shared, target, source: None, undone: Vec::new(), cancel })
     }
 
     /// Makes the connections whole again after a step has failed. What the step did all the same,
@@ -114,6 +131,7 @@ impl Worker {
             let mut target = self.shared.connect_target().await?;
             Claim::succeed(&mut target, predecessor).await?;
             self.target = target;
+            self.cancel.lead_to(&target);
         }
         let answer = self.target.query("asking what is done of a step", &ask(step.id)).await?;
         Ok(committed(step.parts(), &answer))
@@ -135,8 +153,8 @@ impl Worker {
     }
 
     /// How to stop what the target works on.
-    pub(super) fn cancel_handle(&self) -> wire::CancelHandle {
-        self.target.cancel_handle()
+    pub(super) fn cancel(&self) -> Cancel {
+        self.cancel.clone()
     }
 
     /// Does a step, while so many workers are `idle`. On success its effect and its receipts are
