@@ -52,20 +52,25 @@ pub struct Run<'a> {
     pub patience: Duration,
 }
 
-/// What a run did.
+/// What a run did, and those before it that it had to begin again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
-    /// The maintenance that the target refused.
+    /// The maintenance that the target refused of late: what is left out is tried by each run.
     pub undone: Vec<Finding>,
     /// How often a step was tried again.
     pub retries: u32,
 }
 
-/// Runs all that is owed.
-pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outcome> {
+/// Runs all that is owed, and adds to `outcome` what came of it, however it ends.
+pub async fn run(
+    job: Run<'_>,
+    outcome: &mut Outcome,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<()> {
     let Run {
         source, target, leader, plan, receipts, mut snapshot, jobs, toast_compression, ..
     } = job;
@@ -90,7 +95,7 @@ pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outco
         verified: Arc::clone(&events.verified),
     });
     let mut crew = Crew::hire(jobs.max(1), &shared).await?;
-    let mut outcome = Outcome::default();
+    outcome.undone.clear();
     let mut clock = Clock::default();
     let mut warned: HashSet<String> = HashSet::new();
     let ended = loop {
@@ -160,8 +165,10 @@ pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outco
         }
     };
     crew.dismiss(ended.is_err()).await;
-    outcome.phases = clock.spans();
-    ended.map(|()| outcome)
+    for (phase, time) in clock.spans() {
+        *outcome.phases.entry(phase).or_default() += time;
+    }
+    ended
 }
 
 /// All rows are there, so a source that is gone by now takes nothing with it.
