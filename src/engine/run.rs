@@ -16,7 +16,7 @@ use crate::toc::Finding;
 use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
-use super::faults::{Persistence, Remedy, is_disk_full, remedy};
+use super::faults::{Persistence, Remedy, is_cut_off, is_disk_full, remedy};
 use super::reading::ReadFrom;
 use super::receipts::Receipts;
 use super::schedule::Schedule;
@@ -27,8 +27,8 @@ use super::worker::{Cancel, Moved, Shared, SharedSnapshot, Worker};
 /// How long servers get to take our cancel requests.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
 
-/// How long a worker tries a step again by itself; then the run ends, to be begun again.
-const STEP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a worker tries by itself to reach a server again; then the run ends, to be begun again.
+const REACHING_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is to be run.
 pub struct Run<'a> {
@@ -89,7 +89,7 @@ pub async fn run(
         receipts: Arc::clone(&receipts),
         jobs,
         toast_compression,
-        patience: job.patience.min(STEP_PATIENCE),
+        patience: job.patience,
         short_of_disk: Mutex::default(),
         copied: Arc::clone(&events.copied),
         verified: Arc::clone(&events.verified),
@@ -313,14 +313,18 @@ async fn persist(
     let mut persistence = Persistence::new(shared.patience);
     let mut result = worker.run(step, idle).await;
     loop {
-        let Err(error) = &result else { return result };
-        let pause = match remedy(error) {
+        let error = match result {
+            Ok(moved) => return Ok(moved),
+            Err(error) => error,
+        };
+        let pause = match remedy(&error) {
+            Remedy::Again if is_cut_off(&error) => persistence.pause_within(REACHING_PATIENCE),
             Remedy::Again => persistence.pause(),
             Remedy::Resume | Remedy::Stop => None,
         };
-        let Some(pause) = pause else { return result };
+        let Some(pause) = pause else { return worker.do_without(step, error).await };
         // Steps that lacked room come again one after the other, and without helpers.
-        let _alone = match is_disk_full(error) {
+        let _alone = match is_disk_full(&error) {
             true => Some(shared.short_of_disk.lock().await),
             false => None,
         };

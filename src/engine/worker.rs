@@ -16,6 +16,7 @@ use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 use super::advice::advised;
 use super::building;
 use super::claim::{Claim, WRITING};
+use super::faults::{Remedy, remedy};
 use super::held_up;
 use super::large_objects;
 use super::reading::ReadFrom;
@@ -79,7 +80,6 @@ pub(super) struct Worker {
     source: Option<RawConnection>,
     /// The maintenance that the target refused.
     undone: Vec<Finding>,
-}
     cancel: Cancel,
 }
 
@@ -96,6 +96,7 @@ impl Cancel {
     fn lead_to(&self, connection: &RawConnection) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cancel_handle();
     }
+}
 
 impl Shared {
     async fn connect_target(&self) -> Result<RawConnection> {
@@ -130,8 +131,8 @@ impl Worker {
             let predecessor = self.target.process_id();
             let mut target = self.shared.connect_target().await?;
             Claim::succeed(&mut target, predecessor).await?;
-            self.target = target;
             self.cancel.lead_to(&target);
+            self.target = target;
         }
         let answer = self.target.query("asking what is done of a step", &ask(step.id)).await?;
         Ok(committed(step.parts(), &answer))
@@ -175,12 +176,18 @@ impl Worker {
             }
         };
         let done = match done {
-            Err(error) if step.phase == Phase::Maintenance && self.outlives(&error) => {
-                self.maintain(step, &error).await
-            }
+            Err(error) if remedy(&error) == Remedy::Stop => self.do_without(step, error).await,
             done => done,
         };
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+    }
+
+    /// Nothing will mend what a step failed on: of maintenance is done what can be.
+    pub(super) async fn do_without(&mut self, step: &Step, error: Error) -> Result<Moved> {
+        match step.phase == Phase::Maintenance && self.outlives(&error) {
+            true => self.maintain(step, &error).await,
+            false => Err(error),
+        }
     }
 
     /// Whether the target has refused a statement, and is still there.
