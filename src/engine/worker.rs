@@ -263,14 +263,18 @@ impl Worker {
             .collect();
         let tables: Vec<&TableData> = owed.iter().map(|(_, _, table)| *table).collect();
         let started = Instant::now();
+        let progress = Progress::part_of(&shared.copied);
         let copying = async {
             unmoved::hold(&mut source, Side::Source, &tables).await?;
             self.target.execute_all(&beginning(&owed)).await?;
-            copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await
+            copy::forward(&mut source, &mut self.target, &parts, &progress).await
         };
         let tallies = match copying.await {
             Ok(tallies) => tallies,
-            Err(error) => return Err(held_up::explained(error, &snapshot.source, &tables).await),
+            Err(error) => {
+                progress.take_back();
+                return Err(held_up::explained(error, &snapshot.source, &tables).await);
+            }
         };
         for (_, chunk, table) in &owed {
             if let RowsOf::LargeObjects { groups } = &table.rows_of {
@@ -328,7 +332,14 @@ impl Worker {
             })
             .collect();
         let started = Instant::now();
-        let read = copy::fingerprints(&mut self.target, &parts, &shared.verified).await?;
+        let progress = Progress::part_of(&shared.verified);
+        let read = match copy::fingerprints(&mut self.target, &parts, &progress).await {
+            Ok(read) => read,
+            Err(error) => {
+                progress.take_back();
+                return Err(error);
+            }
+        };
         let mut sum = Moved::default();
         let receipt = |(part, fingerprint): (usize, Fingerprint)| {
             sum.add(Moved { rows: fingerprint.rows, bytes: 0 });
