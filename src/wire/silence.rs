@@ -55,12 +55,13 @@ fn is_at_work(session: CancelHandle) -> Pin<Box<dyn Future<Output = bool> + Send
     })
 }
 
-/// Whether the server works on what the session asked of it (documentation: pg_stat_activity).
+/// Whether the server works on what the session asked of it, rather than waits for us. Its state
+/// isn't told everywhere, what it waits for is (documentation: pg_stat_activity, track_activities).
 async fn ask(session: &CancelHandle) -> crate::error::Result<bool> {
     let mut asking = RawConnection::connect(&session.same_server()).await?;
     let sql = format!(
         "SELECT pg_catalog.pg_backend_pid() = {}, EXISTS (SELECT FROM pg_catalog.pg_stat_activity \
-         WHERE pid = {} AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client')",
+         WHERE pid = {} AND wait_event_type IS DISTINCT FROM 'Client')",
         asking.process_id(),
         session.process_id()
     );
