@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use pgconvoy::commands::{Event, Phase, Request};
+use pgconvoy::commands::{Databases, Event, Phase, Request};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 
 use tokio::time::sleep;
@@ -24,7 +24,7 @@ use crate::{kit, pg_dump};
 /// phase of a job.
 const SHOP: &str = "
     CREATE TABLE orders (id bigint PRIMARY KEY, note text);
-    INSERT INTO orders SELECT i, repeat(md5(i::text), 60) FROM generate_series(1, 6000) i;
+    INSERT INTO orders SELECT i, repeat(md5(i::text), 60) FROM generate_series(1, 3500) i;
     CREATE INDEX ON orders (md5(note));
     CREATE TABLE lines (id serial PRIMARY KEY, orders_id bigint REFERENCES orders);
     INSERT INTO lines (orders_id) SELECT i FROM generate_series(1, 300) i;
@@ -185,11 +185,12 @@ async fn a_connection_to_the_target_may_break_anywhere() {
     let stage = Stage::new().await;
     for (when, harm) in [
         (When::Says(CLAIM, 1), Harm::Cut),
+        (When::Says("CREATE DATABASE", 1), Harm::CutInAnswer),
         (When::Says(LEDGER, 1), Harm::CutInAnswer),
         (When::Says("CREATE TABLE ", 2), Harm::Cut),
         (When::Says(COPY_IN, 1), Harm::CutInRequest),
         (When::Says(COPY_IN, 2), Harm::CutInAnswer),
-        (When::After(6_000_000), Harm::Cut),
+        (When::After(4_000_000), Harm::Cut),
         (When::Says(INDEX, 1), Harm::Cut),
         (When::Says(KEY, 2), Harm::CutInRequest),
         (When::Says("setval", 1), Harm::CutInAnswer),
@@ -227,7 +228,7 @@ async fn a_connection_that_falls_silent_is_noticed() {
         (Source, When::Says(COPY_OUT, 1), Harm::Stall),
         (Source, When::Says(COPY_OUT, 1), Harm::Blackout(Duration::from_secs(3))),
         (Target, When::Says(LEDGER, 1), Harm::Stall),
-        (Target, When::After(6_000_000), Harm::Stall),
+        (Target, When::After(4_000_000), Harm::Stall),
         (Target, When::Says(INDEX, 1), Harm::Stall),
         (Target, When::Says(INDEX, 1), Harm::Blackout(Duration::from_secs(3))),
         (Target, When::Says(SEAL, 1), Harm::Stall),
@@ -248,7 +249,9 @@ async fn a_slow_server_and_a_slow_network_are_no_silent_ones() {
         CREATE TABLE items (id int, note text);
         INSERT INTO items SELECT i, repeat('x', 1000000) FROM generate_series(1, 30) i;
         CREATE INDEX slow ON items (public.slow(id));";
-    let stage = Stage::of(SLOW, Spec::bundled()).await;
+    // Not every server tells its sessions' states.
+    let target = Spec::bundled().setting("track_activities", "off");
+    let stage = Stage::of(SLOW, target).await;
     stage.before_target.will(When::Says(COPY_IN, 1), Harm::Slow(10_000_000));
     let locked = trial::harm(&stage.request(), started(Phase::Indexes), || async {
         stage.before_target.relent();
@@ -302,6 +305,55 @@ async fn a_target_may_come_back_elsewhere_behind_its_name() {
     })
     .await;
     stage.assert_overcome(&watched, "a failover").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_became_a_reader_is_waited_for() {
+    let stage = Stage::new().await;
+    let watched = trial::harm(&stage.request(), started(Phase::Indexes), || async {
+        let data = trial::ask(&stage.target, "postgres", "SHOW data_directory").await;
+        stage.target.stop(StopMode::Immediate).await.unwrap();
+        std::fs::write(format!("{data}/standby.signal"), "").unwrap();
+        stage.target.start_again().await.unwrap();
+        let conninfo = stage.target.superuser_conninfo("postgres");
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(3)).await;
+            kit::run(&conninfo, "SELECT pg_catalog.pg_promote()").await;
+        });
+    })
+    .await;
+    assert!(watched.notes().contains("25006"), "{}", watched.notes());
+    stage.assert_overcome(&watched, "a writer that became a reader").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_database_is_surveyed_again_where_that_failed() {
+    let stage = Stage::new().await;
+    trial::change(&stage.source, "postgres", "CREATE ROLE more").await;
+    command(&stage.source, "CREATE DATABASE more OWNER more").await;
+    let databases = ["shop", "more"].map(str::to_owned).to_vec();
+    let request = Request { databases: Databases::Named(databases), ..stage.request() };
+    let second = |event: &Event| matches!(event, Event::Database { name } if name == "more");
+    let watched = trial::harm(&request, second, async || {
+        stage.before_source.will(When::After(1), Harm::Cut);
+    })
+    .await;
+    watched.ended.as_ref().unwrap();
+    let restarts: Vec<u32> = watched.reports.iter().map(|report| report.restarts).collect();
+    assert_eq!(restarts, [0, 1], "{}", watched.notes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_made_meanwhile_is_taken() {
+    let stage = Stage::new().await;
+    let wait = Harm::Delay(Duration::from_millis(700));
+    stage.before_target.will(When::Says("CREATE DATABASE", 1), wait);
+    let begun = |event: &Event| matches!(event, Event::Database { .. });
+    let watched = trial::harm(&stage.request(), begun, async || {
+        command(&stage.target, "CREATE DATABASE shop TEMPLATE template0").await;
+    })
+    .await;
+    stage.assert_overcome(&watched, "a database that is there by then").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -482,7 +534,7 @@ async fn what_would_fail_again_stops_everything_at_once() {
          CREATE FUNCTION bad(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
              $$ BEGIN IF current_setting('cluster_name') = 'target' THEN PERFORM
              pg_catalog.pg_sleep(3); RAISE 'it is bad'; END IF; RETURN id; END $$;
-         CREATE TABLE a AS SELECT i AS id, repeat(md5(i::text), 60) FROM generate_series(1, 6000) i;
+         CREATE TABLE a AS SELECT i AS id, repeat(md5(i::text), 60) FROM generate_series(1, 3500) i;
          CREATE TABLE b AS TABLE a;
          CREATE INDEX long ON a (public.long(id)) WHERE id = 1;
          CREATE INDEX bad ON b (public.bad(id)) WHERE id = 1;",
