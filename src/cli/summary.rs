@@ -312,6 +312,15 @@ mod tests {
         page.into_text()
     }
 
+    #[test]
+    fn what_was_overcome_is_said() {
+        assert_eq!(setbacks(&report()), None);
+        let disturbed = DatabaseReport { retries: 3, restarts: 1, ..report() };
+        let said = setbacks(&disturbed).unwrap();
+        assert_eq!(said, "steps were tried again 3 times; the run was begun again 1 time");
+        assert!(render(|page| migrated(page, &disturbed)).contains(&said));
+    }
+
     fn report() -> DatabaseReport {
         let equal =
             |name, rows| TableVerdict::Equal { table: QualifiedName::new("public", name), rows };

@@ -134,7 +134,7 @@ pub(super) async fn clear(
     target: Session,
     events: &Events,
 ) -> Result<Session> {
-    Claim::take(&target).await?;
+    Claim::take(&target, None).await?;
     let Some(held) = due(request, &source.identity, &target).await? else { return Ok(target) };
     let refusals = refusals(request, &source.session, &held, &target).await?;
     if !refusals.is_empty() {

@@ -244,8 +244,18 @@ pub(super) async fn create(
         same if same == *source => create_sql(name, source),
         own => create_plainly_sql(name, &own.encoding),
     };
-    server.execute(&doing, &sql).await?;
+    server.execute(&doing, &sql).await.map_err(|error| match made_meanwhile(&error) {
+        true => error.as_kind(Kind::Stale),
+        false => error,
+    })?;
     Session::connect(target).await
+}
+
+/// duplicate_database, or the same as its catalog's index has it: a run that was cut off while the
+/// server made it may be the one that did.
+fn made_meanwhile(error: &Error) -> bool {
+    let codes = ["42P04", "23505"];
+    error.server_error().is_some_and(|server| codes.contains(&server.sqlstate.as_str()))
 }
 
 /// Whether the server can make a database with the source's encoding and locale.

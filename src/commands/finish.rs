@@ -25,7 +25,7 @@ pub struct Finished {
 /// Puts the cut-over of a finished job on record, or removes its ledger.
 pub async fn finish(target: &Conninfo, drop_ledger: bool) -> Result<Finished> {
     let session = Session::connect(target).await.map_err(|e| databases::closed(e, target))?;
-    Claim::take(&session).await?;
+    Claim::take(&session, None).await?;
     let ledger = Ledger::of(&session);
     let stored = ledger.read().await?.ok_or_else(|| {
         Error::new(Kind::Refused, "looking for a finished job")

@@ -67,14 +67,6 @@ async fn migrate_all(
     Ok(())
 }
 
-/// How far the tries at one database have come.
-struct Course {
-    /// How many receipts there were when the last one began its work.
-    reached: Option<usize>,
-    /// How the next one begins: what was dropped once isn't dropped again.
-    beginning: Beginning,
-}
-
 /// Begins again, from the ledger, what failed in a way that may pass: a server that restarts, or
 /// comes back under the same name elsewhere. Whatever gets further makes the patience whole.
 async fn migrate_persistently(
@@ -86,17 +78,16 @@ async fn migrate_persistently(
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let mut persistence = Persistence::new(request.patience);
-    let mut course = Course { reached: None, beginning: request.beginning };
-    let mut restarts = 0;
+    let mut so_far = SoFar::begins(request.beginning);
     loop {
-        let before = course.reached;
+        let before = so_far.reached;
         let known = (changes.clone(), source.take());
-        let moving = migrate_one(request, pair, known, &mut course, events, stop);
+        let moving = migrate_one(request, pair, known, &mut so_far, events, stop);
         let error = match Box::pin(moving).await {
-            Ok(report) => return Ok(DatabaseReport { restarts, ..report }),
+            Ok(report) => return Ok(report),
             Err(error) => error,
         };
-        if course.reached > before {
+        if so_far.reached > before {
             persistence.renew();
         }
         let pause = match remedy(&error) {
@@ -104,7 +95,7 @@ async fn migrate_persistently(
             Remedy::Again | Remedy::Resume => persistence.pause(),
         };
         let Some(pause) = pause else { return Err(error) };
-        restarts += 1;
+        so_far.restarts += 1;
         let seconds = pause.as_secs_f64();
         let words = format!("{}; begun again from the ledger in {seconds:.1} s", error.message());
         events.say(Event::Note(words)).await;
@@ -113,6 +104,38 @@ async fn migrate_persistently(
             Ok(())
         })
         .await?;
+    }
+}
+
+/// What has come of moving a database, however often that was begun again.
+struct SoFar {
+    started: Instant,
+    restarts: u32,
+    /// How the next try begins: what was dropped once isn't dropped again.
+    beginning: Beginning,
+    /// Whether there was a ledger when it first looked.
+    was_resumed: Option<bool>,
+    /// The claim it has, or had.
+    claim: Option<Claim>,
+    /// How many receipts there were when steps were last begun with.
+    reached: Option<usize>,
+    outcome: Outcome,
+    /// The seal is on its way: a job that is found sealed is this one.
+    is_sealing: bool,
+}
+
+impl SoFar {
+    fn begins(beginning: Beginning) -> SoFar {
+        SoFar {
+            started: Instant::now(),
+            restarts: 0,
+            beginning,
+            was_resumed: None,
+            claim: None,
+            reached: None,
+            outcome: Outcome::default(),
+            is_sealing: false,
+        }
     }
 }
 
@@ -143,18 +166,17 @@ async fn migrate_one(
     request: &Request,
     pair: &Pair,
     (changes, source): (Vec<Finding>, Option<Source>),
-    course: &mut Course,
+    so_far: &mut SoFar,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
-    let started = Instant::now();
     let mut source = match source {
         Some(source) => source,
         None => stop.or(survey::source(pair)).await?,
     };
-    let connecting = connect_or_create(request, pair, &source, course, events);
+    let connecting = connect_or_create(request, pair, &source, &mut so_far.beginning, events);
     let target = stop.or(Box::pin(connecting)).await?;
-    stop.or(Claim::take(&target)).await?;
+    so_far.claim = Some(stop.or(Claim::take(&target, so_far.claim.as_ref())).await?);
 
     let facts = catalog::target_facts(&target).await?;
     let same_major = facts.version.major() == source.identity.version.major();
@@ -162,7 +184,9 @@ async fn migrate_one(
     let mut adapted = adapt(&source.toc, &source.bootstrap, &facts);
     // Of many objects there are many bytes: what nobody asks for any more goes.
     source.toc = Toc::default();
-    let (mut stored, definitions) = match Ledger::of(&target).read().await? {
+    let found = Ledger::of(&target).read().await?;
+    so_far.was_resumed.get_or_insert(found.is_some());
+    let (mut stored, definitions) = match found {
         Some(stored) => (stored, Some(definitions)),
         None => {
             let there = (&target, facts.user.as_str());
@@ -171,14 +195,14 @@ async fn migrate_one(
         }
     };
     adapted.toc.forget_rows();
-    let was_resumed = definitions.is_some();
+    let goes_on = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
     refuse_cut_over(stored.cut_over.as_deref())?;
     let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_other_terms(&job, &request.terms())?;
     refuse_other_compression(&job, request.toast_compression)?;
     if let JobState::Sealed { at, report } = state {
-        return finished_before(at, &report);
+        return finished_before(at, &report, so_far);
     }
     refuse_another_source(&job, &source.identity)?;
     // With all its rows the source's definitions of that time are there.
@@ -187,12 +211,12 @@ async fn migrate_one(
     }
     drop(planned_for);
 
-    let large_objects = match receipts.data_is_complete(&plan) && was_resumed {
+    let large_objects = match receipts.data_is_complete(&plan) && goes_on {
         true => LargeObjects::OfAnEarlierRun,
         false => LargeObjects::OfThisRun,
     };
     // Memberships are the cluster's: those that the job gave itself may be gone.
-    if was_resumed {
+    if goes_on {
         Ledger::of(&target).begin_again().await?;
         Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
@@ -206,10 +230,10 @@ async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let prepared = prepare_data(&ours, &pair.source, receipts, was_resumed, snapshot, events);
+    let prepared = prepare_data(&ours, &pair.source, receipts, goes_on, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
-    course.reached = Some(receipts.0.len());
+    so_far.reached = Some(receipts.0.len());
     let run = Run {
         source: pair.source.clone(),
         target: pair.target.clone(),
@@ -221,7 +245,8 @@ async fn migrate_one(
         toast_compression: job.toast_compression,
         patience: request.patience,
     };
-    let outcome = engine::run(run, events, stop).await?;
+    engine::run(run, &mut so_far.outcome, events, stop).await?;
+    let outcome = &so_far.outcome;
     let passwords_to_set = match request.carry_passwords {
         true => passwords::carry(pair, &target, job.login_roles).await?,
         false => job.login_roles,
@@ -242,18 +267,20 @@ async fn migrate_one(
     stop.or(locating).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
-        was_resumed,
+        was_resumed: so_far.was_resumed == Some(true),
         objects: count_objects(&adapted.toc),
         tables: plan.count_tables(),
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: so_far.started.elapsed().as_secs_f64(),
         passwords_to_set,
         retries: outcome.retries,
+        restarts: so_far.restarts,
         changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
         verification,
-        ..totals(&plan, &receipts, &outcome)
+        ..totals(&plan, &receipts, outcome)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
     if report.verification.is_clean() {
+        so_far.is_sealing = true;
         Ledger::of(&target).seal(&take_back, &render(&report)?).await?;
     } else {
         target.execute("leaving the owners on the target", &take_back).await?;
@@ -265,11 +292,11 @@ async fn connect_or_create(
     request: &Request,
     pair: &Pair,
     source: &Source,
-    course: &mut Course,
+    beginning: &mut Beginning,
     events: &Events,
 ) -> Result<Session> {
     let session = match databases::target_database(&pair.target).await? {
-        TargetDatabase::There(session) if course.beginning == Beginning::GoOn => session,
+        TargetDatabase::There(session) if *beginning == Beginning::GoOn => session,
         TargetDatabase::There(session) => {
             clearing::clear(request, pair, source, session, events).await?
         }
@@ -277,7 +304,7 @@ async fn connect_or_create(
             databases::create(&pair.target, &server, &source.database).await?
         }
     };
-    course.beginning = Beginning::GoOn;
+    *beginning = Beginning::GoOn;
     Ok(session)
 }
 
@@ -314,8 +341,13 @@ async fn begin(
     })
 }
 
-fn finished_before(at: String, report: &str) -> Result<DatabaseReport> {
+/// The report of a job that is found sealed; this one's, if only the answer to its seal got lost.
+fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseReport> {
     let mut report = DatabaseReport::parse(report)?;
+    if so_far.is_sealing {
+        report.restarts = so_far.restarts;
+        return Ok(report);
+    }
     report.was_finished = true;
     report.finished_at = Some(at);
     Ok(report)

@@ -1,5 +1,6 @@
 //! What a copy is told, and what it tells.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pg::RowFormat;
@@ -61,9 +62,24 @@ impl Tally {
 pub struct Progress {
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// What counts the same, and others' copies too.
+    whole: Option<Arc<Progress>>,
 }
 
 impl Progress {
+    /// Counts one copy by itself and in `whole`.
+    pub(crate) fn part_of(whole: &Arc<Progress>) -> Progress {
+        Progress { whole: Some(Arc::clone(whole)), ..Progress::default() }
+    }
+
+    /// Takes what was counted out of the whole: all of it will pass again.
+    pub(crate) fn take_back(self) {
+        if let Some(whole) = &self.whole {
+            whole.rows.fetch_sub(self.rows(), Ordering::Relaxed);
+            whole.bytes.fetch_sub(self.bytes(), Ordering::Relaxed);
+        }
+    }
+
     /// Rows that have passed.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
@@ -77,10 +93,30 @@ impl Progress {
     pub(super) fn add(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.add(rows, bytes);
+        }
     }
 }
 
 /// The number of rows that a server says it has copied, from the tags of what it did.
 pub(super) fn copied_rows(tags: &[String]) -> Option<u64> {
     tags.last()?.strip_prefix("COPY ")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_is_repeated_counts_once() {
+        let whole = Arc::new(Progress::default());
+        whole.add(1, 10);
+        let first = Progress::part_of(&whole);
+        first.add(2, 20);
+        assert_eq!((whole.rows(), whole.bytes()), (3, 30));
+        first.take_back();
+        Progress::part_of(&whole).add(4, 40);
+        assert_eq!((whole.rows(), whole.bytes()), (5, 50));
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Kind, Result};
+use crate::pg::quote_literal;
 use crate::wire::{RawConnection, Session};
 
 /// "pgcv": the first half of both locks' keys.
@@ -32,15 +33,26 @@ pub(super) const WRITING: &str = "SET default_transaction_read_only = off; \
      WHERE pg_catalog.current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
 /// The claim on a target database: it holds as long as its session lives.
-pub struct Claim;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    process_id: i32,
+    /// When its session began: process ids are given out again.
+    since: String,
+}
 
 impl Claim {
-    /// Claims the database that `leader` is connected to, for as long as that session lives.
-    pub async fn take(leader: &Session) -> Result<()> {
+    /// Claims the database that `leader` is connected to, for as long as that session lives. A
+    /// claim that this run had and lost is taken over: the server may not have noticed yet that
+    /// nobody is there any more, and nothing of it is to be waited for.
+    pub async fn take(leader: &Session, lost: Option<&Claim>) -> Result<Claim> {
+        if let Some(lost) = lost {
+            lost.end(leader).await?;
+        }
         if !lock_within(leader, LEADER, LEADER_PATIENCE).await? {
             return Err(busy(leader).await?);
         }
-        if !lock_within(leader, WORKERS, WORKERS_PATIENCE).await? {
+        let workers_patience = lost.map_or(WORKERS_PATIENCE, |_| Duration::ZERO);
+        if !lock_within(leader, WORKERS, workers_patience).await? {
             end_workers(leader).await?;
             if !lock_within(leader, WORKERS, ENDING_PATIENCE).await? {
                 return Err(Error::new(Kind::Refused, "waiting for a dead run's sessions")
@@ -49,11 +61,28 @@ impl Claim {
             }
         }
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({CLASS}, {WORKERS})");
-        tokio::try_join!(
+        let sql = format!(
+            "SELECT a.pid, {SINCE} FROM pg_catalog.pg_stat_activity a \
+             WHERE a.pid = pg_catalog.pg_backend_pid()"
+        );
+        let ((), (), row) = tokio::try_join!(
             leader.execute("releasing the workers' lock", &unlock),
             leader.execute("preparing to write", WRITING),
+            leader.query_one("claiming the target", &sql, &[]),
         )?;
-        Ok(())
+        Ok(Claim { process_id: row.get(0), since: row.get(1) })
+    }
+
+    /// Ends the session that holds the claim, if it is still there.
+    async fn end(&self, leader: &Session) -> Result<()> {
+        let Claim { process_id, since } = self;
+        let sql = format!(
+            "SELECT pg_catalog.pg_terminate_backend(l.pid) {HOLDERS} \
+             AND l.classid = {CLASS} AND l.objid = {LEADER} AND l.pid = {process_id} \
+             AND {SINCE} = {}",
+            quote_literal(since)
+        );
+        leader.query("ending a session that was cut off", &sql, &[]).await.map(drop)
     }
 
     /// Whether a run holds the database that `session` is connected to, and goes on doing so: a
@@ -135,6 +164,9 @@ async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<b
         sleep(PAUSE).await;
     }
 }
+
+/// When a session began, whatever this one's time zone is.
+const SINCE: &str = "pg_catalog.date_part('epoch', a.backend_start)::text";
 
 pub(super) const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
      JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \

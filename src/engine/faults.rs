@@ -70,6 +70,15 @@ fn of_sqlstate(sqlstate: &str) -> Remedy {
     }
 }
 
+/// Whether the server may be gone from where it was: then its name is to be looked up again, which
+/// a fresh start does. Whatever else passes is better waited for where one stands.
+pub(super) fn is_cut_off(error: &Error) -> bool {
+    match error.server_error() {
+        None => true,
+        Some(words) => words.sqlstate.starts_with("08") || words.sqlstate.starts_with("57"),
+    }
+}
+
 /// Whether the server lacked room on its disk.
 pub(super) fn is_disk_full(error: &Error) -> bool {
     error.server_error().is_some_and(|words| words.sqlstate == "53100")
@@ -101,11 +110,16 @@ impl Persistence {
     /// How long to pause before the next try; none once it is enough. Those who failed together
     /// don't come back together.
     pub fn pause(&mut self) -> Option<Duration> {
-        self.pause_of(chance())
+        self.pause_of(self.patience, chance())
     }
 
-    fn pause_of(&mut self, chance: f64) -> Option<Duration> {
-        if self.waited >= self.patience {
+    /// The same for what isn't worth more than so much of the patience.
+    pub(super) fn pause_within(&mut self, most: Duration) -> Option<Duration> {
+        self.pause_of(self.patience.min(most), chance())
+    }
+
+    fn pause_of(&mut self, patience: Duration, chance: f64) -> Option<Duration> {
+        if self.waited >= patience {
             return None;
         }
         let whole = (Self::FIRST * 2_u32.saturating_pow(self.tries.min(16))).min(Self::LONGEST);
@@ -158,13 +172,16 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound_and_come_to_an_end() {
-        let mut persistence = Persistence::new(Duration::from_secs(60));
-        let pauses: Vec<Duration> = std::iter::from_fn(|| persistence.pause_of(1.0)).collect();
+        const MINUTE: Duration = Duration::from_secs(60);
+        let mut persistence = Persistence::new(MINUTE);
+        let pauses: Vec<Duration> =
+            std::iter::from_fn(|| persistence.pause_of(MINUTE, 1.0)).collect();
         assert_eq!(pauses[..3], [500, 1000, 2000].map(Duration::from_millis));
         assert_eq!(pauses.last(), Some(&Persistence::LONGEST));
         assert!(pauses.len() < 12, "{pauses:?}");
         persistence.renew();
-        assert_eq!(persistence.pause_of(0.0), Some(Duration::from_millis(250)));
+        assert_eq!(persistence.pause_of(MINUTE, 0.0), Some(Duration::from_millis(250)));
+        assert_eq!(persistence.pause_within(Duration::from_millis(200)), None);
         assert_eq!(Persistence::new(Duration::ZERO).pause(), None);
     }
 }

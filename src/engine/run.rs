@@ -13,22 +13,22 @@ use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Action, Phase, Plan, Step, StepId};
 use crate::toc::Finding;
-use crate::wire::{CancelHandle, Conninfo, Session};
+use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
-use super::faults::{Persistence, Remedy, is_disk_full, remedy};
+use super::faults::{Persistence, Remedy, is_cut_off, is_disk_full, remedy};
 use super::reading::ReadFrom;
 use super::receipts::Receipts;
 use super::schedule::Schedule;
 use super::snapshot::SourceSnapshot;
 use super::stop::Stop;
-use super::worker::{Moved, Shared, SharedSnapshot, Worker};
+use super::worker::{Cancel, Moved, Shared, SharedSnapshot, Worker};
 
 /// How long servers get to take our cancel requests.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
 
-/// How long a worker tries a step again by itself; then the run ends, to be begun again.
-const STEP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a worker tries by itself to reach a server again; then the run ends, to be begun again.
+const REACHING_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is to be run.
 pub struct Run<'a> {
@@ -52,20 +52,25 @@ pub struct Run<'a> {
     pub patience: Duration,
 }
 
-/// What a run did.
+/// What a run did, and those before it that it had to begin again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
-    /// The maintenance that the target refused.
+    /// The maintenance that the target refused of late: what is left out is tried by each run.
     pub undone: Vec<Finding>,
     /// How often a step was tried again.
     pub retries: u32,
 }
 
-/// Runs all that is owed.
-pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outcome> {
+/// Runs all that is owed, and adds to `outcome` what came of it, however it ends.
+pub async fn run(
+    job: Run<'_>,
+    outcome: &mut Outcome,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<()> {
     let Run {
         source, target, leader, plan, receipts, mut snapshot, jobs, toast_compression, ..
     } = job;
@@ -84,13 +89,13 @@ pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outco
         receipts: Arc::clone(&receipts),
         jobs,
         toast_compression,
-        patience: job.patience.min(STEP_PATIENCE),
+        patience: job.patience,
         short_of_disk: Mutex::default(),
         copied: Arc::clone(&events.copied),
         verified: Arc::clone(&events.verified),
     });
     let mut crew = Crew::hire(jobs.max(1), &shared).await?;
-    let mut outcome = Outcome::default();
+    outcome.undone.clear();
     let mut clock = Clock::default();
     let mut warned: HashSet<String> = HashSet::new();
     let ended = loop {
@@ -160,8 +165,10 @@ pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outco
         }
     };
     crew.dismiss(ended.is_err()).await;
-    outcome.phases = clock.spans();
-    ended.map(|()| outcome)
+    for (phase, time) in clock.spans() {
+        *outcome.phases.entry(phase).or_default() += time;
+    }
+    ended
 }
 
 /// All rows are there, so a source that is gone by now takes nothing with it.
@@ -203,7 +210,7 @@ struct Crew {
     tasks: JoinSet<()>,
     orders: Vec<mpsc::Sender<Order>>,
     told: mpsc::Receiver<Told>,
-    cancels: Vec<CancelHandle>,
+    cancels: Vec<Cancel>,
     /// The highest number is hired last and idles first.
     idle: Vec<usize>,
 }
@@ -220,7 +227,7 @@ impl Crew {
         };
         let hired = (0..jobs).map(|_| Worker::connect(Arc::clone(shared)));
         for (number, worker) in try_join_all(hired).await?.into_iter().enumerate() {
-            crew.cancels.push(worker.cancel_handle());
+            crew.cancels.push(worker.cancel());
             // One order is under way and one may wait: letting the source go.
             let (sender, orders) = mpsc::channel(2);
             crew.orders.push(sender);
@@ -260,7 +267,8 @@ impl Crew {
         if midway {
             self.tasks.abort_all();
             // A session may be gone already, and it ends in any case.
-            let cancels = self.cancels.iter().map(|cancel| cancel.cancel());
+            let handles: Vec<_> = self.cancels.iter().map(Cancel::handle).collect();
+            let cancels = handles.iter().map(|handle| handle.cancel());
             let _ = tokio::time::timeout(CANCEL_TIME, join_all(cancels)).await;
         }
         while self.tasks.join_next().await.is_some() {}
@@ -305,14 +313,18 @@ async fn persist(
     let mut persistence = Persistence::new(shared.patience);
     let mut result = worker.run(step, idle).await;
     loop {
-        let Err(error) = &result else { return result };
-        let pause = match remedy(error) {
+        let error = match result {
+            Ok(moved) => return Ok(moved),
+            Err(error) => error,
+        };
+        let pause = match remedy(&error) {
+            Remedy::Again if is_cut_off(&error) => persistence.pause_within(REACHING_PATIENCE),
             Remedy::Again => persistence.pause(),
             Remedy::Resume | Remedy::Stop => None,
         };
-        let Some(pause) = pause else { return result };
+        let Some(pause) = pause else { return worker.do_without(step, error).await };
         // Steps that lacked room come again one after the other, and without helpers.
-        let _alone = match is_disk_full(error) {
+        let _alone = match is_disk_full(&error) {
             true => Some(shared.short_of_disk.lock().await),
             false => None,
         };

@@ -1,7 +1,7 @@
 //! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
 //! together; nothing here decides what is next.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -16,6 +16,7 @@ use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 use super::advice::advised;
 use super::building;
 use super::claim::{Claim, WRITING};
+use super::faults::{Remedy, remedy};
 use super::held_up;
 use super::invalid_text;
 use super::large_objects;
@@ -80,6 +81,22 @@ pub(super) struct Worker {
     source: Option<RawConnection>,
     /// The maintenance that the target refused.
     undone: Vec<Finding>,
+    cancel: Cancel,
+}
+
+/// How to stop what a worker's target works on, on whichever connection it does now.
+#[derive(Clone)]
+pub(super) struct Cancel(Arc<std::sync::Mutex<wire::CancelHandle>>);
+
+impl Cancel {
+    /// What is stopped now.
+    pub(super) fn handle(&self) -> wire::CancelHandle {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lead_to(&self, connection: &RawConnection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cancel_handle();
+    }
 }
 
 impl Shared {
@@ -101,7 +118,8 @@ impl Shared {
 impl Worker {
     pub(super) async fn connect(shared: Arc<Shared>) -> Result<Worker> {
         let target = shared.connect_target().await?;
-        Ok(Worker { shared, target, source: None, undone: Vec::new() })
+        let cancel = Cancel(Arc::new(std::sync::Mutex::new(target.cancel_handle())));
+        Ok(Worker { shared, target, source: None, undone: Vec::new(), cancel })
     }
 
     /// Makes the connections whole again after a step has failed. What the step did all the same,
@@ -117,6 +135,7 @@ impl Worker {
             let predecessor = self.target.process_id();
             let mut target = self.shared.connect_target().await?;
             Claim::succeed(&mut target, predecessor).await?;
+            self.cancel.lead_to(&target);
             self.target = target;
         }
         let answer = self.target.query("asking what is done of a step", &ask(step.id)).await?;
@@ -139,8 +158,8 @@ impl Worker {
     }
 
     /// How to stop what the target works on.
-    pub(super) fn cancel_handle(&self) -> wire::CancelHandle {
-        self.target.cancel_handle()
+    pub(super) fn cancel(&self) -> Cancel {
+        self.cancel.clone()
     }
 
     /// Does a step, while so many workers are `idle`. On success its effect and its receipts are
@@ -161,12 +180,18 @@ impl Worker {
             }
         };
         let done = match done {
-            Err(error) if step.phase == Phase::Maintenance && self.outlives(&error) => {
-                self.maintain(step, &error).await
-            }
+            Err(error) if remedy(&error) == Remedy::Stop => self.do_without(step, error).await,
             done => done,
         };
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+    }
+
+    /// Nothing will mend what a step failed on: of maintenance is done what can be.
+    pub(super) async fn do_without(&mut self, step: &Step, error: Error) -> Result<Moved> {
+        match step.phase == Phase::Maintenance && self.outlives(&error) {
+            true => self.maintain(step, &error).await,
+            false => Err(error),
+        }
     }
 
     /// Whether the target has refused a statement, and is still there.
@@ -242,14 +267,16 @@ impl Worker {
             .collect();
         let tables: Vec<&TableData> = owed.iter().map(|(_, _, table)| *table).collect();
         let started = Instant::now();
+        let progress = Progress::part_of(&shared.copied);
         let copying = async {
             unmoved::hold(&mut source, Side::Source, &tables).await?;
             self.target.execute_all(&beginning(&owed)).await?;
-            copy::forward(&mut source, &mut self.target, &parts, &shared.copied).await
+            copy::forward(&mut source, &mut self.target, &parts, &progress).await
         };
         let tallies = match copying.await {
             Ok(tallies) => tallies,
             Err(error) => {
+                progress.take_back();
                 let encoding = snapshot.source.conninfo.client_encoding();
                 let error = invalid_text::explained(error, &tables, encoding);
                 return Err(held_up::explained(error, &snapshot.source, &tables).await);
@@ -311,7 +338,14 @@ impl Worker {
             })
             .collect();
         let started = Instant::now();
-        let read = copy::fingerprints(&mut self.target, &parts, &shared.verified).await?;
+        let progress = Progress::part_of(&shared.verified);
+        let read = match copy::fingerprints(&mut self.target, &parts, &progress).await {
+            Ok(read) => read,
+            Err(error) => {
+                progress.take_back();
+                return Err(error);
+            }
+        };
         let mut sum = Moved::default();
         let receipt = |(part, fingerprint): (usize, Fingerprint)| {
             sum.add(Moved { rows: fingerprint.rows, bytes: 0 });

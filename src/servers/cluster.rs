@@ -151,6 +151,19 @@ impl Cluster {
         self.start_again().await
     }
 
+    /// Stops the server and starts it on another port, as a failover gives a server another address.
+    pub async fn restart_elsewhere(&mut self, mode: StopMode) -> Result<()> {
+        let server = self.server.clone();
+        self.port = off_the_async_threads(move || {
+            server.stop(mode)?;
+            let port = free_port()?;
+            server.configure(&[("port".to_owned(), port.to_string())])?;
+            server.start().map(|()| port)
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Lets the server outlive us; the commands that stop and remove it.
     pub fn keep(mut self) -> Result<String> {
         Alive::keep(&self.server.home)?;

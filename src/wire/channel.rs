@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,6 +35,8 @@ pub(super) struct Channel {
     pub(super) session: Option<CancelHandle>,
     /// Whether it is the server's turn to say something, so that silence is suspicious.
     pub(super) is_due: bool,
+    /// Whether it was silent for too long: it isn't waited for again.
+    pub(super) is_given_up: bool,
 }
 
 impl Channel {
@@ -45,14 +48,22 @@ impl Channel {
             warnings: Warnings::default(),
             session: None,
             is_due: true,
+            is_given_up: false,
         }
     }
 
     /// Reads once; the end of the stream is an error.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        if self.is_given_up {
+            return Err(hung_up());
+        }
         let filling = fill(&mut self.link, &mut self.buffer);
         match &self.session {
-            Some(session) if self.is_due => silence::unless_lost(session, filling).await?,
+            Some(session) if self.is_due => {
+                let filled = silence::unless_lost(session, &AtomicU64::new(0), filling).await;
+                self.is_given_up = filled.is_err();
+                filled?
+            }
             _ => filling.await,
         }
     }
@@ -134,12 +145,20 @@ impl Channel {
     /// Writes all of `bytes`. Answers that come meanwhile are read, so that a server that is
     /// itself stuck in writing goes on.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Channel { link, buffer, session, .. } = self;
+        if self.is_given_up {
+            return Err(hung_up());
+        }
+        let Channel { link, buffer, session, is_given_up, .. } = self;
         let (mut reader, mut writer) = tokio::io::split(link);
         let writing = async {
-            let sending = send(&mut writer, bytes);
+            let sent = AtomicU64::new(0);
+            let sending = send(&mut writer, bytes, &sent);
             match session {
-                Some(session) => silence::unless_lost(session, sending).await?,
+                Some(session) => {
+                    let sending = silence::unless_lost(session, &sent, sending).await;
+                    *is_given_up = sending.is_err();
+                    sending?
+                }
                 None => sending.await,
             }
         };
@@ -190,9 +209,20 @@ pub(super) fn hung_up() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")
 }
 
-/// Writes all of `bytes` and flushes.
-pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    writer.write_all(bytes).await?;
+/// Writes all of `bytes` and flushes. It counts what is sent: a slow link isn't a dead one.
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    sent: &AtomicU64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = writer.write(bytes).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        sent.fetch_add(count as u64, Ordering::Relaxed);
+        bytes = &bytes[count..];
+    }
     writer.flush().await
 }
 

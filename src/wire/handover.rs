@@ -6,6 +6,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
@@ -24,6 +26,8 @@ pub(super) struct Handover {
     /// What is read before the link: the greeting, then what had already arrived.
     first: BytesMut,
     startup: Startup,
+    /// The bytes that the server has sent.
+    heard: Arc<AtomicU64>,
 }
 
 /// How much of the start-up message has been swallowed.
@@ -39,10 +43,11 @@ pub(super) async fn hand_over(
     channel: Channel,
     process_id: i32,
     secret_key: i32,
+    heard: Arc<AtomicU64>,
 ) -> Result<(Client, Connection<Handover, NoTlsStream>), tokio_postgres::Error> {
     let mut first = greeting(&channel, process_id, secret_key);
     first.extend_from_slice(&channel.buffer);
-    let stream = Handover { link: channel.link, first, startup: Startup::Length(0, 0) };
+    let stream = Handover { link: channel.link, first, startup: Startup::Length(0, 0), heard };
     Config::new()
         // Swallowed with the rest, but without one the system's is looked up.
         .user("handed over")
@@ -103,7 +108,11 @@ impl AsyncRead for Handover {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.first.is_empty() {
-            return Pin::new(&mut this.link).poll_read(cx, buffer);
+            let before = buffer.filled().len();
+            let read = ready!(Pin::new(&mut this.link).poll_read(cx, buffer));
+            let count = buffer.filled().len() - before;
+            this.heard.fetch_add(count as u64, Ordering::Relaxed);
+            return Poll::Ready(read);
         }
         let now = this.first.len().min(buffer.remaining());
         buffer.put_slice(&this.first[..now]);

@@ -31,6 +31,27 @@ where
     (conninfo(&text), task)
 }
 
+/// Plays `part` for each connection, which are numbered, until its task is dropped.
+pub(crate) async fn server_of_many<F>(
+    settings: &str,
+    part: impl Fn(usize, Peer) -> F + Send + 'static,
+) -> (Conninfo, JoinHandle<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(part(number, Peer(stream)));
+        }
+    });
+    let text = format!("host=127.0.0.1 port={port} user=ann sslmode=disable {settings}");
+    (conninfo(&text), task)
+}
+
 /// A connection string without surroundings.
 pub(crate) fn conninfo(text: &str) -> Conninfo {
     Conninfo::parse(text, &Environment::default()).unwrap()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Session {
     version: ServerVersion,
     process_id: i32,
     cancel: CancelHandle,
+    /// The bytes that the server has sent.
+    heard: Arc<AtomicU64>,
     peer: String,
 }
 
@@ -67,7 +70,8 @@ impl Session {
             warnings: std::mem::take(&mut channel.warnings),
             last_words: None,
         }));
-        let handed = hand_over(channel, process_id, cancel.secret_key()).await;
+        let heard = Arc::default();
+        let handed = hand_over(channel, process_id, cancel.secret_key(), Arc::clone(&heard)).await;
         let (client, connection) = handed.map_err(|error| {
             Error::new(Kind::Connect, format!("connecting to {peer}")).because(error.to_string())
         })?;
@@ -79,6 +83,7 @@ impl Session {
             version,
             process_id,
             cancel,
+            heard,
             peer,
         })
     }
@@ -191,7 +196,7 @@ impl Session {
     ) -> Result<T> {
         // Boxed, as every query of every command would be so much larger.
         let asked = Box::pin(asked);
-        match Box::pin(silence::unless_lost(&self.cancel, asked)).await {
+        match Box::pin(silence::unless_lost(&self.cancel, &self.heard, asked)).await {
             Ok(answered) => answered.map_err(|error| self.failed(doing, error)),
             Err(silent) => Err(lost(&self.peer, doing, silent)),
         }

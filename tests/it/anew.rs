@@ -298,7 +298,7 @@ async fn a_restart_destroys_nothing_that_others_wrote_or_use() {
         trial::change(&target, "shop", undone).await;
     }
     let other_run = kit::session(&target.conninfo("shop")).await;
-    Claim::take(&other_run).await.unwrap();
+    Claim::take(&other_run, None).await.unwrap();
     assert_foretold(&restart, &["another run is at work on it"]).await;
     other_run.close().await;
     let stranger = kit::session(&target.conninfo("shop")).await;

@@ -1,9 +1,13 @@
 //! Real servers for tests. A test starts its own clusters, which costs well under a second each,
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
+mod proxy;
+
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, Sources, Spec};
 use pgconvoy::wire::{Conninfo, Environment, Session};
+
+pub(crate) use proxy::{Harm, Proxy, When};
 
 /// Where this run's servers come from. Fetching is said on stderr.
 pub(crate) fn sources() -> Sources {

@@ -13,6 +13,7 @@ mod default_privileges;
 mod demo_data;
 mod every_kind;
 mod extension_config;
+mod faults;
 mod filters;
 mod foretold;
 mod grantors;

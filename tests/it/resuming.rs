@@ -58,7 +58,7 @@ async fn shop() -> (Cluster, Cluster, Request) {
 }
 
 /// Holds from the `count`-th finished step of a phase on.
-fn finished(phase: Phase, count: usize) -> impl FnMut(&Event) -> bool {
+pub(crate) fn finished(phase: Phase, count: usize) -> impl FnMut(&Event) -> bool {
     let mut seen = 0;
     move |event| {
         let counts = matches!(event, Event::StepFinished { phase: p, .. } if *p == phase);
@@ -68,7 +68,7 @@ fn finished(phase: Phase, count: usize) -> impl FnMut(&Event) -> bool {
 }
 
 /// Holds when a step of a phase starts.
-fn started(phase: Phase) -> impl FnMut(&Event) -> bool {
+pub(crate) fn started(phase: Phase) -> impl FnMut(&Event) -> bool {
     move |event| matches!(event, Event::StepStarted { phase: p, .. } if *p == phase)
 }
 

@@ -95,6 +95,9 @@ impl Standing {
                 // What was read before that was read to see what still holds.
                 self.start = self.seen;
                 self.samples.clear();
+                // What was under way when the run was begun again is begun again, too.
+                self.tasks.clear();
+                (self.copying, self.reading) = (Measure::default(), Measure::default());
             }
             Event::Reading { bytes, .. } => {
                 self.cost = (bytes.saturating_mul(2), 0);
@@ -304,6 +307,26 @@ mod tests {
         assert_eq!((standing.copied.bytes, standing.verified.bytes), (10, 0));
         assert!(standing.tasks.is_empty());
         assert_eq!(standing.share(), None);
+    }
+
+    #[test]
+    fn what_is_begun_again_counts_once() {
+        let now = Instant::now();
+        let mut standing = Standing::default();
+        standing.observe(&planned(1000, 0), now);
+        standing.observe(&started(0, 400), now);
+        standing.sample(bytes(300), bytes(0), now);
+        standing.observe(&planned(1000, 200), now);
+        assert!(standing.tasks.is_empty());
+        standing.observe(&started(0, 400), now);
+        standing.sample(bytes(400), bytes(0), now);
+        assert_eq!(standing.copied.bytes, 100);
+        assert_eq!(standing.share(), Some(0.3));
+        standing.observe(&finished(0, 400, 400), now);
+        standing.sample(bytes(700), bytes(0), now);
+        assert_eq!(standing.share(), Some(0.6));
+        standing.observe(&started(0, 400), now);
+        assert_eq!(standing.share(), Some(0.6));
     }
 
     #[test]
