@@ -43,7 +43,7 @@ pub async fn migrate(
     stop: &mut Stop,
 ) -> (Vec<DatabaseReport>, Result<()>) {
     let mut reports = Vec::new();
-    let ended = migrate_all(request, events, stop, &mut reports).await;
+    let ended = Box::pin(migrate_all(request, events, stop, &mut reports)).await;
     (reports, ended)
 }
 
@@ -59,7 +59,8 @@ async fn migrate_all(
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
         let changes = checked.changes();
-        let moved = migrate_persistently(request, &pair, changes, source, events, stop).await;
+        let moving = migrate_persistently(request, &pair, changes, source, events, stop);
+        let moved = Box::pin(moving).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
     Ok(())
@@ -81,8 +82,8 @@ async fn migrate_persistently(
     loop {
         let before = reached;
         let known = (changes.clone(), source.take());
-        let moving = migrate_one(request, pair, known, &mut reached, events, stop).await;
-        let error = match moving {
+        let moving = migrate_one(request, pair, known, &mut reached, events, stop);
+        let error = match Box::pin(moving).await {
             Ok(report) => return Ok(DatabaseReport { restarts, ..report }),
             Err(error) => error,
         };

@@ -83,7 +83,7 @@ pub(super) async fn check_and_keep(request: &Request) -> Result<Vec<(Checked, Op
     let only_one = pairs.len() == 1;
     for pair in pairs {
         let database = pair.target.database().to_owned();
-        let checked = check_database(request, &pair).await;
+        let checked = Box::pin(check_database(request, &pair)).await;
         let (findings, source) =
             checked.map_err(|error| error.within(format_args!("checking database {database}")))?;
         all.push((Checked { database, findings }, source.filter(|_| only_one)));
@@ -95,12 +95,12 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     let sides = Sides::connect(pair, request.jobs()).await?;
     let mut found = Gathered::default();
     let job = check_target(&sides, &mut found).await?;
-    check_servers(&sides, job.is_some(), &mut found).await?;
+    Box::pin(check_servers(&sides, job.is_some(), &mut found)).await?;
     let compression = compression::findings(&sides, request.toast_compression).await;
     found.vital("how values are compressed", compression)?;
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
-        check_against(request, &sides, source, job.as_ref(), &mut found).await?;
+        Box::pin(check_against(request, &sides, source, job.as_ref(), &mut found)).await?;
         match job {
             Some(job) => found.add([standing::judge(&job, source, request)]),
             // A job that goes on was let through once: its rows are partly there.
