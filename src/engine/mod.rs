@@ -4,12 +4,14 @@
 mod advice;
 mod building;
 mod claim;
+mod crew;
 mod events;
 mod faults;
 mod held_up;
 mod invalid_text;
 mod large_objects;
 mod ledger;
+mod persistence;
 mod reading;
 mod receipts;
 mod recheck;
@@ -24,9 +26,10 @@ mod worker;
 
 pub use claim::Claim;
 pub use events::{Event, Events};
-pub use faults::{Persistence, Remedy, remedy};
+pub use faults::{Remedy, remedy};
 pub use held_up::{PATIENCE, joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
+pub use persistence::Persistence;
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
 pub use recheck::{lost, recheck};
