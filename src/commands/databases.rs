@@ -24,7 +24,7 @@ pub(super) struct Pair {
 const UTF8: &str = "UTF8";
 
 /// An encoding that says nothing of its bytes.
-pub(super) const ANY: &str = "SQL_ASCII";
+pub(super) const SQL_ASCII: &str = "SQL_ASCII";
 
 impl Pair {
     /// The same two databases for connections that carry rows. Both go to the very servers that
@@ -34,11 +34,12 @@ impl Pair {
     /// which doesn't know what its text is in; there it is what `--target` says, and between two of
     /// that sort the bytes stay as they are.
     pub(super) fn for_rows(&self, request: &Request, source: &Source, target: &Session) -> Pair {
-        let any = Some(source.database.encoding.as_str()).filter(|known| *known == ANY);
-        let encoding = match any {
-            Some(any) if target.parameter("server_encoding") == Some(any) => any,
-            Some(_) => request.target.client_encoding(),
-            None => UTF8,
+        let encoding = if source.database.encoding != SQL_ASCII {
+            UTF8
+        } else if target.parameter("server_encoding") == Some(SQL_ASCII) {
+            SQL_ASCII
+        } else {
+            request.target.client_encoding()
         };
         Pair {
             source: source.session.same_server().with_client_encoding(encoding),
