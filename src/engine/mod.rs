@@ -27,7 +27,7 @@ mod worker;
 pub use claim::Claim;
 pub use events::{Event, Events};
 pub use faults::{Remedy, remedy};
-pub use held_up::{PATIENCE, joining};
+pub use held_up::{JOINING, LOCK_PATIENCE, explained_joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
 pub use persistence::Persistence;
 pub use reading::{ReadFrom, read_chunks};
