@@ -24,7 +24,7 @@ pub(super) struct Pair {
 const UTF8: &str = "UTF8";
 
 /// An encoding that says nothing of its bytes.
-pub(super) const ANY: &str = "SQL_ASCII";
+pub(super) const SQL_ASCII: &str = "SQL_ASCII";
 
 impl Pair {
     /// The same two databases for connections that carry rows. Both go to the very servers that
@@ -48,8 +48,8 @@ impl Pair {
 /// How rows travel between databases in these encodings.
 pub(super) fn rows_encoding<'a>(request: &'a Request, source: &str, target: &str) -> &'a str {
     match (source, target) {
-        (ANY, ANY) => ANY,
-        (ANY, _) => request.target.client_encoding(),
+        (SQL_ASCII, SQL_ASCII) => SQL_ASCII,
+        (SQL_ASCII, _) => request.target.client_encoding(),
         _ => UTF8,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::{self, DatabaseFacts, ExtensionFacts, LeftOut, Locked, Scope, Unsupported};
-use crate::engine::{self, PATIENCE, SourceIdentity, SourceSnapshot};
+use crate::engine::{self, JOINING, LOCK_PATIENCE, SourceIdentity, SourceSnapshot};
 use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
 use crate::toc::adapt::rejoin;
@@ -228,10 +228,10 @@ pub(super) async fn target(
     session.execute("reading the target's catalog", "BEGIN").await?;
     let read = async {
         let joins = rejoin(toc, facts).0.concat();
-        let joins =
-            format!("SET LOCAL lock_timeout = '{PATIENCE}';\n{joins}SET LOCAL lock_timeout = 0;\n");
-        let joined = session.execute("joining the owners on the target", &joins).await;
-        joined.map_err(engine::joining)?;
+        let joins = format!(
+            "SET LOCAL lock_timeout = '{LOCK_PATIENCE}';\n{joins}SET LOCAL lock_timeout = 0;\n"
+        );
+        session.execute(JOINING, &joins).await.map_err(engine::explained_joining)?;
         catalog::read(session, scope).await
     };
     let reading = read.await;

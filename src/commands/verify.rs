@@ -168,7 +168,7 @@ pub(super) async fn locate(
         let found = plan.tables.iter().find(|known| known.relation == *table);
         let Some(known) = found.filter(|_| verification.located.len() < LOCATED) else { continue };
         let told = match locate_in(pair, target, known).await {
-            Ok(located) if located.is_nowhere() && source_rows == target_rows => {
+            Ok(located) if located.is_equal_as_text() && source_rows == target_rows => {
                 let (table, rows) = (table.clone(), *target_rows);
                 verification.notes.push(format!("the rows of {table} differ in binary form only"));
                 *verdict = TableVerdict::Equal { table, rows };
@@ -182,8 +182,7 @@ pub(super) async fn locate(
 }
 
 async fn locate_in(pair: &Pair, target: &ReadFrom, table: &TableData) -> Result<Located> {
-    let source = ReadFrom { side: Side::Source, ..ReadFrom::target(&pair.source) };
-    let mut source = source.connect().await?;
+    let mut source = ReadFrom::now(Side::Source, &pair.source).connect().await?;
     let mut target = target.connect().await?;
     verify::locate(table, &mut source, &mut target).await
 }

@@ -100,9 +100,7 @@ impl Claim {
 
     /// Whether a run holds the database that `session` is connected to.
     pub(super) async fn is_held(session: &Session) -> Result<bool> {
-        let sql = format!(
-            "SELECT EXISTS (SELECT {HOLDERS} AND l.classid = {CLASS} AND l.objid = {LEADER})"
-        );
+        let sql = format!("SELECT EXISTS (SELECT {})", holders(LEADER));
         let row = session.query_one("asking who works on the target", &sql, &[]).await?;
         Ok(row.get(0))
     }
@@ -111,8 +109,9 @@ impl Claim {
     /// `leader`.
     pub(super) async fn join(worker: &mut RawConnection, leader: i32) -> Result<()> {
         let sql = format!(
-            "SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS}) AND EXISTS ( \
-             SELECT {HOLDERS} AND l.classid = {CLASS} AND l.objid = {LEADER} AND l.pid = {leader})"
+            "SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS}) \
+             AND EXISTS (SELECT {} AND l.pid = {leader})",
+            holders(LEADER)
         );
         if says_yes(worker, "joining the run", &sql).await? {
             return Ok(());
@@ -125,9 +124,7 @@ impl Claim {
     /// Ends the working session that `worker` takes the place of, and waits until it is gone: what
     /// it committed by then is all that it did.
     pub(super) async fn succeed(worker: &mut RawConnection, predecessor: i32) -> Result<()> {
-        let its_lock = format!(
-            "{HOLDERS} AND l.classid = {CLASS} AND l.objid = {WORKERS} AND l.pid = {predecessor}"
-        );
+        let its_lock = format!("{} AND l.pid = {predecessor}", holders(WORKERS));
         let doing = "ending a session that was cut off";
         let end = format!("SELECT pg_catalog.pg_terminate_backend(l.pid) {its_lock}");
         worker.execute(doing, &end).await?;
@@ -168,6 +165,11 @@ async fn lock_within(leader: &Session, key: i32, patience: Duration) -> Result<b
 /// When a session began, whatever this one's time zone is.
 const SINCE: &str = "pg_catalog.date_part('epoch', a.backend_start)::text";
 
+/// The locks `l` of this database that other sessions `a` hold by a key.
+fn holders(key: i32) -> String {
+    format!("{HOLDERS} AND l.classid = {CLASS} AND l.objid = {key}")
+}
+
 pub(super) const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
      JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
@@ -175,8 +177,8 @@ pub(super) const HOLDERS: &str = "FROM pg_catalog.pg_locks l \
 
 async fn busy(leader: &Session) -> Result<Error> {
     let sql = format!(
-        "SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') {HOLDERS} \
-         AND l.classid = {CLASS} AND l.objid = {LEADER}"
+        "SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') {}",
+        holders(LEADER)
     );
     let who = leader.query("asking who works on the target", &sql, &[]).await?;
     let who = who.first().map_or_else(
@@ -192,9 +194,6 @@ async fn busy(leader: &Session) -> Result<Error> {
 }
 
 async fn end_workers(leader: &Session) -> Result<()> {
-    let sql = format!(
-        "SELECT pg_catalog.pg_terminate_backend(l.pid) {HOLDERS} \
-         AND l.classid = {CLASS} AND l.objid = {WORKERS}"
-    );
+    let sql = format!("SELECT pg_catalog.pg_terminate_backend(l.pid) {}", holders(WORKERS));
     leader.query("ending a dead run's sessions", &sql, &[]).await.map(drop)
 }

@@ -9,14 +9,17 @@ use crate::wire::RawConnection;
 use super::reading::ReadFrom;
 
 /// How long a reading connection waits for a lock: longer than most definitions take to change.
-pub const PATIENCE: &str = "60s";
+pub const LOCK_PATIENCE: &str = "60s";
+
+/// What is being done where the target user becomes a member of the owners.
+pub const JOINING: &str = "joining the owners on the target";
 
 /// The error with what takes it to go on, where it came of waiting in vain for one of `tables`.
 pub(super) async fn explained(error: Error, from: &ReadFrom, tables: &[&TableData]) -> Error {
     if error.server_error().is_none_or(|server| server.sqlstate != "55P03") {
         return error;
     }
-    let waited = format!("it was waited for {PATIENCE}");
+    let waited = format!("it was waited for {LOCK_PATIENCE}");
     let hint = match blocking(from, tables).await {
         Ok(blocking) if !blocking.is_empty() => format!(
             "{waited}: locked by {}; let that finish, or end it with SELECT \
@@ -32,13 +35,14 @@ pub(super) async fn explained(error: Error, from: &ReadFrom, tables: &[&TableDat
     error.hint(hint)
 }
 
-/// The error of joining roles in vain: whoever grants one of them holds up all others who do.
-pub fn joining(error: Error) -> Error {
+/// The error of [`JOINING`] with what takes it to go on, where it came of waiting in vain: whoever
+/// grants a role holds up all others who do.
+pub fn explained_joining(error: Error) -> Error {
     if error.server_error().is_none_or(|server| server.sqlstate != "55P03") {
         return error;
     }
     error.hint(format!(
-        "it was waited for {PATIENCE}: somebody else, maybe another `pgconvoy verify`, is granting \
+        "it was waited for {LOCK_PATIENCE}: somebody else, maybe another `pgconvoy verify`, is granting \
          these roles; let that finish, then run again"
     ))
 }

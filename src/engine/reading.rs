@@ -22,8 +22,7 @@ const LOCKED: usize = 50;
 
 /// What a server says of a snapshot it doesn't know (source: snapmgr.c, ImportSnapshot): until 16
 /// and since 17.
-const UNKNOWN: [&str; 2] = ["22023", "42704"];
-const JOINING: &str = "joining the owners on the target";
+const UNKNOWN_SNAPSHOT: [&str; 2] = ["22023", "42704"];
 
 /// Where chunks are read.
 #[derive(Debug, Clone)]
@@ -42,14 +41,17 @@ impl ReadFrom {
     /// The source, under a snapshot of it.
     pub fn source(conninfo: &Conninfo, snapshot: &SourceSnapshot) -> ReadFrom {
         let snapshot = Some(snapshot.id.clone());
-        let joins = String::new();
-        ReadFrom { side: Side::Source, conninfo: conninfo.clone(), snapshot, joins }
+        ReadFrom { snapshot, ..ReadFrom::now(Side::Source, conninfo) }
     }
 
     /// The target, as it is now.
     pub fn target(conninfo: &Conninfo) -> ReadFrom {
-        let joins = String::new();
-        ReadFrom { side: Side::Target, conninfo: conninfo.clone(), snapshot: None, joins }
+        ReadFrom::now(Side::Target, conninfo)
+    }
+
+    /// A side, as it is now.
+    pub fn now(side: Side, conninfo: &Conninfo) -> ReadFrom {
+        ReadFrom { side, conninfo: conninfo.clone(), snapshot: None, joins: String::new() }
     }
 
     /// The same, in transactions that join owners. They are never committed, so whatever ends them
@@ -74,20 +76,24 @@ impl ReadFrom {
             Some(id) => format!("SET TRANSACTION SNAPSHOT {}; ", quote_literal(id)),
             None => String::new(),
         };
-        let patience = held_up::PATIENCE;
+        let patience = held_up::LOCK_PATIENCE;
         let sql = format!("{begin}; {snapshot}SET LOCAL lock_timeout = '{patience}'");
         let opening = "opening a snapshot to read under";
         match connection.execute(opening, &sql).await {
             // The snapshot ended with the session that exported it.
-            Err(error) if error.server_error().is_some_and(|e| UNKNOWN.contains(&&*e.sqlstate)) => {
+            Err(error)
+                if error
+                    .server_error()
+                    .is_some_and(|e| UNKNOWN_SNAPSHOT.contains(&&*e.sqlstate)) =>
+            {
                 return Err(error.as_kind(Kind::Stale));
             }
             opened => opened?,
         }
         if !self.joins.is_empty() {
-            let joined = connection.execute(JOINING, &self.joins).await;
-            joined.map_err(held_up::joining)?;
-            connection.execute(JOINING, "SET TRANSACTION READ ONLY").await?;
+            let joined = connection.execute(held_up::JOINING, &self.joins).await;
+            joined.map_err(held_up::explained_joining)?;
+            connection.execute(held_up::JOINING, "SET TRANSACTION READ ONLY").await?;
         }
         connection.execute(opening, unmoved::SAVEPOINT).await?;
         Ok(connection)

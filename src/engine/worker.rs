@@ -1,29 +1,26 @@
 //! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
 //! together; nothing here decides what is next.
 
+mod rows;
+
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
+use crate::copy::Progress;
 use crate::error::{Error, Result};
 use crate::pg::{QualifiedName, ToastCompression, quote_literal};
-use crate::plan::{Action, Chunk, Phase, Plan, Statement, Step, TableId};
-use crate::toc::{ChunkRange, Finding, LargeObjectGroup, RowsOf, Side, TableData};
+use crate::plan::{Action, Phase, Plan, Statement, Step};
+use crate::toc::Finding;
 use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 
 use super::advice::advised;
 use super::building;
 use super::claim::{Claim, WRITING};
 use super::faults::{Remedy, remedy};
-use super::held_up;
-use super::invalid_text;
-use super::large_objects;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, ask, committed, insert};
-use super::rows::{copy_in, copy_out, count, empty_for_copy, stream};
-use super::unmoved;
 
 /// So many sequences are read by one statement, which locks them all: the source may have little
 /// room for locks.
@@ -55,6 +52,22 @@ pub(super) struct Shared {
     pub(super) short_of_disk: Mutex<()>,
     pub(super) copied: Arc<Progress>,
     pub(super) verified: Arc<Progress>,
+}
+
+impl Shared {
+    async fn connect_target(&self) -> Result<RawConnection> {
+        let mut target = RawConnection::connect(&self.target).await?;
+        Claim::join(&mut target, self.leader).await?;
+        let mut settings = vec![
+            sent("preparing to write", WRITING),
+            sent("preparing to build", &building::memory(self.jobs)),
+        ];
+        if let Some(compression) = self.toast_compression {
+            settings.push(sent("choosing a compression", &compression.set()));
+        }
+        target.execute_all(&settings).await?;
+        Ok(target)
+    }
 }
 
 /// What went through a worker's hands.
@@ -96,22 +109,6 @@ impl Cancel {
 
     fn lead_to(&self, connection: &RawConnection) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cancel_handle();
-    }
-}
-
-impl Shared {
-    async fn connect_target(&self) -> Result<RawConnection> {
-        let mut target = RawConnection::connect(&self.target).await?;
-        Claim::join(&mut target, self.leader).await?;
-        let mut settings = vec![
-            sent("preparing to write", WRITING),
-            sent("preparing to build", &building::memory(self.jobs)),
-        ];
-        if let Some(compression) = self.toast_compression {
-            settings.push(sent("choosing a compression", &compression.set()));
-        }
-        target.execute_all(&settings).await?;
-        Ok(target)
     }
 }
 
@@ -237,140 +234,6 @@ impl Worker {
         Ok(Moved::default())
     }
 
-    async fn copy(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
-        let shared = Arc::clone(&self.shared);
-        let snapshot = shared.snapshot.as_ref().ok_or_else(|| {
-            Error::step("copying rows").because("no snapshot of the source is open")
-        })?;
-        let mut source = match self.source.take() {
-            Some(source) => source,
-            None => snapshot.source.connect().await?,
-        };
-        let owed = owed(&shared, step, chunks);
-        let doing: Vec<String> =
-            owed.iter().map(|(_, _, table)| format!("copying {}", table.relation)).collect();
-        let statements: Vec<(String, String)> = owed
-            .iter()
-            .map(|(_, chunk, table)| {
-                (copy_out(table, &chunk.range, Side::Source), copy_in(table, &chunk.range))
-            })
-            .collect();
-        let parts: Vec<CopyPart<'_>> = owed
-            .iter()
-            .zip(&statements)
-            .zip(&doing)
-            .map(|(((_, _, table), (copy_out, copy_in)), doing)| CopyPart {
-                copy_out,
-                copy_in,
-                stream: stream(table, doing),
-            })
-            .collect();
-        let tables: Vec<&TableData> = owed.iter().map(|(_, _, table)| *table).collect();
-        let started = Instant::now();
-        let progress = Progress::part_of(&shared.copied);
-        let copying = async {
-            unmoved::hold(&mut source, Side::Source, &tables).await?;
-            self.target.execute_all(&beginning(&owed)).await?;
-            copy::forward(&mut source, &mut self.target, &parts, &progress).await
-        };
-        let tallies = match copying.await {
-            Ok(tallies) => tallies,
-            Err(error) => {
-                progress.take_back();
-                let encoding = snapshot.source.conninfo.client_encoding();
-                let error = invalid_text::explained(error, &tables, encoding);
-                return Err(held_up::explained(error, &snapshot.source, &tables).await);
-            }
-        };
-        for (_, chunk, table) in &owed {
-            if let RowsOf::LargeObjects { groups } = &table.rows_of {
-                self.settle_large_objects(&mut source, groups, &chunk.range).await?;
-            }
-        }
-        unmoved::settle(&mut source, Side::Source, &tables).await?;
-        let mut sum = Moved::default();
-        let receipt = |(part, tally): (usize, Tally)| {
-            sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
-            let receipt = share(started, owed.len());
-            (part, Receipt { tally, snapshot: snapshot.mark.clone(), ..receipt })
-        };
-        let receipts: Vec<(usize, Receipt)> =
-            owed.iter().map(|(part, ..)| *part).zip(tallies).map(receipt).collect();
-        let commit = [
-            sent("writing the receipt", &insert(step.id, &receipts)),
-            sent("committing", "COMMIT"),
-        ];
-        self.target.execute_all(&commit).await?;
-        self.source = Some(source);
-        Ok(sum)
-    }
-
-    /// Gives the large objects of a range their owners, comments and grants, as the snapshot has
-    /// them.
-    async fn settle_large_objects(
-        &mut self,
-        source: &mut RawConnection,
-        groups: &[LargeObjectGroup],
-        range: &ChunkRange,
-    ) -> Result<()> {
-        let statements = large_objects::settling(source, groups, range).await?;
-        let doing = "giving large objects their owners and grants";
-        let all: Vec<wire::Statement> = statements.iter().map(|sql| sent(doing, sql)).collect();
-        self.target.execute_all(&all).await
-    }
-
-    async fn verify(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
-        let shared = Arc::clone(&self.shared);
-        let owed = owed(&shared, step, chunks);
-        let doing: Vec<String> =
-            owed.iter().map(|(_, _, table)| format!("reading {} back", table.relation)).collect();
-        let statements: Vec<String> = owed
-            .iter()
-            .map(|(_, chunk, table)| copy_out(table, &chunk.range, Side::Target))
-            .collect();
-        let parts: Vec<ReadPart<'_>> = owed
-            .iter()
-            .zip(&statements)
-            .zip(&doing)
-            .map(|(((_, _, table), copy_out), doing)| ReadPart {
-                copy_out,
-                stream: stream(table, doing),
-            })
-            .collect();
-        let started = Instant::now();
-        let progress = Progress::part_of(&shared.verified);
-        let read = match copy::fingerprints(&mut self.target, &parts, &progress).await {
-            Ok(read) => read,
-            Err(error) => {
-                progress.take_back();
-                return Err(error);
-            }
-        };
-        let mut sum = Moved::default();
-        let receipt = |(part, fingerprint): (usize, Fingerprint)| {
-            sum.add(Moved { rows: fingerprint.rows, bytes: 0 });
-            let tally = Tally { fingerprint, ..Tally::default() };
-            (part, Receipt { tally, ..share(started, owed.len()) })
-        };
-        let receipts: Vec<(usize, Receipt)> =
-            owed.iter().map(|(part, ..)| *part).zip(read).map(receipt).collect();
-        self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
-        Ok(sum)
-    }
-
-    async fn count(&mut self, step: &Step, table: TableId, started: Instant) -> Result<Moved> {
-        let shared = Arc::clone(&self.shared);
-        let table = shared.plan.table(table);
-        let counted = self.target.query("counting rows", &count(table)).await?;
-        let rows = counted.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
-        let rows = rows.ok_or_else(|| Error::step("counting rows").because("no count came"))?;
-        let fingerprint = Fingerprint { rows, ..Fingerprint::default() };
-        let tally = Tally { fingerprint, ..Tally::default() };
-        let receipt = Receipt { tally, ..plain(started) };
-        self.target.execute("writing the receipt", &insert(step.id, &[(0, receipt)])).await?;
-        Ok(Moved { rows, bytes: 0 })
-    }
-
     async fn set_sequences(
         &mut self,
         step: &Step,
@@ -429,38 +292,8 @@ fn undone(title: &str, error: &Error) -> Finding {
         .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
 }
 
-/// The parts of a step that have no receipt. A resume takes back the receipts of those tables only
-/// that are copied anew.
-fn owed<'a>(
-    shared: &'a Shared,
-    step: &Step,
-    chunks: &'a [Chunk],
-) -> Vec<(usize, &'a Chunk, &'a TableData)> {
-    let numbered = chunks.iter().enumerate();
-    numbered
-        .filter(|(part, _)| !shared.receipts.0.contains_key(&(step.id, *part)))
-        .map(|(part, chunk)| (part, chunk, shared.plan.table(chunk.table)))
-        .collect()
-}
-
-/// A copy's transaction begins with the emptying of the tables that are copied whole: in the
-/// reverse order, for those between which foreign keys stand.
-fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
-    let whole = owed.iter().rev().filter(|(_, chunk, _)| chunk.range == ChunkRange::Whole);
-    let emptied = whole
-        .map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty_for_copy(table)));
-    std::iter::once(sent("beginning a transaction", "BEGIN")).chain(emptied).collect()
-}
-
 fn sent(doing: &str, sql: &str) -> wire::Statement {
     wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
-}
-
-/// A receipt for one of several parts that were under way together: each is given its share of
-/// the time.
-fn share(started: Instant, parts: usize) -> Receipt {
-    let whole = plain(started);
-    Receipt { milliseconds: whole.milliseconds / parts.max(1) as u64, ..whole }
 }
 
 /// A receipt for what moves no rows.

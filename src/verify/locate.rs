@@ -141,7 +141,7 @@ fn render(row: &KeyedRow) -> String {
 
 impl Located {
     /// Whether the rows are the same as text.
-    pub fn is_nowhere(&self) -> bool {
+    pub fn is_equal_as_text(&self) -> bool {
         [&self.missing, &self.extra, &self.changed].iter().all(|rows| rows.count == 0)
     }
 

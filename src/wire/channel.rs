@@ -14,10 +14,10 @@ use super::message::{Header, Message, tag, take_string};
 use super::server_words::Fields;
 use super::silence;
 
-/// What one read asks for: fewer, larger reads are what makes the data plane cheap.
 /// Servers report a dozen or two; what reports more than this is no PostgreSQL server.
 const MOST_PARAMETERS: usize = 256;
 
+/// What one read asks for: fewer, larger reads are what makes the data plane cheap.
 const READ_BYTES: usize = 256 * 1024;
 
 /// While sending, answers are read so that neither side waits for the other to read; beyond this
@@ -33,7 +33,8 @@ pub(super) struct Channel {
     pub(super) warnings: Warnings,
     /// The session behind it, once there is one.
     pub(super) session: Option<CancelHandle>,
-    /// Whether it is the server's turn to say something, so that silence is suspicious.
+    /// Whether it is the server's turn to say something, so that silence is suspicious: not while a
+    /// COPY is fed.
     pub(super) is_due: bool,
     /// Whether it was silent for too long: it isn't waited for again.
     pub(super) is_given_up: bool,

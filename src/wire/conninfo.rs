@@ -22,9 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// gateway forgets a connection after minutes) must not take it for dead. The system's own two
 /// hours are too long for that.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// A network that is silent for longer than this has rarely come back.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Where and how to connect: parsed, completed and validated.
 ///

@@ -20,15 +20,28 @@ pub(crate) async fn server<F>(
 where
     F: Future<Output: Send + 'static> + Send,
 {
+    let (conninfo, door) = door(settings).await;
+    (conninfo, tokio::spawn(async move { part(door.peer().await).await }))
+}
+
+/// Where clients come in, one after the other.
+pub(crate) struct Door(TcpListener);
+
+/// Opens a door; `settings` join the connection string.
+pub(crate) async fn door(settings: &str) -> (Conninfo, Door) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        part(Peer(stream)).await
-    });
     let text = format!("host=127.0.0.1 port={port} user=ann sslmode=disable {settings}");
-    (conninfo(&text), task)
+    (conninfo(&text), Door(listener))
+}
+
+impl Door {
+    /// Waits for the next connection.
+    pub(crate) async fn peer(&self) -> Peer {
+        let (stream, _) = self.0.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Peer(stream)
+    }
 }
 
 /// Plays `part` for each connection, which are numbered, until its task is dropped.

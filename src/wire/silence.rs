@@ -81,7 +81,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::super::Conninfo;
-    use super::super::scripted::{Peer, server_of_many};
+    use super::super::scripted::{Peer, door, server_of_many};
     use super::*;
 
     const STALL: Duration = Duration::from_millis(200);
@@ -169,5 +169,27 @@ mod tests {
         };
         unless_lost(&connection.cancel_handle(), &heard, trickling).await.unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_waits_for_a_copys_rows_is_not_suspected() {
+        let (conninfo, door) = door("").await;
+        let conninfo = conninfo.with_stall_timeout(Duration::from_millis(50));
+        let playing = async {
+            let mut fed = door.peer().await;
+            fed.welcome().await;
+            fed.take().await;
+            fed.send('G', &[0, 0, 0]).await;
+            door.peer().await;
+        };
+        let feeding = async {
+            let mut connection = RawConnection::connect(&conninfo).await.unwrap();
+            connection.ask_copy_in("copying", "COPY t FROM STDIN").await.unwrap();
+            timeout(Duration::from_millis(500), connection.until_it_objects()).await
+        };
+        tokio::select! {
+            waited = feeding => assert!(waited.is_err(), "{waited:?}"),
+            () = playing => panic!("the server was asked what it is doing"),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the source's text fits into the target's encoding.
 
 use crate::catalog::DatabaseFacts;
-use crate::commands::databases::ANY;
+use crate::commands::databases::SQL_ASCII;
 use crate::commands::survey::Source;
 use crate::error::Result;
 use crate::pg::{quote_ident, quote_literal};
@@ -40,19 +40,20 @@ fn judge(
     if from == to {
         return None;
     }
-    if from == ANY {
-        let what =
-            format!("the source's {ANY} doesn't say what its bytes mean, the target has {to}");
+    if from == SQL_ASCII {
+        let what = format!(
+            "the source's {SQL_ASCII} doesn't say what its bytes mean, the target has {to}"
+        );
         return Some(match chosen {
             Some(encoding) => Finding::note(
                 object,
                 format!("{what}: they are read as {encoding}, as client_encoding says"),
             ),
             None => Finding::refusal(object, what).mend(format!(
-                "say it in --target: client_encoding={ANY} where the bytes are {to} already (each \
+                "say it in --target: client_encoding={SQL_ASCII} where the bytes are {to} already (each \
                  text is checked), client_encoding=WIN1252 or the like where they are that; or keep \
                  them as they are in a database of your own making: {}",
-                creating(database, ANY)
+                creating(database, SQL_ASCII)
             )),
         });
     }
@@ -62,8 +63,9 @@ fn judge(
                 format!("text is converted from {from} to UTF8, which has all its characters");
             Some(Finding::note(object, what))
         }
-        ANY => {
-            let what = format!("the target's {ANY} doesn't check or convert text; {from} does");
+        SQL_ASCII => {
+            let what =
+                format!("the target's {SQL_ASCII} doesn't check or convert text; {from} does");
             Some(Finding::change(object, what).mend(creating(database, from)))
         }
         _ => {

@@ -45,6 +45,7 @@ impl RawConnection {
     /// Takes in what the server answers while it is fed, until that is an error, or the end of a
     /// COPY that it wasn't told to end. Dropping the future loses nothing.
     pub(crate) async fn until_it_objects(&mut self) -> Result<()> {
+        // Until the COPY is finished: [`RawConnection::drain`].
         self.channel.is_due = false;
         loop {
             let ended = self.owed.back().is_none_or(|owed| owed.is_answered);
@@ -70,7 +71,6 @@ impl RawConnection {
     /// Reads once into the buffer; the end of the stream is an error. Dropping the future loses
     /// nothing.
     pub(crate) async fn fill(&mut self) -> Result<usize> {
-        self.channel.is_due = true;
         match self.channel.fill().await {
             Ok(count) => Ok(count),
             Err(error) => Err(self.lost("reading from the server", error)),
@@ -89,7 +89,6 @@ impl RawConnection {
     /// Notices and the like in front of it are taken in, it isn't. Dropping the future loses
     /// nothing.
     pub(crate) async fn read_message_header(&mut self) -> Result<Header> {
-        self.channel.is_due = true;
         match self.channel.header_of_answer().await {
             Ok(header) => Ok(header),
             Err(error) => Err(self.lost("reading from the server", error)),
