@@ -67,7 +67,7 @@ pub(super) async fn due(
     })
 }
 
-/// What is dropped, in words.
+/// What is dropped, as a phrase.
 pub(super) async fn words(held: &Held, target: &Session) -> Result<String> {
     let objects = held_objects(target).await?;
     let holds = match objects.len() {

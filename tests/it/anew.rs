@@ -370,6 +370,11 @@ async fn what_a_target_user_lacks_for_clean_is_foretold() {
     )
     .await;
     trial::change(&target, "postgres", "ALTER ROLE master CREATEDB; GRANT shop TO master").await;
+    let closing = "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC, master";
+    trial::change(&target, "postgres", closing).await;
+    assert_foretold(&clean, &["permission denied for database \"postgres\"", "template1"]).await;
+    let opening = "GRANT CONNECT ON DATABASE postgres TO PUBLIC";
+    trial::change(&target, "postgres", opening).await;
     assert_eq!(drops(&trial::run(&clean).await), 1);
 }
 
