@@ -67,7 +67,7 @@ pub(super) async fn due(
     })
 }
 
-/// What is dropped, in words.
+/// What is dropped, as a phrase.
 pub(super) async fn words(held: &Held, target: &Session) -> Result<String> {
     let objects = held_objects(target, &[]).await?;
     let holds = match objects.len() {
@@ -153,7 +153,8 @@ pub(super) async fn clear(
     events.say(Event::Note(note)).await;
     let server = databases::elsewhere(&pair.target).await?;
     target.close().await;
-    let drop = format!("DROP DATABASE {}", quote_ident(name));
+    // A DROP that an earlier run was cut off in may end only now.
+    let drop = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
     server.execute(&format!("dropping database {name}"), &drop).await?;
     take_back(&held, &server).await?;
     databases::create(&pair.target, &server, &source.database).await

@@ -305,9 +305,11 @@ async fn a_restart_destroys_nothing_that_others_wrote_or_use() {
     let pid = stranger.process_id().to_string();
     assert_foretold(&restart, &["others are connected", &pid]).await;
     stranger.close().await;
-    let run = trial::run(&restart).await;
-    assert!(!run.clean().was_resumed);
-    assert_eq!(drops(&run), 1);
+    let dropping =
+        |event: &Event| matches!(event, Event::Note(text) if text.contains("dropping database"));
+    let cut_off = trial::interrupt(&restart, dropping).await;
+    assert_eq!(cut_off.error().kind(), Kind::Interrupted, "{}", cut_off.error());
+    assert!(!trial::run(&restart).await.clean().was_resumed);
     trial::assert_same_rows(&source, &target, "shop").await;
 }
 
@@ -368,6 +370,11 @@ async fn what_a_target_user_lacks_for_clean_is_foretold() {
     )
     .await;
     trial::change(&target, "postgres", "ALTER ROLE master CREATEDB; GRANT shop TO master").await;
+    let closing = "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC, master";
+    trial::change(&target, "postgres", closing).await;
+    assert_foretold(&clean, &["permission denied for database \"postgres\"", "template1"]).await;
+    let opening = "GRANT CONNECT ON DATABASE postgres TO PUBLIC";
+    trial::change(&target, "postgres", opening).await;
     assert_eq!(drops(&trial::run(&clean).await), 1);
 }
 

@@ -126,12 +126,19 @@ async fn check_clearing(
     let Some(held) = clearing::due(request, &source, target).await? else { return Ok(()) };
     let refusals = clearing::refusals(request, &sides.source, &held, target).await;
     found.vital("whether the target database can be dropped", refusals)?;
-    let words = clearing::words(&held, target).await?;
+    let holds = clearing::words(&held, target).await?;
     found.add([Finding::note(
         "target database",
-        format!("is dropped, with its own settings and grants, and made anew: {words}"),
+        format!("is dropped, with its own settings and grants, and made anew: {holds}"),
     )]);
-    sides.clear().await
+    match sides.clear().await {
+        Err(error) if error.server_error().is_some() => {
+            let mend = "let the target's user connect to database postgres or template1";
+            found.add([Finding::refusal("target server", words(&error)).mend(mend)]);
+            Ok(())
+        }
+        cleared => cleared,
+    }
 }
 
 /// What doesn't depend on what the source database holds.
