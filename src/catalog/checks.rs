@@ -1,7 +1,7 @@
 //! CHECK and NOT NULL constraints: in the table's definition, or in an entry of their own once the
 //! rows are there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::error::Result;
 use crate::pg::{class, quote_ident};
@@ -220,7 +220,9 @@ impl Checks {
                 proven.insert((table.oid, &check.name), id);
             }
             for column in columns.of(table.oid) {
-                self.add_unproven_not_null(table, column, out);
+                if let Some((name, id)) = self.add_unproven_not_null(table, column, out) {
+                    added.insert((table.oid, name), id);
+                }
             }
         }
         for (&(table, name), &id) in &added {
@@ -239,12 +241,44 @@ impl Checks {
                 below.extend(relations.children(child));
             }
         }
+        self.credit_parents(relations, columns, &added, out);
+    }
+
+    /// What only comes down from a parent, once the rows are there, has the parent's entry: comments
+    /// may be on it.
+    fn credit_parents(
+        &self,
+        relations: &Relations,
+        columns: &Columns,
+        added: &HashMap<(u32, &str), EntryId>,
+        out: &mut Builder,
+    ) {
+        for table in relations.iter().filter(|table| !table.parents.is_empty()) {
+            let checks = self.of(table.oid).filter(|check| check.separate);
+            let checks = checks.map(|check| (check.oid, check.name.as_str()));
+            let not_null = columns.of(table.oid).iter();
+            let not_null = not_null.filter_map(|column| self.named_not_null(table, column));
+            let not_null = not_null.filter(|found| !found.valid);
+            let not_null = not_null.map(|found| (found.oid, found.name.as_str()));
+            for (oid, name) in checks.chain(not_null) {
+                if out.creator(object(oid)).is_none()
+                    && let Some(&id) = nearest_above(relations, table, |t| added.get(&(t, name)))
+                {
+                    out.also_creates(id, object(oid));
+                }
+            }
+        }
     }
 
     /// A NOT NULL that is NOT VALID waits for the rows that may violate it.
-    fn add_unproven_not_null(&self, table: &Relation, column: &Column, out: &mut Builder) {
-        let found = self.named_not_null(table, column).filter(|found| !found.valid && found.local);
-        if let Some(found) = found {
+    fn add_unproven_not_null(
+        &self,
+        table: &Relation,
+        column: &Column,
+        out: &mut Builder,
+    ) -> Option<(&str, EntryId)> {
+        let found = self.named_not_null(table, column)?;
+        (!found.valid && found.local).then(|| {
             let definition = format!(
                 "NOT NULL {}{} NOT VALID",
                 quote_ident(&column.name),
@@ -253,7 +287,8 @@ impl Checks {
             let entry = separate_entry(table, &found.name, &definition);
             let id = out.add(object(found.oid), entry);
             out.needs(id, table.object());
-        }
+            (found.name.as_str(), id)
+        })
     }
 }
 
@@ -269,6 +304,25 @@ impl Check {
     pub(super) fn item(&self) -> String {
         format!("CONSTRAINT {} {}", quote_ident(&self.name), self.definition)
     }
+}
+
+/// What `find` finds of an ancestor, the nearest first.
+fn nearest_above<T>(
+    relations: &Relations,
+    table: &Relation,
+    find: impl Fn(u32) -> Option<T>,
+) -> Option<T> {
+    let mut above: VecDeque<u32> = table.parents.iter().copied().collect();
+    let mut seen = HashSet::new();
+    while let Some(parent) = above.pop_front() {
+        if let Some(found) = find(parent) {
+            return Some(found);
+        }
+        if seen.insert(parent) {
+            above.extend(relations.any(parent).into_iter().flat_map(|r| &r.parents));
+        }
+    }
+    None
 }
 
 /// A constraint as pg_depend names it.

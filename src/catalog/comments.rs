@@ -39,7 +39,9 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<()> {
         }
         let mut entry = commented.entry(comment);
         entry.depends_on = creators;
-        out.add_part(entry);
+        let id = out.add_part(entry);
+        // A partition's share of a trigger or of a key comes with its parent's.
+        out.needs(id, object);
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use tokio_postgres::Row;
 
 use crate::error::Result;
 use crate::pg::{QualifiedName, class, quote_ident};
-use crate::toc::{Entry, EntryId, Kind};
+use crate::toc::{Entry, EntryId, Kind, Retired};
 use crate::wire::Session;
 
 use super::builder::{Builder, ObjectId};
-use super::constraints::{self, Constraint};
+use super::constraints::{self, Constraint, ConstraintKind};
 use super::fragments::qualified;
 use super::relations::{Relation, RelationKind};
 use super::rendered::rendered_if;
@@ -201,6 +201,7 @@ fn add_attachments(indexes: &Indexes, out: &mut Builder) -> IndexAttached {
                 parent.name.sql(),
                 part.name.sql()
             ),
+            retired: part.constraint.as_ref().and_then(unattachable),
             ..Entry::new(Kind::IndexAttach, Some(&part.name.schema), &part.name.name)
         });
         out.needs(id, parent.object());
@@ -209,6 +210,20 @@ fn add_attachments(indexes: &Indexes, out: &mut Builder) -> IndexAttached {
         parts.push((part.oid, id));
     }
     attached
+}
+
+/// Why no server attaches an index that a partition shares with its parent: it takes none that
+/// excludes for equal to another (source: catalog/index.c, CompareIndexInfo).
+fn unattachable(constraint: &Constraint) -> Option<Retired> {
+    let excludes = constraint.kind == ConstraintKind::Exclusion || constraint.period;
+    excludes.then(|| Retired {
+        since: 0,
+        why: "PostgreSQL attaches no index of an exclusion constraint, or of a key WITHOUT \
+              OVERLAPS, to a partitioned table's; pg_dump's archives fail on it, too"
+            .to_owned(),
+        mend: "drop the partitioned table's constraint, and add it on the target after the job"
+            .to_owned(),
+    })
 }
 
 fn indexes_sql(scope: &Scope, major: u32) -> String {

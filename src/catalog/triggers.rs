@@ -1,4 +1,5 @@
-//! Triggers, and partitions' clones of them whose state differs from their parent's.
+//! Triggers, and partitions' clones of them that differ from their parents in state, or by a tie to
+//! an extension.
 
 use crate::error::Result;
 use crate::pg::{class, quote_ident};
@@ -33,17 +34,16 @@ pub(super) async fn read(
         }
         let name: &str = row.get("tgname");
         let enabled: &str = row.get("enabled");
-        let entry = match row.get("clone") {
+        let mut entry = match row.get("clone") {
             true => clone_entry(table, name, enabled),
             false => {
-                let trigger = format!("TRIGGER {} ON {}", quote_ident(name), table.sql());
                 let definition =
                     rendered(row, "definition", || format!("trigger {name} of {}", table.name))?;
-                let mut entry = entry(table, name, definition, enabled);
-                entry.create.push_str(&dependencies.extension_ties(object, &trigger));
-                entry
+                entry(table, name, definition, enabled)
             }
         };
+        let trigger = format!("TRIGGER {} ON {}", quote_ident(name), table.sql());
+        entry.create.push_str(&dependencies.extension_ties(object, &trigger));
         let id = out.add(object, entry);
         out.needs(id, table.object());
         if let Some(parent) = row.get::<_, Option<u32>>("parent") {
@@ -65,7 +65,7 @@ fn entry(table: &Relation, name: &str, definition: &str, enabled: &str) -> Entry
     }
 }
 
-/// Only the state of a partition's clone, which came into being with the parent's trigger.
+/// The state of a partition's clone, which came into being with the parent's trigger.
 fn clone_entry(table: &Relation, name: &str, enabled: &str) -> Entry {
     Entry {
         create: set_state(table, name, state(enabled).unwrap_or("ENABLE")),
@@ -101,7 +101,10 @@ fn triggers_sql(scope: &Scope, major: u32) -> String {
          LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint \
          WHERE k.contype IS DISTINCT FROM 'f' AND {} \
            AND CASE WHEN u.oid IS NULL THEN NOT t.tgisinternal \
-                    ELSE t.tgenabled <> u.tgenabled END",
+                    ELSE t.tgenabled <> u.tgenabled \
+                         OR EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.deptype = 'x' \
+                                    AND x.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+                                    AND x.objid = t.oid) END",
         scope.schemas("n.nspname")
     )
 }

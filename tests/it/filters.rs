@@ -380,3 +380,15 @@ async fn roles_that_become_others_own_grant_and_hold_the_same() {
     let error = commands::check(&Request { roles: unknown, ..request }).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Usage, "{error}");
 }
+
+#[tokio::test]
+async fn a_pattern_that_is_no_regular_expression_is_told_in_the_servers_words() {
+    let source = kit::bundled(15).await;
+    trial::make_database(&source, "shop", "").await;
+    let error =
+        commands::plan(&choosing(&request(&source, &source, &["shop"]), &["--table=a["]), None)
+            .await
+            .unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("brackets [] not balanced"), "{error}");
+}

@@ -524,3 +524,28 @@ async fn a_library_that_the_target_lacks_is_refused_with_the_functions_made_of_i
     assert!(told.iter().any(|line| line.contains("public.lost(text)")), "{told:#?}");
     assert!(!told.iter().any(|line| line.contains("$libdir/unaccent")), "{told:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_of_exclusion_constraints_that_no_server_attaches_are_told_before_the_job() {
+    let (source, target) = tokio::join!(kit::bundled(18), kit::bundled(18));
+    make_database(&source, "shop", "").await;
+    change(
+        &source,
+        "shop",
+        "CREATE EXTENSION btree_gist;
+         CREATE TABLE stays (id int, during daterange, PRIMARY KEY (id, during WITHOUT OVERLAPS))
+         PARTITION BY HASH (id);
+         CREATE TABLE part PARTITION OF stays FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+         CREATE TABLE bills (id int, during daterange,
+         FOREIGN KEY (id, PERIOD during) REFERENCES stays (id, PERIOD during));
+         INSERT INTO stays VALUES (1, '[2020-01-01,2020-02-01)');",
+    )
+    .await;
+    let told = told(&source, &target, "shop").await;
+    assert_tells(&told, "Change INDEX ATTACH public.part_pkey: left out, as PostgreSQL attaches");
+    assert_tells(&told, "Change FK CONSTRAINT public.bills bills_id_during_fkey: left out");
+    run(&request(&source, &target, &["shop"])).await.clean();
+    let held = "SELECT count(*)::text FROM pg_constraint WHERE conrelid = 'public.part'::regclass
+                AND contype = 'p'";
+    assert_eq!(ask(&target, "shop", held).await, "1");
+}

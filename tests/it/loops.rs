@@ -8,7 +8,7 @@
 use pgconvoy::servers::Cluster;
 
 use crate::migration::{between, moved};
-use crate::{kit, pg_dump};
+use crate::{kit, pg_dump, trial};
 
 /// What every circle may use: a table whose key others depend on, with rows, and roles.
 const BASE: &str = "CREATE ROLE keeper; CREATE ROLE reader; CREATE SCHEMA l; \
@@ -346,4 +346,34 @@ async fn two_views_that_need_each_other_keep_their_queries() {
     let source = kit::ask(&cluster.superuser_conninfo("source"), queries).await;
     assert_eq!(kit::ask(&cluster.superuser_conninfo("target"), queries).await, source);
     assert!(source.contains("l.f(NULL::l.b)"), "{source}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_down_from_a_parent_after_the_rows_keeps_its_comments_and_ties_to_extensions() {
+    let cluster = migrated(
+        "CREATE EXTENSION citext; \
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+         CREATE TABLE p (a integer, b integer) PARTITION BY RANGE (a); \
+         CREATE TABLE m PARTITION OF p FOR VALUES FROM (0) TO (9) PARTITION BY LIST (b); \
+         CREATE TABLE a PARTITION OF m DEFAULT; \
+         ALTER TABLE p ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES t; \
+         COMMENT ON CONSTRAINT k ON a IS 'of a key'; \
+         CREATE TRIGGER g AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION f(); \
+         COMMENT ON TRIGGER g ON a IS 'of a trigger'; \
+         ALTER TRIGGER g ON a DEPENDS ON EXTENSION citext; \
+         CREATE TABLE c () INHERITS (t); CREATE TABLE d () INHERITS (c); \
+         ALTER TABLE t ADD CONSTRAINT l CHECK (a > 1) NOT VALID; \
+         COMMENT ON CONSTRAINT l ON d IS 'of a check'; \
+         ALTER TABLE t ADD CONSTRAINT n NOT NULL b NOT VALID; \
+         COMMENT ON CONSTRAINT n ON d IS 'of a NOT NULL';",
+    )
+    .await;
+    let told = "SELECT string_agg(told, ', ' ORDER BY told) FROM ( \
+                SELECT description || ': ' || pg_describe_object(classoid, objoid, 0) AS told \
+                FROM pg_description WHERE description LIKE 'of a %' UNION ALL \
+                SELECT deptype::text || ': ' || pg_describe_object(classid, objid, 0) FROM pg_depend \
+                WHERE deptype = 'x') x";
+    let ours = trial::ask(&cluster, "source", told).await;
+    assert_eq!(ours.matches(": ").count(), 5, "{ours}");
+    assert_eq!(trial::ask(&cluster, "target", told).await, ours);
 }

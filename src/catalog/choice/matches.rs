@@ -35,10 +35,11 @@ impl Matches {
         let doing = "matching names with what was asked for";
         let set = "SELECT pg_catalog.set_config('search_path', $1, true)";
         session.query(doing, set, &[&path]).await?;
-        let found = session.query(doing, &query(scope), &[]).await;
+        // Where it fails, the transaction has ended, and with it what was set.
+        let found = session.query(doing, &query(scope), &[]).await.map_err(not_a_pattern)?;
         session.query(doing, set, &[&""]).await?;
         let mut matches = Matches::default();
-        for row in found? {
+        for row in found {
             let (rule, schema, name): (i32, Option<String>, String) =
                 (row.get(0), row.get(1), row.get(2));
             let rule = usize::try_from(rule).unwrap_or_default();
@@ -142,6 +143,17 @@ impl Matches {
         rules.sort_unstable();
         rules.dedup();
         rules
+    }
+}
+
+/// SQLSTATE invalid_regular_expression is the user's mistake.
+fn not_a_pattern(error: Error) -> Error {
+    match error.server_error().is_some_and(|words| words.sqlstate == "2201B") {
+        true => error.as_kind(crate::error::Kind::Usage).hint(
+            "correct the pattern: what isn't * or ? is a sign of regular expressions, unless it is \
+             within double quotes",
+        ),
+        false => error,
     }
 }
 

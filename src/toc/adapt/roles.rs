@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pg::quote_ident;
 use crate::toc::clauses::{after, around, name_after, says};
 use crate::toc::finding::{Finding, counted};
+use crate::toc::role_names::{introducing, named_in};
 use crate::toc::sql::{Token, statements};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, Kind, Toc};
@@ -66,10 +67,23 @@ fn can_be(role: &str, brought: bool, target: &TargetFacts) -> bool {
 fn stands_in(toc: &Toc, role: &str, why: &str, target: &TargetFacts) -> Finding {
     let owned = toc.entries.iter().filter(|entry| entry.owner.as_deref() == Some(role));
     let count = owned.count();
-    let what = match count {
+    let mut what = match count {
         0 => format!("{why}: what it granted is granted by the objects' owners"),
         _ => format!("{why}: {} it owns go to {}", counted(count, "object"), target.user),
     };
+    let named = toc.entries.iter().filter(|entry| {
+        entry.owner.as_deref() != Some(role)
+            && !matches!(entry.kind, Kind::Role | Kind::Comment | Kind::SecurityLabel)
+            && named_in(&entry.create, introducing(entry)).iter().any(|name| name == role)
+    });
+    let named = named.count();
+    if named > 0 {
+        let places = counted(named, "other definition");
+        let user = &target.user;
+        what.push_str(&format!(
+            "; {user} takes its place in {places} (grants, policies, settings)"
+        ));
+    }
     Finding::change(format!("owner {role}"), what)
 }
 

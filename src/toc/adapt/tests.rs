@@ -66,6 +66,17 @@ fn an_owner_the_target_user_cannot_become_is_replaced_and_reported() {
 }
 
 #[test]
+fn grants_to_an_owner_the_target_user_cannot_become_are_told_with_what_it_owns() {
+    let mut grant = Entry::new(Kind::Acl, Some("public"), "TABLE u");
+    grant.create = "GRANT SELECT ON TABLE \"public\".\"u\" TO \"rdsadmin\";\n".into();
+    let entries = vec![owned(Kind::Table, "t", "rdsadmin"), grant];
+    let adapted = adapt(&toc(entries), "postgres", &target());
+    assert!(adapted.toc.entries[1].create.contains("TO \"master\""));
+    let told = &adapted.findings[0].what;
+    assert!(told.contains("master takes its place in 1 other definition"), "{told}");
+}
+
+#[test]
 fn settings_and_role_attributes_for_superusers_are_left_out_and_reported() {
     let mut database = Entry::new(Kind::DatabaseProperties, None, "shop");
     database.create = "ALTER DATABASE \"shop\" SET \"log_statement\" TO 'all';\n\
