@@ -1,8 +1,8 @@
 //! What goes wrong is told once: what was being done, to which object, in the server's own words,
 //! with what to do now, and never with a row's values. A second run finishes what is left.
 
-use std::path::PathBuf;
-use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use pgconvoy::commands::{Conninfo, Environment, Event, Phase, Request};
@@ -10,6 +10,8 @@ use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, Spec, StopMode};
 use tokio::time::timeout;
 
+#[cfg(target_os = "linux")]
+use crate::kit::SmallDisk;
 use crate::migration::request;
 use crate::{kit, migration, trial};
 
@@ -268,12 +270,19 @@ async fn a_value_that_the_target_refuses_is_not_shown() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_target_disk_is_told_and_a_second_run_finishes_once_there_is_room() {
-    let Some(disk) = SmallDisk::mount(85) else { return };
+    let ours = std::fs::metadata("/proc/self").unwrap().uid();
+    let disk = match SmallDisk::mount(85, ours) {
+        Ok(disk) => disk,
+        Err(why) => {
+            eprintln!("no disk can be filled here, as none can be mounted: {why}");
+            return;
+        }
+    };
     // Rows of a table that was emptied in the same transaction then need no WAL: it is a table that
     // fills the disk, and not the log, which would end the server.
     let spec = Spec::rds_like()
         .major(15)
-        .in_folder(&disk.folder)
+        .in_folder(disk.folder())
         .setting("wal_level", "minimal")
         .setting("max_wal_senders", "0");
     let (source, target) = tokio::join!(kit::bundled(15), kit::start(spec));
@@ -294,50 +303,4 @@ async fn a_full_target_disk_is_told_and_a_second_run_finishes_once_there_is_room
     disk.resize(400);
     assert!(trial::run(&request).await.clean().was_resumed);
     trial::assert_same_rows(&source, &target, "archive").await;
-}
-
-/// A disk in memory, of so many megabytes: only root may make one.
-struct SmallDisk {
-    folder: PathBuf,
-    _temporary: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn mount(megabytes: u32) -> Option<SmallDisk> {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = temporary.path().to_owned();
-        let size = format!("size={megabytes}m,mode=755");
-        let mounted = mount(&["-t", "tmpfs", "-o", &size, "pgconvoy-test"], &folder);
-        if let Err(why) = mounted {
-            eprintln!("no disk can be filled here, as none can be mounted: {why}");
-            return None;
-        }
-        use std::os::unix::fs::PermissionsExt;
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&folder, open).unwrap();
-        Some(SmallDisk { folder, _temporary: temporary })
-    }
-
-    fn resize(&self, megabytes: u32) {
-        mount(&["-o", &format!("remount,size={megabytes}m")], &self.folder).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a server that a panic left may still be on it.
-        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
-    }
-}
-
-fn mount(arguments: &[&str], folder: &std::path::Path) -> Result<(), String> {
-    let output = Command::new("mount")
-        .args(arguments)
-        .arg(folder)
-        .output()
-        .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-    }
 }

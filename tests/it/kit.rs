@@ -2,12 +2,16 @@
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
 mod proxy;
+#[cfg(target_os = "linux")]
+mod small_disk;
 
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, Sources, Spec};
 use pgconvoy::wire::{Conninfo, Environment, Session};
 
 pub(crate) use proxy::{Harm, Proxy, When};
+#[cfg(target_os = "linux")]
+pub(crate) use small_disk::SmallDisk;
 
 /// Where this run's servers come from. Fetching is said on stderr.
 pub(crate) fn sources() -> Sources {
