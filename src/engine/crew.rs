@@ -25,6 +25,8 @@ const CANCEL_TIME: Duration = Duration::from_secs(5);
 pub(super) enum Told {
     /// A step has failed in a way that may pass: the worker tries it again.
     SetBack { failure: String, pause: Duration },
+    /// A worker's connections are whole again: by another session, maybe.
+    Recovered { worker: usize, cancel: CancelHandle },
     /// A step is over.
     Done(Report),
 }
@@ -46,7 +48,8 @@ pub(super) struct Crew {
     pub(super) tasks: JoinSet<()>,
     orders: Vec<mpsc::Sender<Order>>,
     pub(super) told: mpsc::Receiver<Told>,
-    cancels: Vec<CancelHandle>,
+    /// How to stop what each worker's target works on.
+    pub(super) cancels: Vec<CancelHandle>,
     /// The highest number is hired last and idles first.
     pub(super) idle: Vec<usize>,
 }
@@ -131,7 +134,7 @@ async fn work(
             Order::Do(step, idle) => {
                 let started = Instant::now();
                 let planned = &shared.plan.steps[step.0 as usize];
-                let result = persist(&mut worker, planned, idle, &shared, &tell).await;
+                let result = persist(number, &mut worker, planned, idle, &shared, &tell).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
                 let undone = worker.take_undone();
@@ -147,6 +150,7 @@ async fn work(
 
 /// Does a step, and tries again what may pass, for as long as the patience lasts.
 async fn persist(
+    number: usize,
     worker: &mut Worker,
     step: &Step,
     idle: usize,
@@ -170,7 +174,10 @@ async fn persist(
         // The leader that isn't there any more has ended this task.
         let _ = tell.send(Told::SetBack { failure: error.message(), pause }).await;
         sleep(pause).await;
-        result = match worker.recover(step).await {
+        let recovered = worker.recover(step).await;
+        let cancel = worker.cancel_handle();
+        let _ = tell.send(Told::Recovered { worker: number, cancel }).await;
+        result = match recovered {
             Ok(Some(moved)) => Ok(moved),
             Ok(None) => worker.run(step, 0).await,
             Err(error) => Err(error),

@@ -133,6 +133,10 @@ pub async fn run(job: Run<'_>, events: &Events, stop: &mut Stop) -> Result<Outco
                 events.say(Event::Note(words)).await;
                 continue;
             }
+            Told::Recovered { worker, cancel } => {
+                crew.cancels[worker] = cancel;
+                continue;
+            }
         };
         crew.idle.push(report.worker);
         // Definitions that are alike are warned of in the same words.
