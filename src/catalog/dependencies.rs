@@ -138,8 +138,8 @@ impl Dependencies {
         users
     }
 
-    /// Which objects need which of these.
-    pub(super) fn among<T>(
+    /// Which objects need which of these: who needs, and what.
+    pub(super) fn needing<T>(
         &self,
         needed: &HashMap<ObjectId, T>,
     ) -> impl Iterator<Item = (ObjectId, ObjectId)> {

@@ -57,12 +57,11 @@ pub(super) fn precede_readers(added: &[Added], dependencies: &Dependencies, out:
         }
     }
     let mut readers: HashMap<EntryId, HashSet<EntryId>> = HashMap::new();
-    for (reader, of_type) in dependencies.among(&checks_by_type) {
+    for (reader, of_type) in dependencies.needing(&checks_by_type) {
         let Some(reader) = out.creator(reader) else { continue };
-        let checks = checks_by_type[&of_type].iter().filter_map(|check| out.creator(*check));
-        checks.for_each(|check| {
+        for check in checks_by_type[&of_type].iter().filter_map(|check| out.creator(*check)) {
             readers.entry(check).or_default().insert(reader);
-        });
+        }
     }
     let mut readers: Vec<_> = readers.into_iter().collect();
     readers.sort_unstable_by_key(|(check, _)| *check);

@@ -15,17 +15,16 @@ use super::{default_acls, roles};
 pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
     let sql = "SELECT rolreplication, rolbypassrls FROM pg_catalog.pg_roles \
                WHERE rolname = CURRENT_USER";
-    let roles = async {
-        tokio::try_join!(roles::definitions(session), memberships(session), own_grants(session))
-    };
-    let all_schemas = async { tokio::try_join!(public_schema(session), schemas(session)) };
     let (
         me,
         languages,
         wrappers,
-        (role_definitions, memberships, own_grants),
+        role_definitions,
+        memberships,
+        own_grants,
         members_of_user,
-        (public_schema, schemas),
+        public_schema,
+        schemas,
         database_creators,
         lacks_lz4,
         default_privileges,
@@ -33,9 +32,12 @@ pub(super) async fn read(session: &Session) -> Result<TargetHoldings> {
         session.query_one("reading the target user's attributes", sql, &[]),
         languages(session),
         wrappers(session),
-        roles,
+        roles::definitions(session),
+        memberships(session),
+        own_grants(session),
         members_of_user(session),
-        all_schemas,
+        public_schema(session),
+        schemas(session),
         database_creators(session),
         lacks_lz4(session),
         default_acls::of_this_user(session),

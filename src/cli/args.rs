@@ -180,7 +180,7 @@ pub(super) enum Compression {
     Lz4,
 }
 
-/// How they are compressed in this job.
+/// How values that are stored apart are compressed in this job.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Compressed {
     /// Have the target compress values that are stored apart in this way; lz4 is quicker
@@ -404,8 +404,8 @@ mod tests {
     #[test]
     fn every_flag_is_taken() {
         let all = "pgconvoy migrate --source host=a --target host=b --database x --database y \
-                   -j 4 --verify counts --retry-for 5 --stall-timeout 9 --no-analyze --strict --carry-passwords \
-                   --toast-compression lz4 --json";
+                   -j 4 --verify counts --retry-for 5 --stall-timeout 9 --no-analyze --strict \
+                   --carry-passwords --toast-compression lz4 --json";
         let Command::Migrate(args) = parse(all).unwrap() else { panic!() };
         assert_eq!((args.sides.source.as_str(), args.sides.target.as_str()), ("host=a", "host=b"));
         assert_eq!(args.sides.chosen.databases, ["x", "y"]);

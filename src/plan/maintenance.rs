@@ -1,6 +1,6 @@
-//! ANALYZE everywhere, unless it is left to the user: autovacuum would come late, and never to a partitioned parent. VACUUM only
-//! where autovacuum doesn't come to rows that are merely inserted: elsewhere it comes by itself, and
-//! would only make the job longer.
+//! ANALYZE everywhere, unless it is left to the user: autovacuum would come late, and never to a
+//! partitioned parent. VACUUM only where autovacuum doesn't come to rows that are merely inserted:
+//! elsewhere it comes by itself, and would only make the job longer.
 
 use std::collections::HashSet;
 

@@ -10,6 +10,7 @@ use crate::pg::quote_literal;
 use crate::toc::{Finding, Kind, TargetFacts};
 
 use super::gathered::{is_refusal_of_a_statement, named};
+use super::routine_names::NAME;
 use super::sides::Sides;
 use super::words;
 
@@ -32,7 +33,7 @@ pub(super) async fn findings(
         .collect();
     let doing = "reading which libraries functions are made of";
     let mut libraries: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in sides.source.query(doing, MADE_OF, &[]).await? {
+    for row in sides.source.query(doing, &made_of(), &[]).await? {
         let (schema, name): (&str, &str) = (row.get(0), row.get(1));
         if moving.contains(&(Some(schema), name)) {
             libraries.entry(row.get(2)).or_default().push(format!("{schema}.{name}"));
@@ -59,10 +60,12 @@ fn refusal(library: &str, functions: &[String], words: &str) -> Finding {
     )
 }
 
-/// The functions in C, by schema and tag, and their libraries. Language 13 is C (source:
+/// The functions in C, by schema and name, and their libraries. Language 13 is C (source:
 /// catalog/pg_language.dat).
-const MADE_OF: &str = "SELECT n.nspname::text, p.proname || '(' || coalesce(( \
-         SELECT pg_catalog.string_agg(pg_catalog.format_type(a.type, null), ', ' ORDER BY a.place) \
-         FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY a(type, place)), '') || ')', p.probin \
-     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-     WHERE p.prolang = 13 AND p.oid >= 16384 AND p.probin IS NOT NULL ORDER BY 3, 1, 2";
+fn made_of() -> String {
+    format!(
+        "SELECT n.nspname::text, {NAME}, p.probin FROM pg_catalog.pg_proc p \
+         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE p.prolang = 13 AND p.oid >= 16384 AND p.probin IS NOT NULL ORDER BY 3, 1, 2"
+    )
+}

@@ -17,6 +17,7 @@ mod locks;
 mod objects;
 mod prepared;
 mod reading_rights;
+mod routine_names;
 mod row_filters;
 mod search_paths;
 mod servers;

@@ -1,6 +1,8 @@
 //! The query for what definitions use of the system's own objects, by the parsed trees in which
 //! catalogs keep them (source: nodes/outfuncs.c).
 
+use crate::commands::check::routine_names::NAME;
+
 /// The expressions of user objects, and from them the system's objects that they use (`uses`).
 pub(super) fn uses_sql(major: u32) -> String {
     let mut trees: Vec<String> = Vec::new();
@@ -57,14 +59,11 @@ pub(super) fn uses_sql(major: u32) -> String {
          FROM pg_catalog.pg_type t WHERE t.typdefaultbin IS NOT NULL AND t.oid >= 16384"
             .to_owned(),
     );
-    let tag = "p.proname || '(' || coalesce((SELECT pg_catalog.string_agg( \
-         pg_catalog.format_type(a.type, null), ', ' ORDER BY a.place) \
-         FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY a(type, place)), '') || ')'";
     let body = ("'body'", "p.prosqlbody::text");
     let defaults = ("'default arguments'", "p.proargdefaults::text");
     for (part, tree) in [Some(defaults), (major >= 14).then_some(body)].into_iter().flatten() {
         trees.push(format!(
-            "SELECT p.pronamespace, {tag}, {part}, {tree} FROM pg_catalog.pg_proc p \
+            "SELECT p.pronamespace, {NAME}, {part}, {tree} FROM pg_catalog.pg_proc p \
              WHERE p.oid >= 16384 AND {tree} IS NOT NULL"
         ));
     }
