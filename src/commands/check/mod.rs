@@ -145,10 +145,13 @@ async fn check_clearing(
 /// What doesn't depend on what the source database holds.
 async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -> Result<()> {
     found.add(versions::findings(sides.source.version(), sides.target().version()));
+    // These two alone: the first takes another connection, which the second would count, and for
+    // which a server may have no room while it answers what takes many locks.
+    found.topic("how the servers are reached", servers::findings(sides, goes_on).await)?;
+    found.topic("connections", connections::findings(sides).await)?;
     let chosen = chosen_names(sides.pair).await?;
     // Together, as a server far away takes longer to be reached than to answer.
-    let (servers, disk, prepared, defaults, paths, locks, rights) = tokio::join!(
-        servers::findings(sides, goes_on),
+    let (disk, prepared, defaults, paths, locks, rights) = tokio::join!(
         disk::findings(sides),
         prepared::findings(sides),
         session_defaults::findings(sides),
@@ -156,9 +159,6 @@ async fn check_servers(sides: &Sides<'_>, goes_on: bool, found: &mut Gathered) -
         locks::findings(sides, chosen.as_ref()),
         reading_rights::findings(sides, chosen.as_ref()),
     );
-    found.topic("how the servers are reached", servers)?;
-    // Alone: how the servers are reached takes another connection, which would be counted.
-    found.topic("connections", connections::findings(sides).await)?;
     found.topic("disk", disk)?;
     found.topic("prepared transactions", prepared)?;
     found.topic("session defaults", defaults)?;
