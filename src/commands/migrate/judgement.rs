@@ -1,0 +1,68 @@
+//! Whether the target holds what it should, and what the job came to.
+
+use crate::catalog::{self, Scope};
+use crate::engine::{Outcome, Receipts};
+use crate::error::Result;
+use crate::plan::{Plan, VerifyMode};
+use crate::toc::adapt::Adapted;
+use crate::verify::{
+    Sequences, compare_catalogs, compare_counts, compare_large_objects, compare_sequences,
+    compare_tables, uncompared,
+};
+use crate::wire::Session;
+
+use super::super::report::{DatabaseReport, Verification};
+use super::super::survey;
+
+/// When the large objects were copied: those of an earlier run aren't those that this one has read
+/// the owners and grants of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LargeObjects {
+    OfThisRun,
+    OfAnEarlierRun,
+}
+
+/// What the target's catalog is to hold.
+pub(super) struct Expected<'a> {
+    pub(super) adapted: &'a Adapted,
+    pub(super) large_objects: LargeObjects,
+    pub(super) same_major: bool,
+}
+
+pub(super) async fn judge(
+    mode: VerifyMode,
+    plan: &Plan,
+    receipts: &Receipts,
+    expected: &Expected<'_>,
+    scope: &Scope,
+    target: &Session,
+) -> Result<Verification> {
+    let Expected { adapted, large_objects, same_major } = *expected;
+    let copied = receipts.copied(plan);
+    let tables = match mode {
+        VerifyMode::Full => compare_tables(&plan.tables, &copied, &receipts.verified(plan)),
+        VerifyMode::Counts => compare_counts(&plan.tables, &copied, &receipts.counted(plan)),
+        VerifyMode::None => Vec::new(),
+    };
+    let mut verification = Verification { mode, tables, ..Verification::default() };
+    if mode != VerifyMode::None {
+        let facts = catalog::target_facts(target).await?;
+        let found = survey::target(target, &adapted.toc, &facts, scope).await?;
+        verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);
+        verification.notes.extend(uncompared(&adapted.toc, same_major));
+        let sequences = compare_sequences(&adapted.toc, &found, Sequences::MovingOn);
+        verification.catalog.extend(sequences);
+        if large_objects == LargeObjects::OfThisRun {
+            verification.catalog.extend(compare_large_objects(&adapted.toc, &found));
+        }
+    }
+    Ok(verification)
+}
+
+pub(super) fn totals(plan: &Plan, receipts: &Receipts, outcome: &Outcome) -> DatabaseReport {
+    let copies = plan.copies().filter_map(|(step, part, _)| receipts.0.get(&(step, part)));
+    let (rows, bytes) =
+        copies.fold((0, 0), |(r, b), receipt| (r + receipt.tally.rows(), b + receipt.tally.bytes));
+    let seconds = outcome.phases.iter().map(|(phase, time)| (*phase, time.as_secs_f64()));
+    DatabaseReport { rows, bytes, phases: seconds.collect(), ..DatabaseReport::default() }
+}

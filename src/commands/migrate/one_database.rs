@@ -1,0 +1,291 @@
+//! One try at moving one database, from where the ledger says it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog;
+use crate::engine::{
+    self, Claim, Event, Events, Job, JobState, Ledger, Ours, ReadFrom, Receipts, Run,
+    SourceSnapshot, Stop, StoredJob,
+};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Step};
+use crate::toc::adapt::{Adapted, adapt, rejoin};
+use crate::toc::{Finding, Toc};
+use crate::wire::{Conninfo, Session};
+
+use super::super::clearing;
+use super::super::databases::{self, Pair, TargetDatabase};
+use super::super::going_on::{
+    refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
+    refuse_other_terms, too_late_to_copy,
+};
+use super::super::passwords;
+use super::super::plan::{count_objects, plan_for};
+use super::super::report::DatabaseReport;
+use super::super::request::{Beginning, Request};
+use super::super::survey::{self, Source, digests};
+use super::super::verify::locate;
+use super::SoFar;
+use super::judgement::{Expected, LargeObjects, judge, totals};
+
+pub(super) async fn migrate_one(
+    request: &Request,
+    pair: &Pair,
+    (changes, source): (Vec<Finding>, Option<Source>),
+    so_far: &mut SoFar,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    let mut source = match source {
+        Some(source) => source,
+        None => stop.or(survey::source(pair)).await?,
+    };
+    let connecting = connect_or_create(request, pair, &source, &mut so_far.beginning, events);
+    let target = stop.or(Box::pin(connecting)).await?;
+    so_far.claim = Some(stop.or(Claim::take(&target, so_far.claim.as_ref())).await?);
+
+    let facts = catalog::target_facts(&target).await?;
+    let same_major = facts.version.major() == source.identity.version.major();
+    let definitions = digests(&source.toc);
+    let mut adapted = adapt(&source.toc, &source.bootstrap, &facts);
+    // Of many objects there are many bytes: what nobody asks for any more goes.
+    source.toc = Toc::default();
+    let found = Ledger::of(&target).read().await?;
+    so_far.was_resumed.get_or_insert(found.is_some());
+    let (mut stored, definitions) = match found {
+        Some(stored) => (stored, Some(definitions)),
+        None => {
+            let there = (&target, facts.user.as_str());
+            let begun = begin(request, &source, definitions, &adapted, changes, there);
+            (begun.await?, None)
+        }
+    };
+    adapted.toc.forget_rows();
+    let goes_on = definitions.is_some();
+    let planned_for = std::mem::take(&mut stored.job.catalog);
+    refuse_cut_over(stored.cut_over.as_deref())?;
+    let StoredJob { job, mut plan, receipts, state, .. } = stored;
+    refuse_other_terms(&job, &request.terms())?;
+    refuse_other_compression(&job, request.toast_compression)?;
+    if let JobState::Sealed { at, report } = state {
+        return finished_before(at, &report, so_far);
+    }
+    refuse_another_source(&job, &source.identity)?;
+    // With all its rows the source's definitions of that time are there.
+    if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
+        refuse_changed_definitions(&planned_for, &definitions)?;
+    }
+    drop(planned_for);
+
+    let large_objects = match receipts.data_is_complete(&plan) && goes_on {
+        true => LargeObjects::OfAnEarlierRun,
+        false => LargeObjects::OfThisRun,
+    };
+    // Memberships are the cluster's: those that the job gave itself may be gone.
+    if goes_on {
+        Ledger::of(&target).begin_again().await?;
+        Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
+    }
+    let mut plan = Arc::new(plan);
+    let pair = &pair.for_rows(request, &source, &target);
+    let snapshot = SourceSnapshot::export(source.session).await?;
+    let ours = Ours {
+        plan: &plan,
+        session: &target,
+        target: &pair.target,
+        jobs: request.jobs(),
+        progress: &events.verified,
+    };
+    let prepared = prepare_data(&ours, &pair.source, receipts, goes_on, snapshot, events);
+    let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
+    announce(&plan, &receipts, events).await;
+    so_far.reached = Some(receipts.0.len());
+    let run = Run {
+        source: pair.source.clone(),
+        target: pair.target.clone(),
+        leader: &target,
+        plan: Arc::clone(&plan),
+        receipts,
+        snapshot,
+        jobs: request.jobs(),
+        toast_compression: job.toast_compression,
+        patience: request.patience,
+    };
+    engine::run(run, &mut so_far.outcome, events, stop).await?;
+    let outcome = &so_far.outcome;
+    let passwords_to_set = match request.carry_passwords {
+        true => passwords::carry(pair, &target, job.login_roles).await?,
+        false => job.login_roles,
+    };
+
+    // The target's catalog is read now, which takes as much again. All workers are gone.
+    if let Some(plan) = Arc::get_mut(&mut plan) {
+        plan.forget_run();
+    }
+    let receipts = Ledger::of(&target).receipts().await?;
+    let expected = Expected { adapted: &adapted, large_objects, same_major };
+    let judged = judge(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
+    let mut verification = stop.or(judged).await?;
+    let locating = async {
+        locate(pair, &ReadFrom::target(&pair.target), &plan, &mut verification).await;
+        Ok(())
+    };
+    stop.or(locating).await?;
+    let report = DatabaseReport {
+        database: pair.target.database().to_owned(),
+        was_resumed: so_far.was_resumed == Some(true),
+        objects: count_objects(&adapted.toc),
+        tables: plan.count_tables(),
+        seconds: so_far.started.elapsed().as_secs_f64(),
+        passwords_to_set,
+        retries: outcome.retries,
+        restarts: so_far.restarts,
+        changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
+        verification,
+        ..totals(&plan, &receipts, outcome)
+    };
+    let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
+    if report.verification.is_clean() {
+        so_far.is_sealing = true;
+        Ledger::of(&target).seal(&take_back, &render(&report)?).await?;
+    } else {
+        target.execute("leaving the owners on the target", &take_back).await?;
+    }
+    Ok(report)
+}
+
+async fn connect_or_create(
+    request: &Request,
+    pair: &Pair,
+    source: &Source,
+    beginning: &mut Beginning,
+    events: &Events,
+) -> Result<Session> {
+    let session = match databases::target_database(&pair.target).await? {
+        TargetDatabase::There(session) if *beginning == Beginning::GoOn => session,
+        TargetDatabase::There(session) => {
+            clearing::clear(request, pair, source, session, events).await?
+        }
+        TargetDatabase::Missing(server) => {
+            databases::create(&pair.target, &server, &source.database).await?
+        }
+    };
+    *beginning = Beginning::GoOn;
+    Ok(session)
+}
+
+/// A new job: planned, and written to the ledger before anything is done.
+async fn begin(
+    request: &Request,
+    source: &Source,
+    catalog: BTreeMap<String, u64>,
+    adapted: &Adapted,
+    changes: Vec<Finding>,
+    (target, user): (&Session, &str),
+) -> Result<StoredJob> {
+    let user = Some((user.to_owned(), target.version()));
+    let mut plan = plan_for(request, source, adapted, user);
+    let mut job = Job {
+        source: source.identity.clone(),
+        catalog,
+        verify: request.verify,
+        changes,
+        login_roles: passwords::login_roles(&adapted.toc),
+        tables: std::mem::take(&mut plan.tables),
+        terms: request.terms(),
+        toast_compression: request.toast_compression,
+        steps: plan.steps.len(),
+    };
+    Ledger::of(target).begin(&job, &plan.steps).await?;
+    plan.tables = std::mem::take(&mut job.tables);
+    Ok(StoredJob {
+        job,
+        plan,
+        receipts: Receipts::default(),
+        state: JobState::Open,
+        cut_over: None,
+    })
+}
+
+/// The report of a job that is found sealed; this one's, if only the answer to its seal got lost.
+fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseReport> {
+    let mut report = DatabaseReport::parse(report)?;
+    if so_far.is_sealing {
+        report.restarts = so_far.restarts;
+        return Ok(report);
+    }
+    report.was_finished = true;
+    report.finished_at = Some(at);
+    Ok(report)
+}
+
+/// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
+async fn prepare_data(
+    ours: &Ours<'_>,
+    source: &Conninfo,
+    mut receipts: Receipts,
+    was_resumed: bool,
+    snapshot: SourceSnapshot,
+    events: &Events,
+) -> Result<(Receipts, Option<SourceSnapshot>)> {
+    let Ours { plan, session: target, .. } = *ours;
+    let ledger = Ledger::of(target);
+    if was_resumed {
+        ours.refuse_filled(&receipts).await?;
+        let strangers = engine::strangers(target).await?;
+        if !strangers.is_empty() {
+            let words =
+                format!("others are connected to the target database: {}", strangers.join(", "));
+            events.say(Event::Note(words)).await;
+        }
+    }
+    // The source's sequences may have moved on since; but once grants stand we may lack the right.
+    let (setting, beyond) = plan.sequences();
+    let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
+    let mut doubtful: Vec<_> =
+        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
+    doubtful.extend(receipts.of_differing(plan));
+    ledger.forget(&doubtful).await?;
+    receipts.0.retain(|key, _| !doubtful.contains(key));
+    if receipts.data_is_complete(plan) {
+        let lost = engine::lost(plan, &receipts, target).await?;
+        if lost.is_empty() {
+            snapshot.release().await?;
+            return Ok((receipts, None));
+        }
+        let beyond = plan.beyond_data();
+        if receipts.0.keys().any(|(step, _)| beyond.contains(step)) {
+            return Err(too_late_to_copy(plan, &lost));
+        }
+    }
+    let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
+    Ok((receipts, Some(snapshot)))
+}
+
+async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
+    let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
+    let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
+    let cost = |step: &Step| step.cost;
+    let all_cost = plan.steps.iter().map(cost).sum();
+    let done_cost = plan.steps.iter().filter(|step| receipts.is_done(step)).map(cost).sum();
+    let (mut all, mut there) = (0, 0);
+    for (step, part, chunk) in plan.copies() {
+        all += chunk.bytes;
+        if receipts.0.contains_key(&(step, part)) {
+            there += chunk.bytes;
+        }
+    }
+    let event = Event::Planned {
+        steps: (owed, done),
+        tables: plan.count_tables(),
+        bytes: (all, there),
+        cost: (all_cost, done_cost),
+    };
+    events.say(event).await;
+}
+
+fn render(report: &DatabaseReport) -> Result<String> {
+    serde_json::to_string(report)
+        .map_err(|e| Error::step("writing the report").because(e.to_string()))
+}
