@@ -226,13 +226,15 @@ async fn a_target_may_have_no_connection_left_for_a_while() {
         while let Ok(session) = stage.target.superuser_session("postgres").await {
             crowd.push(session);
         }
+        // The worker's connection breaks while all others are taken.
+        stage.before_target.will(When::Says(INDEX, 1), Harm::Cut);
         tokio::spawn(async move {
-            sleep(Duration::from_secs(2)).await;
+            sleep(Duration::from_secs(4)).await;
             drop(crowd);
         });
     };
-    // The worker's connection breaks while all others are taken.
-    stage.before_target.will(When::Says(INDEX, 1), Harm::Cut);
+    // The first index waits for the crowd to gather, so that another one comes after it.
+    stage.before_target.will(When::Says(INDEX, 1), Harm::Delay(Duration::from_secs(2)));
     let watched = trial::harm(&stage.request(), started(Phase::Indexes), crowd).await;
     assert!(watched.notes().contains("53300"), "{}", watched.notes());
     stage.assert_overcome(&watched, "too many connections").await;

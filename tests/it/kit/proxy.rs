@@ -12,7 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 /// When harm is done.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,9 @@ pub(crate) enum Harm {
 
 /// The sockets hold little, so that whoever sends notices soon how fast it goes.
 const BUFFER: u32 = 64 * 1024;
+
+/// So much of a busy machine's delay a slow connection makes up for.
+const OVERSLEPT: Duration = Duration::from_millis(200);
 
 /// A proxy on a port of its own; it ends with its value.
 pub(crate) struct Proxy {
@@ -201,7 +204,7 @@ async fn requests(
     shared: &Shared,
     answers: &Mutex<Answers>,
 ) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
+    let (mut buffer, mut due) = (vec![0; 64 * 1024], Instant::now());
     // A text may come in two pieces.
     let mut said: Vec<u8> = Vec::new();
     loop {
@@ -228,7 +231,7 @@ async fn requests(
             Some(Harm::Blackout(time)) => return shared.be_away(time, End::Silent).await,
             Some(Harm::Slow(rate)) => shared.rate.store(rate, Ordering::Relaxed),
         }
-        shared.pass(&mut server, bytes).await?;
+        shared.pass(&mut server, bytes, &mut due).await?;
         said.drain(..said.len().saturating_sub(64));
     }
 }
@@ -240,7 +243,7 @@ async fn replies(
     shared: &Shared,
     answers: &Mutex<Answers>,
 ) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
+    let (mut buffer, mut due) = (vec![0; 64 * 1024], Instant::now());
     let mut swallowed = Vec::new();
     loop {
         let count = server.read(&mut buffer).await?;
@@ -250,7 +253,7 @@ async fn replies(
         let bytes = &buffer[..count];
         let become_of_it = *answers.lock().unwrap();
         match become_of_it {
-            Answers::Pass => shared.pass(&mut client, bytes).await?,
+            Answers::Pass => shared.pass(&mut client, bytes, &mut due).await?,
             Answers::AreCut => return client.write_all(but_for_its_end(bytes)).await,
             Answers::AreSwallowed => {
                 swallowed.extend_from_slice(bytes);
@@ -286,13 +289,22 @@ impl Shared {
         }
     }
 
-    /// Lets bytes through, at the pace that is asked for.
-    async fn pass(&self, to: &mut OwnedWriteHalf, bytes: &[u8]) -> std::io::Result<()> {
+    /// Lets bytes through, at the pace that is asked for. A piece is `due` then; what a busy machine
+    /// sleeps too long is made up for.
+    async fn pass(
+        &self,
+        to: &mut OwnedWriteHalf,
+        bytes: &[u8],
+        due: &mut Instant,
+    ) -> std::io::Result<()> {
         self.passed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         for piece in bytes.chunks(16 * 1024) {
             let rate = self.rate.load(Ordering::Relaxed);
             if rate > 0 {
-                sleep(Duration::from_secs_f64(piece.len() as f64 / rate as f64)).await;
+                let earliest = Instant::now().checked_sub(OVERSLEPT).unwrap_or(*due);
+                *due =
+                    earliest.max(*due) + Duration::from_secs_f64(piece.len() as f64 / rate as f64);
+                sleep_until((*due).into()).await;
             }
             to.write_all(piece).await?;
         }
