@@ -7,6 +7,7 @@ use crate::engine::{Job, SourceIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::pg::ToastCompression;
 use crate::plan::{Plan, TableId};
+use crate::toc::{TableData, Toc};
 
 /// Whether the ledger's job is about this source.
 pub(super) fn refuse_another_source(job: &Job, source: &SourceIdentity) -> Result<()> {
@@ -92,6 +93,35 @@ pub(super) fn refuse_changed_definitions(
     )))
 }
 
+/// Whether the plan reads of the source what one made today would: conditions on rows go there as SQL,
+/// and a ledger is whose the target is. Where all rows are there, a table may be gone from the source.
+pub(super) fn refuse_what_nobody_asked_for(
+    plan: &Plan,
+    now: &Toc,
+    data_is_complete: bool,
+) -> Result<()> {
+    let today = now.entries.iter().filter_map(|entry| entry.table.as_deref());
+    let today: BTreeMap<_, _> = today.map(|table| (&table.relation, table)).collect();
+    let is_asked_for = |table: &TableData| match today.get(&table.relation) {
+        Some(now) => {
+            let conditions = (&now.condition, &now.filter) == (&table.condition, &table.filter);
+            conditions && (data_is_complete || now.columns == table.columns)
+        }
+        None => {
+            // The last large object may go.
+            let may_be_gone = data_is_complete || table.holds_large_objects();
+            may_be_gone && table.condition.is_none() && table.filter.is_none()
+        }
+    };
+    match plan.tables.iter().find(|table| !is_asked_for(table)) {
+        None => Ok(()),
+        Some(table) => Err(another_job(format!(
+            "it reads other rows of {} than this source and these flags say",
+            table.relation
+        ))),
+    }
+}
+
 fn is_large_objects(title: &str) -> bool {
     title.strip_prefix(crate::toc::Kind::LargeObjects.tag()).is_some_and(|r| r.starts_with(' '))
 }
@@ -116,4 +146,32 @@ pub(super) fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
             "fill these tables again, then run again; or, to drop what the job has made and begin \
              anew: --restart",
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toc::{Entry, Kind as EntryKind, test_table};
+
+    fn refused(stored: TableData, data_is_complete: bool) -> bool {
+        let mut entry = Entry::new(EntryKind::TableData, Some("public"), "a");
+        entry.table = Some(Box::new(test_table("a")));
+        let plan = Plan { tables: vec![stored], steps: Vec::new() };
+        let now = Toc { entries: vec![entry] };
+        refuse_what_nobody_asked_for(&plan, &now, data_is_complete).is_err()
+    }
+
+    #[test]
+    fn a_ledger_has_the_source_asked_for_nothing_but_what_was_chosen() {
+        let evil = Some("true)) TO PROGRAM 'id'; --".to_owned());
+        for complete in [false, true] {
+            assert!(!refused(test_table("a"), complete));
+            assert!(refused(TableData { condition: evil.clone(), ..test_table("a") }, complete));
+            assert!(refused(TableData { filter: evil.clone(), ..test_table("a") }, complete));
+            assert!(refused(TableData { filter: evil.clone(), ..test_table("b") }, complete));
+        }
+        assert!(refused(test_table("b"), false));
+        assert!(!refused(test_table("b"), true));
+        assert!(refused(TableData { columns: vec!["secret".into()], ..test_table("a") }, false));
+    }
 }

@@ -43,12 +43,13 @@ impl Fingerprint {
     }
 }
 
-/// The rows of both.
+/// The rows of both. Fingerprints are also read from ledgers, which may say anything of their rows.
 impl Add for Fingerprint {
     type Output = Fingerprint;
 
     fn add(self, other: Fingerprint) -> Fingerprint {
-        Fingerprint { rows: self.rows + other.rows, sum: self.sum.wrapping_add(other.sum) }
+        let rows = self.rows.saturating_add(other.rows);
+        Fingerprint { rows, sum: self.sum.wrapping_add(other.sum) }
     }
 }
 
@@ -137,6 +138,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_claims_more_rows_than_can_be_counted_is_added_up_all_the_same() {
+        let all = Fingerprint { rows: u64::MAX, sum: u128::MAX };
+        assert_eq!(all + of(&[b"a"]), Fingerprint { rows: u64::MAX, sum: of(&[b"a"]).sum - 1 });
+    }
 
     fn of(rows: &[&[u8]]) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();

@@ -24,6 +24,8 @@ pub(super) const READING: &str = "reading the ledger (schema pgconvoy on the tar
 /// The layout of the ledger and of what is stored in it. A ledger of another one is refused.
 const FORMAT: i32 = 2;
 const TOOL: &str = env!("CARGO_PKG_VERSION");
+/// No part has more rows or bytes, nor takes more milliseconds: what receipts say is added up.
+const MOST_OF_A_PART: u64 = 1 << 48;
 /// So many bytes of steps go into one statement at most.
 const STEPS_BYTES: usize = 1 << 20;
 
@@ -183,6 +185,9 @@ impl<'a> Ledger<'a> {
             return Err(damaged(&format!("the plan, of which {there} of {all} steps are there")));
         }
         let plan = Plan { tables: std::mem::take(&mut job.tables), steps };
+        if let Some(flaw) = plan.flaw() {
+            return Err(damaged(&format!("the plan, as {flaw},")));
+        }
         let receipts = self.receipts().await?;
         Ok(Some(StoredJob { job, plan, receipts, state, cut_over: field(&row, 5)? }))
     }
@@ -292,7 +297,11 @@ impl<'a> Ledger<'a> {
             let fingerprint = field::<&str>(&row, 5)?.parse().map_err(|_| named())?;
             let tally = Tally { bytes: number(3)?, crc32, fingerprint };
             let receipt = Receipt { tally, snapshot: field(&row, 6)?, milliseconds: number(7)? };
-            if receipt.tally.rows() != number(2)? || receipt.checksum(key) != field::<i64>(&row, 8)?
+            let rows = receipt.tally.rows();
+            let most = rows.max(receipt.tally.bytes).max(receipt.milliseconds);
+            if rows != number(2)?
+                || receipt.checksum(key) != field::<i64>(&row, 8)?
+                || most > MOST_OF_A_PART
             {
                 return Err(named());
             }
@@ -381,12 +390,12 @@ fn keys(parts: &[(StepId, usize)]) -> String {
     keys.join(", ")
 }
 
-fn render<T: Serialize>(value: &T) -> Result<String> {
+pub(super) fn render<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::step("writing the ledger").because(e.to_string()))
 }
 
-fn parse<T: for<'d> Deserialize<'d>>(text: &str) -> Result<T> {
+pub(super) fn parse<T: for<'d> Deserialize<'d>>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| foreign(&e.to_string()))
 }
 

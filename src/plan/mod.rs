@@ -3,6 +3,7 @@
 mod build;
 mod chunks;
 mod data;
+mod flaw;
 mod kept_names;
 mod locks;
 mod maintenance;

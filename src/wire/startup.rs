@@ -164,12 +164,12 @@ fn rejected(route: &Route, words: ServerError) -> Failure {
 }
 
 /// "15.18 (Debian 15.18-1)", "18beta1", "9.6.24" as server_version_num has them.
-fn parse_version(text: &str) -> Option<ServerVersion> {
+pub(super) fn parse_version(text: &str) -> Option<ServerVersion> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let mut parts = text[..end].split('.').map(|part| part.parse::<u32>().ok());
-    let major = parts.next()??;
-    let minor = parts.next().flatten().unwrap_or(0);
-    let patch = parts.next().flatten().unwrap_or(0);
+    let mut parts = text[..end].split('.').map(|part| part.parse::<u16>().ok());
+    let major = u32::from(parts.next()??);
+    let minor = u32::from(parts.next().flatten().unwrap_or(0));
+    let patch = u32::from(parts.next().flatten().unwrap_or(0));
     Some(ServerVersion(if major >= 10 {
         major * 10_000 + minor
     } else {
@@ -259,5 +259,6 @@ mod tests {
             assert_eq!(parse_version(text), Some(ServerVersion(number)), "{text}");
         }
         assert_eq!(parse_version("PgBouncer 1.2"), None);
+        assert_eq!(parse_version("4294967295.4294967295"), None);
     }
 }

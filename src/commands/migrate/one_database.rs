@@ -18,7 +18,7 @@ use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
-    refuse_other_terms, too_late_to_copy,
+    refuse_other_terms, refuse_what_nobody_asked_for, too_late_to_copy,
 };
 use super::super::passwords;
 use super::super::plan::{count_objects, plan_for};
@@ -61,7 +61,6 @@ pub(super) async fn migrate_one(
             (begun.await?, None)
         }
     };
-    adapted.toc.forget_rows();
     let goes_on = definitions.is_some();
     let planned_for = std::mem::take(&mut stored.job.catalog);
     refuse_cut_over(stored.cut_over.as_deref())?;
@@ -72,13 +71,16 @@ pub(super) async fn migrate_one(
         return finished_before(at, &report, so_far);
     }
     refuse_another_source(&job, &source.identity)?;
+    let data_is_complete = receipts.data_is_complete(&plan);
     // With all its rows the source's definitions of that time are there.
-    if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
+    if let Some(definitions) = definitions.filter(|_| !data_is_complete) {
         refuse_changed_definitions(&planned_for, &definitions)?;
     }
     drop(planned_for);
+    refuse_what_nobody_asked_for(&plan, &adapted.toc, data_is_complete)?;
+    adapted.toc.forget_rows();
 
-    let large_objects = match receipts.data_is_complete(&plan) && goes_on {
+    let large_objects = match data_is_complete && goes_on {
         true => LargeObjects::OfAnEarlierRun,
         false => LargeObjects::OfThisRun,
     };
