@@ -73,7 +73,7 @@ pub(super) fn plan_for(
 }
 
 fn preparations(adapted: &Adapted) -> Preparations {
-    let statement = |title: &str, sql: &String| Statement { title: title.into(), sql: sql.clone() };
+    let statement = |title: &str, sql: &String| Statement::new(title, sql);
     let join = "a membership of our own, for the time of the job";
     let lend = "a right for an owner, for the time of the job";
     let aside = "default privileges of our own, put aside for the time of the job";

@@ -36,7 +36,7 @@ pub(super) struct Report {
     pub(super) step: StepId,
     /// What the target said of it unasked: that a grant granted nothing, say.
     pub(super) warnings: Vec<String>,
-    /// The maintenance that the target refused.
+    /// What the target refused, and the next run tries again.
     pub(super) undone: Vec<Finding>,
     pub(super) took: Duration,
     pub(super) result: Result<Moved>,

@@ -48,7 +48,7 @@ pub enum Event {
         cost: u64,
     },
     /// A worker has done a step: effect and receipt are committed, where the target didn't refuse
-    /// what is only maintenance.
+    /// what the job can end without.
     StepFinished {
         /// Which worker.
         worker: usize,

@@ -65,6 +65,22 @@ fn of_sqlstate(sqlstate: &str) -> Remedy {
     }
 }
 
+/// Whether a statement was refused for what it says or what its rows are, so that a job may go on
+/// without it: not for what the server lacks, who asked, or what is there already.
+pub(super) fn is_its_own_fault(error: &Error) -> bool {
+    let Some(words) = error.server_error().filter(|_| remedy(error) == Remedy::Stop) else {
+        return false;
+    };
+    match (words.class(), words.sqlstate.as_str()) {
+        // A materialized view that reads one that wasn't refreshed.
+        ("55", "55000") => true,
+        ("25" | "28" | "53" | "55" | "57" | "58", _) => false,
+        // Rights that are missing, names that are taken, corruption.
+        (_, "42501" | "42710" | "42P07" | "XX001" | "XX002") => false,
+        _ => true,
+    }
+}
+
 /// Whether the server may be gone from where it was: then its name is to be looked up again, which
 /// a fresh start does. Whatever else passes is better waited for where one stands.
 pub(super) fn is_cut_off(error: &Error) -> bool {
@@ -105,6 +121,12 @@ mod tests {
             ["22021", "23505", "28P01", "42501", "42P07", "55P03", "57014", "XX001", "QQ000", ""]
         {
             assert_eq!(remedy(&said(stays)), Remedy::Stop, "{stays}");
+        }
+        for own in ["22012", "23505", "42883", "55000", "P0001", "XX000", "QQ000"] {
+            assert!(is_its_own_fault(&said(own)), "{own}");
+        }
+        for other in ["40P01", "42501", "42P07", "53100", "55P03", "57014", "XX001"] {
+            assert!(!is_its_own_fault(&said(other)), "{other}");
         }
         assert_eq!(remedy(&said("25006")), Remedy::Resume);
         assert_eq!(remedy(&Error::new(Kind::Lost, "x")), Remedy::Again);

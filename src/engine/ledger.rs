@@ -16,13 +16,13 @@ use crate::wire::Session;
 
 use super::checksum::checksum;
 use super::large_objects::view_sql;
-use super::receipts::{Receipt, Receipts};
+use super::receipts::{Receipt, Receipts, left_out};
 use super::snapshot::system_identifier;
 
 pub(super) const READING: &str = "reading the ledger (schema pgconvoy on the target)";
 
 /// The layout of the ledger and of what is stored in it. A ledger of another one is refused.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 const TOOL: &str = env!("CARGO_PKG_VERSION");
 /// No part has more rows or bytes, nor takes more milliseconds: what receipts say is added up.
 const MOST_OF_A_PART: u64 = 1 << 48;
@@ -63,6 +63,7 @@ CREATE TABLE pgconvoy.receipt (
     fingerprint text NOT NULL,
     snapshot text NOT NULL,
     milliseconds bigint NOT NULL,
+    left_out text NOT NULL,
     checksum bigint NOT NULL,
     finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (step, part)
@@ -287,7 +288,7 @@ impl<'a> Ledger<'a> {
     /// All receipts.
     pub async fn receipts(&self) -> Result<Receipts> {
         let sql = "SELECT step::bigint, part::bigint, rows, bytes, crc32, fingerprint, snapshot, \
-                   milliseconds, checksum FROM pgconvoy.receipt";
+                   milliseconds, left_out, checksum FROM pgconvoy.receipt";
         let mut receipts = BTreeMap::new();
         let take = |row: Row| {
             let number = |index| field::<i64>(&row, index).map(i64::cast_unsigned);
@@ -296,11 +297,13 @@ impl<'a> Ledger<'a> {
             let crc32 = u32::try_from(number(4)?).map_err(|_| named())?;
             let fingerprint = field::<&str>(&row, 5)?.parse().map_err(|_| named())?;
             let tally = Tally { bytes: number(3)?, crc32, fingerprint };
-            let receipt = Receipt { tally, snapshot: field(&row, 6)?, milliseconds: number(7)? };
+            let left_out = left_out(field(&row, 8)?).ok_or_else(named)?;
+            let (snapshot, milliseconds) = (field(&row, 6)?, number(7)?);
+            let receipt = Receipt { tally, snapshot, milliseconds, left_out };
             let rows = receipt.tally.rows();
             let most = rows.max(receipt.tally.bytes).max(receipt.milliseconds);
             if rows != number(2)?
-                || receipt.checksum(key) != field::<i64>(&row, 8)?
+                || receipt.checksum(key) != field::<i64>(&row, 9)?
                 || most > MOST_OF_A_PART
             {
                 return Err(named());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::copy::{Fingerprint, Tally};
 use crate::pg::quote_literal;
 use crate::plan::{Action, Plan, Step, StepId, TableId};
+use crate::toc::Finding;
 
 use super::checksum::checksum;
 use super::worker::Moved;
@@ -18,14 +19,32 @@ pub struct Receipt {
     pub snapshot: String,
     /// How long it took.
     pub milliseconds: u64,
+    /// What the target refused of the step, which was done without.
+    pub left_out: Vec<Finding>,
 }
 
 impl Receipt {
     /// What the ledger keeps beside the receipt of a step's part, to tell a damaged one.
     pub(super) fn checksum(&self, (step, part): (StepId, usize)) -> i64 {
-        let Receipt { tally, snapshot, milliseconds } = self;
+        let Receipt { tally, snapshot, milliseconds, .. } = self;
         let numbers = format!("{} {part} {} {} {milliseconds}", step.0, tally.bytes, tally.crc32);
-        checksum(&[&numbers, &tally.fingerprint.to_string(), snapshot])
+        checksum(&[&numbers, &tally.fingerprint.to_string(), snapshot, &self.left_out_text()])
+    }
+
+    /// What was left out, as the ledger keeps it.
+    fn left_out_text(&self) -> String {
+        match self.left_out.as_slice() {
+            [] => String::new(),
+            all => serde_json::to_string(all).expect("findings are plain text"),
+        }
+    }
+}
+
+/// Reads what was left out; none where the text isn't one of ours.
+pub(super) fn left_out(text: &str) -> Option<Vec<Finding>> {
+    match text {
+        "" => Some(Vec::new()),
+        text => serde_json::from_str(text).ok(),
     }
 }
 
@@ -50,6 +69,11 @@ impl Receipts {
             None => true,
             Some(first) => first.is_some() && marks.all(|mark| mark == first),
         }
+    }
+
+    /// What the target refused, and the job was done without.
+    pub fn left_out(&self) -> impl Iterator<Item = &Finding> {
+        self.0.values().flat_map(|receipt| &receipt.left_out)
     }
 
     /// What was copied from the source, by table; none where a chunk is owed.
@@ -155,22 +179,24 @@ pub(super) fn insert(step: StepId, receipts: &[(usize, Receipt)]) -> String {
     let values: Vec<String> = receipts
         .iter()
         .map(|(part, receipt)| {
-            let Receipt { tally, snapshot, milliseconds } = receipt;
+            let Receipt { tally, snapshot, milliseconds, .. } = receipt;
             format!(
-                "({}, {part}, {}, {}, {}, {}, {}, {milliseconds}, {})",
+                "({}, {part}, {}, {}, {}, {}, {}, {milliseconds}, {}, {})",
                 step.0,
                 tally.rows(),
                 tally.bytes,
                 tally.crc32,
                 quote_literal(&tally.fingerprint.to_string()),
                 quote_literal(snapshot),
+                quote_literal(&receipt.left_out_text()),
                 receipt.checksum((step, *part)),
             )
         })
         .collect();
     format!(
         "INSERT INTO pgconvoy.receipt \
-         (step, part, rows, bytes, crc32, fingerprint, snapshot, milliseconds, checksum) \
+         (step, part, rows, bytes, crc32, fingerprint, snapshot, milliseconds, \
+         left_out, checksum) \
          VALUES {}",
         values.join(", ")
     )

@@ -39,6 +39,8 @@ pub struct Run<'a> {
     pub jobs: usize,
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
+    /// Whether what would be left out ends the job.
+    pub strict: bool,
     /// How long what may pass is tried again at most.
     pub patience: Duration,
 }
@@ -49,7 +51,7 @@ pub struct Outcome {
     /// How long each part of the job took, from its first step's start to its last one's end; the
     /// parts overlap.
     pub phases: BTreeMap<Phase, Duration>,
-    /// The maintenance that the target refused of late: what is left out is tried by each run.
+    /// What the target refused of late, and each run tries again.
     pub undone: Vec<Finding>,
     /// How often a step was tried again.
     pub retries: u32,
@@ -71,6 +73,7 @@ pub async fn run(
         mut snapshot,
         jobs,
         toast_compression,
+        strict,
         patience,
     } = job;
     let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
@@ -88,6 +91,7 @@ pub async fn run(
         receipts: Arc::clone(&receipts),
         jobs,
         toast_compression,
+        strict,
         patience,
         short_of_disk: Mutex::default(),
         copied: Arc::clone(&events.copied),

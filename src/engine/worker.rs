@@ -1,6 +1,7 @@
 //! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
 //! together; nothing here decides what is next.
 
+mod left_out;
 mod rows;
 
 use std::sync::{Arc, PoisonError};
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) receipts: Arc<Receipts>,
     pub(super) jobs: usize,
     pub(super) toast_compression: Option<ToastCompression>,
+    /// Whether what would be left out ends the job.
+    pub(super) strict: bool,
     /// How long a step is tried again.
     pub(super) patience: Duration,
     /// Held by whoever does a step again for which the target's disk had no room.
@@ -92,7 +95,7 @@ pub(super) struct Worker {
     target: RawConnection,
     /// Connected when the first chunk comes, let go when the last is copied.
     source: Option<RawConnection>,
-    /// The maintenance that the target refused.
+    /// What the target refused, and the next run tries again.
     undone: Vec<Finding>,
     cancel: Cancel,
 }
@@ -149,7 +152,7 @@ impl Worker {
         self.target.take_warnings()
     }
 
-    /// The maintenance that the target has refused.
+    /// What the target has refused, and the next run tries again.
     pub(super) fn take_undone(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.undone)
     }
@@ -183,11 +186,20 @@ impl Worker {
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
     }
 
-    /// Nothing will mend what a step failed on: of maintenance is done what can be.
+    /// Nothing will mend what a step failed on: what the job can end without is left out.
     pub(super) async fn do_without(&mut self, step: &Step, error: Error) -> Result<Moved> {
-        match step.phase == Phase::Maintenance && self.outlives(&error) {
-            true => self.maintain(step, &error).await,
-            false => Err(error),
+        if !self.outlives(&error) {
+            return Err(error);
+        }
+        match &step.action {
+            _ if step.phase == Phase::Maintenance => self.maintain(step, &error).await,
+            Action::Apply { statements } if left_out::may_be(statements, &error) => {
+                if self.shared.strict {
+                    return Err(left_out::but_strict(error));
+                }
+                self.leave_out(step, statements).await
+            }
+            _ => Err(error),
         }
     }
 
@@ -202,16 +214,16 @@ impl Worker {
     async fn maintain(&mut self, step: &Step, failed: &Error) -> Result<Moved> {
         match &step.action {
             Action::Apply { statements } => {
-                for Statement { title, sql } in statements {
+                for Statement { title, sql, .. } in statements {
                     match self.target.execute(title, sql).await {
                         Err(error) if self.outlives(&error) => {
-                            self.undone.push(undone(title, &error));
+                            self.undone.push(left_out::of_maintenance(title, &error));
                         }
                         done => done?,
                     }
                 }
             }
-            _ => self.undone.push(undone(&step.title, failed)),
+            _ => self.undone.push(left_out::of_maintenance(&step.title, failed)),
         }
         Ok(Moved::default())
     }
@@ -285,11 +297,6 @@ impl Worker {
         self.target.execute("writing the receipt", &receipt).await?;
         Ok(Moved::default())
     }
-}
-
-fn undone(title: &str, error: &Error) -> Finding {
-    Finding::change(title, format!("left out, as the target refused it: {}", error.message()))
-        .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
 }
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {

@@ -15,6 +15,7 @@ use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
 use super::chunks::Splitting;
 use super::data;
+use super::expendable;
 use super::locks::Relations;
 use super::maintenance::maintenance;
 use super::post_data::PostData;
@@ -108,6 +109,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     settling(input, &relations, of(Stage::Settling), of(Stage::Refreshing), settled, &mut steps);
     maintenance(input, &relations, settled, &mut steps);
     close(input, of(Stage::Closing), &mut steps);
+    expendable::mark(input.toc, &mut steps);
     if !input.preparations.take_back_roles.is_empty() {
         let statements = input.preparations.take_back_roles.clone();
         let action = Action::TakeBack { statements };
@@ -179,7 +181,7 @@ pub(super) fn statement(input: &PlanInput<'_>, entry: &Entry) -> Statement {
     let ours = |owner: &&str| Some(*owner) == input.target_user && !was_there_before(entry);
     let owner = entry.owner.as_deref().filter(|owner| !ours(owner));
     let owner_sql = owner.and_then(|owner| entry.owner_sql(owner)).unwrap_or_default();
-    Statement { title: entry.title(), sql: format!("{}{owner_sql}", entry.create) }
+    Statement::new(entry.title(), format!("{}{owner_sql}", entry.create))
 }
 
 /// What every new database has, and the database itself.
@@ -203,7 +205,7 @@ fn definitions(input: &PlanInput<'_>, entries: Vec<(EntryId, &Entry)>, steps: &m
     let created = |&(id, entry): &(EntryId, &Entry)| {
         let then = input.preparations.after.get(&id).into_iter().flatten();
         let created = match input.preparations.taken_over.get(&id) {
-            Some(sql) => Statement { title: entry.title(), sql: sql.clone() },
+            Some(sql) => Statement::new(entry.title(), sql),
             None => statement(input, entry),
         };
         let created = gathered(Some(id), created);

@@ -9,7 +9,7 @@ use crate::toc::{ChunkRange, Entry, EntryId, Kind};
 
 use super::build::PlanInput;
 use super::locks::Relations;
-use super::step::{Action, Lock, Phase, Statement, StepId};
+use super::step::{Action, Lock, Phase, Statement, StepId, WhenRefused};
 use super::steps::{Steps, TABLE_OVERHEAD};
 
 /// Tables are analyzed together up to so many bytes of theirs.
@@ -135,5 +135,6 @@ fn analyze(entry: &Entry, alone: bool) -> Statement {
     Statement {
         title: format!("statistics of {name}"),
         sql: format!("ANALYZE {only}{};\n", name.sql()),
+        when_refused: WhenRefused::TryAgainLater,
     }
 }

@@ -3,6 +3,7 @@
 mod build;
 mod chunks;
 mod data;
+mod expendable;
 mod flaw;
 mod kept_names;
 mod locks;
@@ -18,4 +19,4 @@ mod tests;
 pub use build::{PlanInput, Preparations, VerifyMode, build};
 pub use chunks::Splitting;
 pub use rank::ranks;
-pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId};
+pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId, WhenRefused};

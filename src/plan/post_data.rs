@@ -10,7 +10,7 @@ use super::build::{PlanInput, statement};
 use super::data::Tables;
 use super::kept_names::{KeptNames, before_shares};
 use super::locks::Relations;
-use super::step::{Action, Lock, Phase, Statement, StepId};
+use super::step::{Action, Lock, Phase, Statement, StepId, WhenRefused};
 use super::steps::Steps;
 
 /// An index on a table of this size is a step of its own; smaller ones are gathered by table.
@@ -102,7 +102,8 @@ impl<'a, 'b> PostData<'a, 'b> {
 
     fn validate(&mut self, entry: &Entry, sql: String, bytes: u64, added: StepId) {
         let title = format!("validate {}", entry.title());
-        let statements = vec![Statement { title: title.clone(), sql }];
+        let statements =
+            vec![Statement { title: title.clone(), sql, when_refused: WhenRefused::TryAgainLater }];
         let step = self.steps.push(Phase::ForeignKeys, title, Action::Apply { statements });
         self.steps.needs(step, vec![added]);
         let own = self.referencing_table(entry);

@@ -67,6 +67,29 @@ pub struct Statement {
     pub title: String,
     /// The SQL.
     pub sql: String,
+    /// What comes of it where the target refuses it.
+    #[serde(default)]
+    pub when_refused: WhenRefused,
+}
+
+impl Statement {
+    /// One that the job can't do without.
+    pub fn new(title: impl Into<String>, sql: impl Into<String>) -> Statement {
+        Statement { title: title.into(), sql: sql.into(), when_refused: WhenRefused::Stop }
+    }
+}
+
+/// What comes of a job when the target refuses a statement for what the statement or its rows are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenRefused {
+    /// It ends there.
+    #[default]
+    Stop,
+    /// It goes on without, and tells so: all rows are there.
+    LeaveOut,
+    /// The same, and the next run tries it again: it may be done twice.
+    TryAgainLater,
 }
 
 /// A table, as an index into [`Plan::tables`].
@@ -243,8 +266,7 @@ impl Plan {
     pub fn also_take_back(&mut self, title: &str, statements: Vec<String>) -> Option<&Step> {
         let known: BTreeSet<&str> = self.take_back().map(|known| known.sql.as_str()).collect();
         let new = statements.into_iter().filter(|sql| !known.contains(sql.as_str()));
-        let new: Vec<Statement> =
-            new.map(|sql| Statement { title: title.to_owned(), sql }).collect();
+        let new: Vec<Statement> = new.map(|sql| Statement::new(title, sql)).collect();
         if new.is_empty() {
             return None;
         }

@@ -137,7 +137,7 @@ fn planned(entries: Vec<Entry>, verify: VerifyMode) -> Plan {
 fn planned_for(entries: Vec<Entry>, verify: VerifyMode, target: u32) -> Plan {
     let sorted = in_restoring_order(entries);
     assert!(sorted.loops.is_empty());
-    let lent = |sql: &str| Statement { title: "a right".to_owned(), sql: sql.to_owned() };
+    let lent = |sql: &str| Statement::new("a right", sql);
     build(&PlanInput {
         toc: &sorted.toc,
         splitting: Splitting::Pages,

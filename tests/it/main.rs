@@ -20,6 +20,7 @@ mod grantors;
 mod killed;
 mod kit;
 mod large_objects;
+mod left_out;
 mod legitimate;
 mod loops;
 mod made_ahead;

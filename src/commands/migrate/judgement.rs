@@ -29,8 +29,16 @@ pub(super) struct Expected<'a> {
     pub(super) same_major: bool,
 }
 
+/// What of the target is looked at.
+pub(super) struct Reading {
+    /// How far its rows were read back; with them comes the catalog.
+    pub(super) rows: VerifyMode,
+    /// Whether the catalog is read though no rows are: the target has refused something.
+    pub(super) catalog: bool,
+}
+
 pub(super) async fn judge(
-    mode: VerifyMode,
+    reading: Reading,
     plan: &Plan,
     receipts: &Receipts,
     expected: &Expected<'_>,
@@ -38,6 +46,7 @@ pub(super) async fn judge(
     target: &Session,
 ) -> Result<Verification> {
     let Expected { adapted, large_objects, same_major } = *expected;
+    let mode = reading.rows;
     let copied = receipts.copied(plan);
     let tables = match mode {
         VerifyMode::Full => compare_tables(&plan.tables, &copied, &receipts.verified(plan)),
@@ -45,7 +54,7 @@ pub(super) async fn judge(
         VerifyMode::None => Vec::new(),
     };
     let mut verification = Verification { mode, tables, ..Verification::default() };
-    if mode != VerifyMode::None {
+    if mode != VerifyMode::None || reading.catalog {
         let facts = catalog::target_facts(target).await?;
         let found = survey::target(target, &adapted.toc, &facts, scope).await?;
         verification.catalog = compare_catalogs(&adapted.toc, &found, same_major);

@@ -27,7 +27,7 @@ use super::super::request::{Beginning, Request};
 use super::super::survey::{self, Source, digests};
 use super::super::verify::locate;
 use super::SoFar;
-use super::judgement::{Expected, LargeObjects, judge, totals};
+use super::judgement::{Expected, LargeObjects, Reading, judge, totals};
 
 pub(super) async fn migrate_one(
     request: &Request,
@@ -112,6 +112,7 @@ pub(super) async fn migrate_one(
         snapshot,
         jobs: request.jobs(),
         toast_compression: job.toast_compression,
+        strict: request.strict,
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
@@ -127,13 +128,18 @@ pub(super) async fn migrate_one(
     }
     let receipts = Ledger::of(&target).receipts().await?;
     let expected = Expected { adapted: &adapted, large_objects, same_major };
-    let judged = judge(job.verify, &plan, &receipts, &expected, &pair.scope, &target);
+    let refused = receipts.left_out().chain(&outcome.undone).next().is_some();
+    let reading = Reading { rows: job.verify, catalog: refused };
+    let judged = judge(reading, &plan, &receipts, &expected, &pair.scope, &target);
     let mut verification = stop.or(judged).await?;
     let locating = async {
         locate(pair, &ReadFrom::target(&pair.target), &plan, &mut verification).await;
         Ok(())
     };
     stop.or(locating).await?;
+    // What was left out may have been made by hand since.
+    let left_out = receipts.left_out().filter(|_| !verification.is_clean());
+    let undone = left_out.chain(&outcome.undone).cloned().collect::<Vec<_>>();
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed: so_far.was_resumed == Some(true),
@@ -143,7 +149,7 @@ pub(super) async fn migrate_one(
         passwords_to_set,
         retries: outcome.retries,
         restarts: so_far.restarts,
-        changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
+        changes: job.changes.into_iter().chain(undone).collect(),
         verification,
         ..totals(&plan, &receipts, outcome)
     };

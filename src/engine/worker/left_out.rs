@@ -1,0 +1,97 @@
+//! What the target refuses, and the job can end without: the rest of its step is done, and it is
+//! told. Verification then finds it missing.
+
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::plan::{Statement, Step, WhenRefused};
+use crate::toc::Finding;
+use crate::wire::TransactionStatus;
+
+use super::{Moved, Worker, plain};
+use crate::engine::faults::is_its_own_fault;
+use crate::engine::receipts::{Receipt, insert};
+
+/// What is told of VACUUM or ANALYZE of a table.
+pub(super) fn of_maintenance(title: &str, error: &Error) -> Finding {
+    refused(title, error)
+        .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
+}
+
+fn of_statement(statement: &Statement, error: &Error) -> Finding {
+    let remedy = match statement.when_refused {
+        WhenRefused::TryAgainLater => {
+            "mend what it fails on, or drop it on both sides; then run the same command again"
+                .to_owned()
+        }
+        _ => format!(
+            "mend what it fails on, then run on the target:\n{}\nor drop it on the source; then \
+             run the same command again",
+            statement.sql.trim_end()
+        ),
+    };
+    refused(&statement.title, error).mend(remedy)
+}
+
+fn refused(title: &str, error: &Error) -> Finding {
+    Finding::change(title, format!("left out, as the target refused it: {}", error.message()))
+}
+
+/// Whether the job can go on where one of `statements` was refused with `error`.
+pub(super) fn may_be(statements: &[Statement], error: &Error) -> bool {
+    is_its_own_fault(error) && statements.iter().any(|s| s.when_refused != WhenRefused::Stop)
+}
+
+/// The error of a job that may leave nothing out.
+pub(super) fn but_strict(error: Error) -> Error {
+    error.hint(
+        "mend what it fails on, then run the same command again; or run it without --strict, \
+         which leaves this out and reports it",
+    )
+}
+
+impl Worker {
+    /// Does what can be done of a step that failed as a whole. What may be done twice is tried again
+    /// by the next run, so there is no receipt then; else that says what was left out.
+    pub(super) async fn leave_out(
+        &mut self,
+        step: &Step,
+        statements: &[Statement],
+    ) -> Result<Moved> {
+        let started = Instant::now();
+        if self.target.transaction() != TransactionStatus::Idle {
+            self.target.execute("giving up", "ROLLBACK").await?;
+        }
+        self.target.execute("beginning a transaction", "BEGIN").await?;
+        let (mut left_out, mut later) = (Vec::new(), Vec::new());
+        for statement in statements {
+            let Statement { title, sql, when_refused } = statement;
+            if *when_refused == WhenRefused::Stop {
+                self.target.execute(title, sql).await?;
+                continue;
+            }
+            self.target.execute("setting a savepoint", "SAVEPOINT before_it").await?;
+            match self.target.execute(title, sql).await {
+                Err(error) if self.outlives(&error) && is_its_own_fault(&error) => {
+                    let back = "ROLLBACK TO SAVEPOINT before_it";
+                    self.target.execute("leaving it out", back).await?;
+                    match when_refused {
+                        WhenRefused::TryAgainLater => &mut later,
+                        _ => &mut left_out,
+                    }
+                    .push(of_statement(statement, &error));
+                }
+                done => done?,
+            }
+            self.target.execute("going on", "RELEASE SAVEPOINT before_it").await?;
+        }
+        if later.is_empty() {
+            let receipt = Receipt { left_out, ..plain(started) };
+            let sql = insert(step.id, &[(0, receipt)]);
+            self.target.execute("writing the receipt", &sql).await?;
+        }
+        self.target.execute("committing", "COMMIT").await?;
+        self.undone.append(&mut later);
+        Ok(Moved::default())
+    }
+}
