@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Scope;
+use crate::engine::failpoint::{self, Act, Point};
 use crate::engine::{
     Claim, Event, Events, JobState, Ledger, Ours, SourceIdentity, StoredJob, strangers,
 };
@@ -155,7 +156,9 @@ pub(super) async fn clear(
     target.close().await;
     // A DROP that an earlier run was cut off in may end only now.
     let drop = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
+    failpoint::pass(Point::Before(Act::DropDatabase));
     server.execute(&format!("dropping database {name}"), &drop).await?;
+    failpoint::pass(Point::After(Act::DropDatabase));
     take_back(&held, &server).await?;
     databases::create(&pair.target, &server, &source.database).await
 }
@@ -166,7 +169,9 @@ async fn take_back(held: &Held, server: &Session) -> Result<()> {
     let open = held.job().filter(|stored| stored.state == JobState::Open);
     let given = open.into_iter().flat_map(|stored| stored.plan.take_back());
     for statement in given.filter(|statement| statement.sql.starts_with("REVOKE ")) {
+        failpoint::pass(Point::Before(Act::LeaveOwners));
         let revoked = server.execute("leaving the owners on the target", &statement.sql).await;
+        failpoint::pass(Point::After(Act::LeaveOwners));
         // undefined_object: the job wasn't so far as to make the role.
         let unmade = |error: &Error| error.server_error().is_some_and(|e| e.sqlstate == "42704");
         match revoked {

@@ -1,6 +1,7 @@
 //! Which databases a job is about, and making those that the target lacks.
 
 use crate::catalog::{DatabaseFacts, Scope, database_facts_of, target_facts};
+use crate::engine::failpoint::{self, Act, Point};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::{PublicSchema, RoleMap, TargetFacts};
@@ -244,10 +245,12 @@ pub(super) async fn create(
         same if same == *source => create_sql(name, source),
         own => create_plainly_sql(name, &own.encoding),
     };
+    failpoint::pass(Point::Before(Act::CreateDatabase));
     server.execute(&doing, &sql).await.map_err(|error| match made_meanwhile(&error) {
         true => error.as_kind(Kind::Stale),
         false => error,
     })?;
+    failpoint::pass(Point::After(Act::CreateDatabase));
     Session::connect(target).await
 }
 

@@ -1,6 +1,7 @@
 //! Passwords of roles that the job creates: they are never in the plan, the ledger or a log.
 
 use crate::catalog;
+use crate::engine::failpoint::{self, Act, Point};
 use crate::error::Result;
 use crate::pg::{quote_ident, quote_literal};
 use crate::toc::{Kind, Toc};
@@ -34,7 +35,9 @@ pub(super) async fn carry(
         let Some((_, verifier)) = verifier else { continue };
         let doing = format!("setting the password of role {role}");
         let sql = format!("ALTER ROLE {} PASSWORD {}", quote_ident(&role), quote_literal(verifier));
+        failpoint::pass(Point::Before(Act::CarryPassword));
         target.execute(&doing, &sql).await?;
+        failpoint::pass(Point::After(Act::CarryPassword));
         roles.retain(|left| *left != role);
     }
     Ok(roles)

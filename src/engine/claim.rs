@@ -12,6 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::quote_literal;
 use crate::wire::{RawConnection, Session};
 
+use super::failpoint::{self, Act, Point};
+
 /// "pgcv": the first half of both locks' keys.
 pub(super) const CLASS: i32 = 0x7067_6376;
 const LEADER: i32 = 1;
@@ -45,6 +47,7 @@ impl Claim {
     /// claim that this run had and lost is taken over: the server may not have noticed yet that
     /// nobody is there any more, and nothing of it is to be waited for.
     pub async fn take(leader: &Session, lost: Option<&Claim>) -> Result<Claim> {
+        failpoint::pass(Point::Before(Act::Claim));
         if let Some(lost) = lost {
             lost.end(leader).await?;
         }
@@ -70,6 +73,7 @@ impl Claim {
             leader.execute("preparing to write", WRITING),
             leader.query_one("claiming the target", &sql, &[]),
         )?;
+        failpoint::pass(Point::After(Act::Claim));
         Ok(Claim { process_id: row.get(0), since: row.get(1) })
     }
 
@@ -108,12 +112,14 @@ impl Claim {
     /// Marks `worker` as a working session of the run that holds the claim by the session
     /// `leader`.
     pub(super) async fn join(worker: &mut RawConnection, leader: i32) -> Result<()> {
+        failpoint::pass(Point::Before(Act::Join));
         let sql = format!(
             "SELECT pg_catalog.pg_try_advisory_lock_shared({CLASS}, {WORKERS}) \
              AND EXISTS (SELECT {} AND l.pid = {leader})",
             holders(LEADER)
         );
         if says_yes(worker, "joining the run", &sql).await? {
+            failpoint::pass(Point::After(Act::Join));
             return Ok(());
         }
         Err(Error::new(Kind::Stale, "joining the run")
@@ -194,6 +200,9 @@ async fn busy(leader: &Session) -> Result<Error> {
 }
 
 async fn end_workers(leader: &Session) -> Result<()> {
+    failpoint::pass(Point::Before(Act::EndWorkers));
     let sql = format!("SELECT pg_catalog.pg_terminate_backend(l.pid) {}", holders(WORKERS));
-    leader.query("ending a dead run's sessions", &sql, &[]).await.map(drop)
+    leader.query("ending a dead run's sessions", &sql, &[]).await?;
+    failpoint::pass(Point::After(Act::EndWorkers));
+    Ok(())
 }

@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 
 use super::checksum::checksum;
+use super::failpoint::{self, Act, Point};
 use super::ledger::{Ledger, READING, damaged, field};
 
 impl Ledger<'_> {
@@ -27,7 +28,9 @@ impl Ledger<'_> {
         let doing = "recording the cut-over in the ledger";
         let sql = "UPDATE pgconvoy.job SET cut_over_at = pg_catalog.clock_timestamp() \
                    WHERE sealed_at IS NOT NULL RETURNING cut_over_at::text";
+        failpoint::pass(Point::Before(Act::RecordCutOver));
         let rows = self.target.query(doing, sql, &[]).await?;
+        failpoint::pass(Point::After(Act::RecordCutOver));
         let row = rows.first();
         row.map(|row| row.get(0))
             .ok_or_else(|| Error::step(doing).because("the job isn't finished"))
@@ -39,10 +42,12 @@ impl Ledger<'_> {
                    DROP FUNCTION IF EXISTS pgconvoy.put_piece(); \
                    DROP TABLE pgconvoy.receipt, pgconvoy.step, pgconvoy.job; \
                    DROP SCHEMA pgconvoy; COMMIT";
+        failpoint::pass(Point::Before(Act::RemoveLedger));
         let removed = self.target.execute("removing the ledger (schema pgconvoy)", sql).await;
         if removed.is_err() {
             self.target.execute("giving up", "ROLLBACK").await?;
         }
+        failpoint::pass(Point::After(Act::RemoveLedger));
         removed.map_err(|error| {
             error.hint("move what isn't pgconvoy's out of schema pgconvoy, then run again")
         })

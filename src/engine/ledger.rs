@@ -15,6 +15,7 @@ use crate::toc::{Finding, TableData};
 use crate::wire::Session;
 
 use super::checksum::checksum;
+use super::failpoint::{self, Act, Point};
 use super::large_objects::view_sql;
 use super::receipts::{Receipt, Receipts, left_out};
 use super::snapshot::system_identifier;
@@ -253,6 +254,7 @@ impl<'a> Ledger<'a> {
         if job.tables.iter().any(TableData::holds_large_objects) {
             sql.push_str(&view_sql());
         }
+        failpoint::pass(Point::Before(Act::WritePlan));
         self.target.execute(doing, "BEGIN").await?;
         for step in steps {
             if sql.len() > STEPS_BYTES {
@@ -262,7 +264,9 @@ impl<'a> Ledger<'a> {
             sql.push_str(&format!("{};\n", step_sql(step)?));
         }
         sql.push_str("COMMIT;\n");
-        self.target.execute(doing, &sql).await
+        self.target.execute(doing, &sql).await?;
+        failpoint::pass(Point::After(Act::WritePlan));
+        Ok(())
     }
 
     /// Gives to ourselves, with the first statements, what the job needs once more. The plan is to
@@ -282,7 +286,10 @@ impl<'a> Ledger<'a> {
             lending.concat(),
             step_sql(step)?
         );
-        self.target.execute(doing, &sql).await
+        failpoint::pass(Point::Before(Act::Lend));
+        self.target.execute(doing, &sql).await?;
+        failpoint::pass(Point::After(Act::Lend));
+        Ok(())
     }
 
     /// All receipts.
@@ -320,7 +327,10 @@ impl<'a> Ledger<'a> {
         if parts.is_empty() {
             return Ok(());
         }
-        self.target.execute("taking receipts back", &forget_sql(parts)).await
+        failpoint::pass(Point::Before(Act::ForgetReceipts));
+        self.target.execute("taking receipts back", &forget_sql(parts)).await?;
+        failpoint::pass(Point::After(Act::ForgetReceipts));
+        Ok(())
     }
 
     /// Says that receipts hold under another snapshot as well.
@@ -339,7 +349,9 @@ impl<'a> Ledger<'a> {
                  WHERE (r.step, r.part) = (new.step, new.part)",
                 values.join(", ")
             );
+            failpoint::pass(Point::Before(Act::RenewReceipts));
             self.target.execute("renewing receipts", &sql).await?;
+            failpoint::pass(Point::After(Act::RenewReceipts));
         }
         Ok(())
     }
@@ -347,7 +359,10 @@ impl<'a> Ledger<'a> {
     /// Notes that a run goes on with the job.
     pub async fn begin_again(&self) -> Result<()> {
         let sql = "UPDATE pgconvoy.job SET begun_again = begun_again + 1";
-        self.target.execute("noting in the ledger that the job goes on", sql).await
+        failpoint::pass(Point::Before(Act::CountRun));
+        self.target.execute("noting in the ledger that the job goes on", sql).await?;
+        failpoint::pass(Point::After(Act::CountRun));
+        Ok(())
     }
 
     /// Closes a finished job with its report, as JSON, in the transaction that takes back what the
@@ -361,7 +376,10 @@ impl<'a> Ledger<'a> {
             quote_literal(report),
             checksum(&[report])
         );
-        self.target.execute("sealing the ledger", &sql).await
+        failpoint::pass(Point::Before(Act::Seal));
+        self.target.execute("sealing the ledger", &sql).await?;
+        failpoint::pass(Point::After(Act::Seal));
+        Ok(())
     }
 }
 

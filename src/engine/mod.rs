@@ -8,6 +8,7 @@ mod claim;
 mod crew;
 mod cut_over;
 mod events;
+pub mod failpoint;
 mod faults;
 mod held_up;
 mod invalid_text;

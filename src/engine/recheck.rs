@@ -10,6 +10,7 @@ use crate::toc::{counted, unlink_sql};
 use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
+use super::failpoint::{self, Act, Point};
 use super::ledger::{Ledger, forget_sql};
 use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
@@ -206,7 +207,9 @@ async fn take_back(
     target: &Session,
 ) -> Result<()> {
     let sql = format!("BEGIN;\n{removal}{}COMMIT;\n", forget_sql(keys));
+    failpoint::pass(Point::Before(Act::RemoveRows));
     target.execute("removing rows that are to be copied anew", &sql).await?;
+    failpoint::pass(Point::After(Act::RemoveRows));
     for key in keys {
         receipts.0.remove(key);
     }

@@ -19,6 +19,7 @@ use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 use super::advice::advised;
 use super::building;
 use super::claim::{Claim, WRITING};
+use super::failpoint::{self, Act, Point};
 use super::faults::{Remedy, remedy};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, ask, committed, insert};
@@ -166,6 +167,7 @@ impl Worker {
     /// committed.
     pub(super) async fn run(&mut self, step: &Step, idle: usize) -> Result<Moved> {
         let started = Instant::now();
+        failpoint::pass(Point::Before(Act::Step(step.phase)));
         let done = match &step.action {
             Action::Apply { statements } => self.apply(step, statements, idle, started).await,
             Action::Copy { chunks } => self.copy(step, chunks).await,
@@ -240,10 +242,41 @@ impl Worker {
             all.push(sent("preparing to build", &building::processes(idle)));
         }
         all.extend(statements.iter().map(|s| sent(&s.title, &s.sql)));
-        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
-        all.push(sent("committing", "COMMIT"));
-        self.target.execute_all(&all).await?;
+        self.commit(step, all, &[(0, plain(started))]).await?;
         Ok(Moved::default())
+    }
+
+    /// Sends what is unsent of a step's transaction, its receipts and COMMIT, in one round trip.
+    async fn commit(
+        &mut self,
+        step: &Step,
+        mut unsent: Vec<wire::Statement>,
+        receipts: &[(usize, Receipt)],
+    ) -> Result<()> {
+        self.reach(Point::Effect(step.phase), &mut unsent).await?;
+        unsent.push(sent("writing the receipt", &insert(step.id, receipts)));
+        self.reach(Point::Receipt(step.phase), &mut unsent).await?;
+        unsent.push(sent("committing", "COMMIT"));
+        self.target.execute_all(&unsent).await?;
+        failpoint::pass(Point::After(Act::Step(step.phase)));
+        Ok(())
+    }
+
+    /// Comes to a point with statements that aren't sent: they are where the process may end there.
+    async fn reach(&mut self, point: Point, unsent: &mut Vec<wire::Statement>) -> Result<()> {
+        if failpoint::is_armed(point) {
+            self.target.execute_all(&std::mem::take(unsent)).await?;
+            failpoint::pass(point);
+        }
+        Ok(())
+    }
+
+    /// Writes the receipts of what was done in no transaction.
+    async fn write_receipts(&mut self, step: &Step, receipts: &[(usize, Receipt)]) -> Result<()> {
+        failpoint::pass(Point::Effect(step.phase));
+        self.target.execute("writing the receipt", &insert(step.id, receipts)).await?;
+        failpoint::pass(Point::After(Act::Step(step.phase)));
+        Ok(())
     }
 
     async fn set_sequences(
@@ -277,9 +310,7 @@ impl Worker {
             );
             all.push(sent(doing, &sql));
         }
-        all.push(sent("writing the receipt", &insert(step.id, &[(0, plain(started))])));
-        all.push(sent("committing", "COMMIT"));
-        self.target.execute_all(&all).await?;
+        self.commit(step, all, &[(0, plain(started))]).await?;
         Ok(Moved::default())
     }
 
@@ -293,8 +324,7 @@ impl Worker {
         // Inheritance children, to which it would go on since 18, have steps of their own.
         let only = if self.target.version().major() >= 18 { "ONLY " } else { "" };
         self.target.execute("vacuuming", &format!("VACUUM {only}{}", relation.sql())).await?;
-        let receipt = insert(step.id, &[(0, plain(started))]);
-        self.target.execute("writing the receipt", &receipt).await?;
+        self.write_receipts(step, &[(0, plain(started))]).await?;
         Ok(Moved::default())
     }
 }

@@ -10,7 +10,7 @@ use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire::{self, RawConnection};
 
 use super::{Moved, Shared, Worker, plain, sent};
-use crate::engine::receipts::{Receipt, insert};
+use crate::engine::receipts::Receipt;
 use crate::engine::rows::{copy_in, copy_out, count, empty_for_copy, stream};
 use crate::engine::{held_up, invalid_text, large_objects, unmoved};
 
@@ -74,11 +74,7 @@ impl Worker {
         };
         let receipts: Vec<(usize, Receipt)> =
             owed.iter().map(|(part, ..)| *part).zip(tallies).map(receipt).collect();
-        let commit = [
-            sent("writing the receipt", &insert(step.id, &receipts)),
-            sent("committing", "COMMIT"),
-        ];
-        self.target.execute_all(&commit).await?;
+        self.commit(step, Vec::new(), &receipts).await?;
         self.source = Some(source);
         Ok(sum)
     }
@@ -132,7 +128,7 @@ impl Worker {
         };
         let receipts: Vec<(usize, Receipt)> =
             owed.iter().map(|(part, ..)| *part).zip(read).map(receipt).collect();
-        self.target.execute("writing the receipt", &insert(step.id, &receipts)).await?;
+        self.write_receipts(step, &receipts).await?;
         Ok(sum)
     }
 
@@ -150,7 +146,7 @@ impl Worker {
         let fingerprint = Fingerprint { rows, ..Fingerprint::default() };
         let tally = Tally { fingerprint, ..Tally::default() };
         let receipt = Receipt { tally, ..plain(started) };
-        self.target.execute("writing the receipt", &insert(step.id, &[(0, receipt)])).await?;
+        self.write_receipts(step, &[(0, receipt)]).await?;
         Ok(Moved { rows, bytes: 0 })
     }
 }
