@@ -37,6 +37,7 @@ impl Ledger<'_> {
     pub async fn remove(&self) -> Result<()> {
         let sql = "BEGIN; DROP VIEW IF EXISTS pgconvoy.\"large objects\"; \
                    DROP FUNCTION IF EXISTS pgconvoy.put_piece(); \
+                   DROP TABLE IF EXISTS pgconvoy.source; \
                    DROP TABLE pgconvoy.receipt, pgconvoy.step, pgconvoy.job; \
                    DROP SCHEMA pgconvoy; COMMIT";
         let removed = self.target.execute("removing the ledger (schema pgconvoy)", sql).await;

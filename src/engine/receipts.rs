@@ -52,6 +52,12 @@ impl Receipts {
         }
     }
 
+    /// The mark of the snapshot that the first chunk was copied under.
+    pub fn mark(&self, plan: &Plan) -> Option<&str> {
+        let (step, part, _) = plan.copies().next()?;
+        self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
+    }
+
     /// What was copied from the source, by table; none where a chunk is owed.
     pub fn copied(&self, plan: &Plan) -> Vec<Option<Fingerprint>> {
         self.sums(plan, |action| match action {
