@@ -69,6 +69,24 @@ pub(super) fn refuse_changed_definitions(
     then: &BTreeMap<String, u64>,
     now: &BTreeMap<String, u64>,
 ) -> Result<()> {
+    let mut changed = changed_definitions(then, now);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let more = changed.len().saturating_sub(10);
+    changed.truncate(10);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(another_job(format!(
+        "the source's definitions changed since: {}{more}",
+        changed.join(", ")
+    )))
+}
+
+/// The titles of the definitions that differ.
+pub(super) fn changed_definitions(
+    then: &BTreeMap<String, u64>,
+    now: &BTreeMap<String, u64>,
+) -> Vec<String> {
     let names = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
         a.iter()
             .filter(|(title, digest)| b.get(*title) != Some(digest))
@@ -81,16 +99,7 @@ pub(super) fn refuse_changed_definitions(
     changed.extend(names(now, then));
     changed.sort();
     changed.dedup();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let more = changed.len().saturating_sub(10);
-    changed.truncate(10);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(another_job(format!(
-        "the source's definitions changed since: {}{more}",
-        changed.join(", ")
-    )))
+    changed
 }
 
 /// Whether the plan reads of the source what one made today would: conditions on rows go there as SQL,

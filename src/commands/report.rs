@@ -9,6 +9,8 @@ use crate::plan::{Phase, VerifyMode};
 use crate::toc::Finding;
 use crate::verify::{CatalogDifference, TableVerdict};
 
+use super::source_since::SourceSince;
+
 /// The report on one database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseReport {
@@ -45,6 +47,9 @@ pub struct DatabaseReport {
     pub passwords_to_set: Vec<String>,
     /// What verification found.
     pub verification: Verification,
+    /// Whether the source was written to since its rows were copied; none where nothing was copied.
+    #[serde(default)]
+    pub source_since: Option<SourceSince>,
 }
 
 impl DatabaseReport {

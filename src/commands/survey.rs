@@ -203,7 +203,7 @@ pub(super) fn refuse_open_choice(source: &Source) -> Result<()> {
 async fn ledgers_schema(session: &Session) -> Result<Option<Vec<String>>> {
     let sql = "SELECT ARRAY(SELECT c.relname::text FROM pg_catalog.pg_class c \
                WHERE c.relnamespace = n.oid AND c.relkind NOT IN ('i', 't') \
-               AND c.relname NOT IN ('job', 'step', 'receipt', 'large objects') ORDER BY 1), \
+               AND c.relname NOT IN ('job', 'step', 'receipt', 'source', 'large objects') ORDER BY 1), \
                EXISTS (SELECT FROM pg_catalog.pg_class c \
                WHERE c.relnamespace = n.oid AND c.relname = 'receipt') \
                FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";

@@ -40,6 +40,7 @@ impl Ledger<'_> {
     pub async fn remove(&self) -> Result<()> {
         let sql = "BEGIN; DROP VIEW IF EXISTS pgconvoy.\"large objects\"; \
                    DROP FUNCTION IF EXISTS pgconvoy.put_piece(); \
+                   DROP TABLE IF EXISTS pgconvoy.source; \
                    DROP TABLE pgconvoy.receipt, pgconvoy.step, pgconvoy.job; \
                    DROP SCHEMA pgconvoy; COMMIT";
         failpoint::pass(Point::Before(Act::RemoveLedger));

@@ -194,6 +194,13 @@ impl<'a> Ledger<'a> {
         Ok(Some(StoredJob { job, plan, receipts, state, cut_over: field(&row, 5)? }))
     }
 
+    /// What the job was planned for: a digest of each definition of the source, by title.
+    pub async fn catalog(&self) -> Result<BTreeMap<String, u64>> {
+        let sql = "SELECT (j.body::pg_catalog.json -> 'catalog')::pg_catalog.text \
+                   FROM pgconvoy.job j";
+        parse(field(&self.target.query_one(READING, sql, &[]).await?, 0)?)
+    }
+
     async fn steps(&self) -> Result<Vec<Step>> {
         let sql = "SELECT id, phase, title, parts::text, cost::text, body, checksum \
                    FROM pgconvoy.step ORDER BY id";

@@ -76,6 +76,12 @@ impl Receipts {
         self.0.values().flat_map(|receipt| &receipt.left_out)
     }
 
+    /// The mark of the snapshot that the first chunk was copied under.
+    pub fn mark(&self, plan: &Plan) -> Option<&str> {
+        let (step, part, _) = plan.copies().next()?;
+        self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
+    }
+
     /// What was copied from the source, by table; none where a chunk is owed.
     pub fn copied(&self, plan: &Plan) -> Vec<Option<Fingerprint>> {
         self.sums(plan, |action| match action {

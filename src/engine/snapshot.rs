@@ -27,27 +27,67 @@ impl SourceSnapshot {
 
     /// Exports the snapshot of the transaction that `session` is in.
     pub async fn export(session: Session) -> Result<SourceSnapshot> {
+        let doing = "exporting the source's snapshot";
+        let sql = "SELECT pg_catalog.pg_export_snapshot()";
+        let row = session.query_one(doing, sql, &[]).await?;
+        let id: String = row.try_get(0).map_err(|e| unreadable(doing, &e))?;
+        let mark = SourceSnapshot::mark(&session).await?;
+        Ok(SourceSnapshot { session, id, mark })
+    }
+
+    /// The mark of what `session` sees.
+    pub async fn mark(session: &Session) -> Result<String> {
         let current = match session.version().major() {
             ..=12 => "pg_catalog.txid_current_snapshot()",
             _ => "pg_catalog.pg_current_snapshot()",
         };
-        let doing = "exporting the source's snapshot";
+        let doing = "asking which transactions the source has seen";
         let sql = format!(
-            "SELECT pg_catalog.pg_export_snapshot(), \
-             pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text \
+            "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text \
              || ' ' || {current}::text || CASE WHEN pg_catalog.pg_is_in_recovery() \
              THEN ' ' || pg_catalog.clock_timestamp()::text ELSE '' END"
         );
         let row = session.query_one(doing, &sql, &[]).await?;
-        let id: String = row.try_get(0).map_err(|e| unreadable(doing, &e))?;
-        let seen: String = row.try_get(1).map_err(|e| unreadable(doing, &e))?;
-        let mark = format!("{} {seen}", system_identifier(&session).await?);
-        Ok(SourceSnapshot { session, id, mark })
+        let seen: String = row.try_get(0).map_err(|e| unreadable(doing, &e))?;
+        Ok(format!("{} {seen}", system_identifier(session).await?))
+    }
+
+    /// The session that holds it open.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Lets the snapshot go: the source may vacuum what it held back.
     pub async fn release(self) -> Result<()> {
         self.session.execute("releasing the source's snapshot", "COMMIT").await
+    }
+}
+
+/// What a mark is made of: the server, its start, and whether it was a standby.
+fn parts(mark: &str) -> (String, &str, bool) {
+    let mut words: Vec<&str> = mark.split(' ').collect();
+    // A standby's ends in a date and a time.
+    let is_standby = words.iter().nth_back(1).is_some_and(|word| word.contains('-'));
+    if is_standby {
+        words.truncate(words.len() - 2);
+    }
+    words.pop();
+    let start = words.pop().unwrap_or_default();
+    (words.join(" "), start, is_standby)
+}
+
+/// Whether two marks are one server's.
+pub fn same_server(then: &str, now: &str) -> bool {
+    parts(then).0 == parts(now).0
+}
+
+/// Why two marks of one server that differ prove nothing.
+pub fn unlike(then: &str, now: &str) -> &'static str {
+    let ((_, started, was_standby), (_, starts, is_standby)) = (parts(then), parts(now));
+    match (was_standby || is_standby, started == starts) {
+        (true, _) => "it is a standby, whose snapshots don't tell what was committed",
+        (false, false) => "its server was started again since",
+        (false, true) => "transactions ended on its server since, in this database or another",
     }
 }
 
@@ -75,4 +115,21 @@ pub(super) async fn system_identifier(session: &Session) -> Result<String> {
 
 pub(super) fn unreadable(doing: &str, error: &tokio_postgres::Error) -> Error {
     Error::step(doing).because(format!("the server's answer can't be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_tells_its_server_its_start_and_a_standby() {
+        let mark = "7 1700000000.5 750:750:";
+        assert!(same_server(mark, "7 1800000000 760:760:"));
+        assert!(!same_server("database 5 17 1:1:", "database 6 17 1:1:"));
+        assert!(unlike(mark, "7 1700000000.5 751:751:").contains("transactions ended"));
+        assert!(unlike(mark, "7 1800000000 750:750:").contains("started again"));
+        let standby = "7 1700000000.5 750:750: 2026-01-02 03:04:05.6+00";
+        assert!(same_server(mark, standby));
+        assert!(unlike(standby, mark).contains("standby"));
+    }
 }

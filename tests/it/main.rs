@@ -40,5 +40,6 @@ mod scale;
 mod schema_generator;
 mod servers;
 mod services;
+mod source_since;
 mod trial;
 mod verification;

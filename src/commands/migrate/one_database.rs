@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog;
 use crate::engine::{
     self, Claim, Event, Events, Job, JobState, Ledger, Ours, ReadFrom, Receipts, Run,
-    SourceSnapshot, Stop, StoredJob,
+    SourceSnapshot, SourceThen, Stop, StoredJob,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Step};
@@ -24,6 +24,7 @@ use super::super::passwords;
 use super::super::plan::{count_objects, plan_for};
 use super::super::report::DatabaseReport;
 use super::super::request::{Beginning, Request};
+use super::super::source_since::source_since;
 use super::super::survey::{self, Source, digests};
 use super::super::verify::locate;
 use super::SoFar;
@@ -68,7 +69,12 @@ pub(super) async fn migrate_one(
     refuse_other_terms(&job, &request.terms())?;
     refuse_other_compression(&job, request.toast_compression)?;
     if let JobState::Sealed { at, report } = state {
-        return finished_before(at, &report, so_far);
+        let mut report = finished_before(at, &report, so_far)?;
+        if report.was_finished {
+            let since = source_since(pair, &plan, &receipts, &target);
+            report.source_since = Some(stop.or(async { Ok(since.await) }).await?);
+        }
+        return Ok(report);
     }
     refuse_another_source(&job, &source.identity)?;
     let data_is_complete = receipts.data_is_complete(&plan);
@@ -140,6 +146,8 @@ pub(super) async fn migrate_one(
     // What was left out may have been made by hand since.
     let left_out = receipts.left_out().filter(|_| !verification.is_clean());
     let undone = left_out.chain(&outcome.undone).cloned().collect::<Vec<_>>();
+    let since = source_since(pair, &plan, &receipts, &target);
+    let since = stop.or(async { Ok(since.await) }).await?;
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed: so_far.was_resumed == Some(true),
@@ -151,6 +159,7 @@ pub(super) async fn migrate_one(
         restarts: so_far.restarts,
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
+        source_since: Some(since),
         ..totals(&plan, &receipts, outcome)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
@@ -248,6 +257,10 @@ async fn prepare_data(
             events.say(Event::Note(words)).await;
         }
     }
+    // Without tables nothing is copied under any snapshot.
+    if !was_resumed {
+        note_source(ours, &snapshot).await?;
+    }
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
     let (setting, beyond) = plan.sequences();
     let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
@@ -268,7 +281,17 @@ async fn prepare_data(
         }
     }
     let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
+    if was_resumed {
+        note_source(ours, &snapshot).await?;
+    }
     Ok((receipts, Some(snapshot)))
+}
+
+/// Keeps what the source is like, to tell in the end whether it was written to since.
+async fn note_source(ours: &Ours<'_>, snapshot: &SourceSnapshot) -> Result<()> {
+    let tables = engine::written(snapshot.session(), ours.plan).await?;
+    let then = SourceThen { mark: snapshot.mark.clone(), tables };
+    Ledger::of(ours.session).keep_source(&then).await
 }
 
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
