@@ -9,6 +9,8 @@ mod crew;
 mod cut_over;
 mod events;
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod held_up;
 mod invalid_text;
 mod large_objects;

@@ -11,6 +11,8 @@ mod conninfo;
 mod dial;
 mod endpoint;
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handover;
 mod keyword_value;
 mod legible;

@@ -64,6 +64,11 @@ impl Session {
             let sql = "SET client_encoding = 'SQL_ASCII'";
             raw.execute("taking text as it is", sql).await?;
         }
+        Session::over(raw).await
+    }
+
+    /// A session over a connection that owes nothing.
+    pub(super) async fn over(raw: RawConnection) -> Result<Session> {
         let Established { mut channel, version, process_id, cancel, peer } = raw.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
