@@ -27,6 +27,7 @@ mod secret;
 mod server_words;
 mod session;
 mod session_setup;
+mod sieve;
 mod silence;
 mod startup;
 mod tls;
