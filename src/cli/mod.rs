@@ -4,6 +4,7 @@
 mod args;
 mod bench_view;
 mod check_view;
+mod defect;
 mod escape;
 mod exit;
 mod interrupt;

@@ -6,6 +6,7 @@ use crate::commands::{self, DatabaseReport, Environment, Sources, Stop};
 use crate::error::{Error, Kind, Result};
 
 use super::args::{self, Args, Command};
+use super::defect;
 use super::exit::Exit;
 use super::interrupt;
 use super::json::ResultLine;
@@ -39,13 +40,13 @@ fn explain(error: &clap::Error) -> Exit {
 fn run_command(command: &Command) -> Exit {
     let output = Output::new(command.json());
     let messages = Messages::new(!command.json());
-    let ended = match tokio::runtime::Runtime::new() {
+    let ended = defect::told(|| match tokio::runtime::Runtime::new() {
         Err(error) => Err(Error::step("starting the threads").io(error)),
         Ok(runtime) => {
             runtime.block_on(execute(command, &messages, &output))
             // Dropping the runtime waits for servers that are just being started.
         }
-    };
+    });
     match ended.and_then(|exit| output.end().map(|()| exit)) {
         Ok(exit) => exit,
         Err(error) => {

@@ -7,6 +7,8 @@
 
 mod fingerprint;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod incoming;
 mod keyed_lines;
 mod outgoing;

@@ -10,6 +10,8 @@ mod cut_over;
 mod events;
 pub mod failpoint;
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod held_up;
 mod invalid_text;
 mod large_objects;

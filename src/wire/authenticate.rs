@@ -6,10 +6,13 @@ use postgres_protocol::message::frontend;
 
 use super::channel_binding::server_end_point;
 use super::conninfo::{ChannelBinding, Conninfo};
-use super::dial::Failure;
+use super::dial::{Address, Failure};
+use super::endpoint::is_loopback;
+use super::link::Link;
 use super::message::{malformed, tag, take_i32, take_string};
 use super::secret::Secret;
 use super::startup::Greeting;
+use super::tls_settings::SslMode;
 
 /// What an authentication request asks for (source: libpq/protocol.h, AUTH_REQ_*).
 mod request {
@@ -32,6 +35,7 @@ pub(super) async fn authenticate(
         request::OK => return require_binding(greeting, conninfo, bound),
         request::CLEARTEXT => {
             require_binding(greeting, conninfo, bound)?;
+            require_privacy(greeting, conninfo)?;
             let password = password(greeting, conninfo)?;
             send(greeting, |bytes| frontend::password_message(password.reveal().as_bytes(), bytes))
                 .await?;
@@ -142,6 +146,25 @@ fn require_binding(
     ))
 }
 
+/// A password in clear leaves this machine over TLS only: whoever is in between may have said that
+/// there is none, and that the password is wanted. `sslmode=disable` says that nobody is.
+fn require_privacy(greeting: &Greeting<'_>, conninfo: &Conninfo) -> Result<(), Failure> {
+    let is_private = match (&greeting.channel.link, &greeting.route.address) {
+        (Link::Tls(_), _) => true,
+        (Link::Plain(_), Address::Tcp(address)) => is_loopback(address.ip()),
+        #[cfg(unix)]
+        (Link::Plain(_), Address::Unix(_)) => true,
+    };
+    if is_private || conninfo.tls.mode(false) == SslMode::Disable {
+        return Ok(());
+    }
+    Err(greeting.refuse(
+        "the server asks for the password in clear, and the connection isn't encrypted",
+        "use sslmode=verify-full, or let pg_hba.conf ask this user for scram-sha-256; if the network \
+         between is safe, say sslmode=disable",
+    ))
+}
+
 fn password<'a>(greeting: &Greeting<'_>, conninfo: &'a Conninfo) -> Result<&'a Secret, Failure> {
     conninfo.password_for(&greeting.route.endpoint).ok_or_else(|| {
         greeting.refuse(
@@ -182,4 +205,54 @@ async fn send(
         return Err(greeting.refuse("the password has a NUL in it", "give a password without one"));
     }
     greeting.send(&bytes).await
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::super::dial::{Encryption, Route};
+    use super::super::link::Socket;
+    use super::super::scripted::conninfo;
+    use super::super::startup::start;
+    use super::*;
+
+    /// What a server at `address` that asks for the password in clear hears after the greeting.
+    async fn heard(settings: &str, address: [u8; 4]) -> Vec<u8> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let conninfo = conninfo(&format!("host=db user=ann password=hunter2 {settings}"));
+        let route = Route {
+            endpoint: conninfo.endpoints[0].clone(),
+            address: Address::Tcp(SocketAddr::from((address, 5432))),
+            encryption: Encryption::Without,
+        };
+        let playing = async move {
+            let length = theirs.read_u32().await.unwrap();
+            theirs.read_exact(&mut vec![0; length as usize - 4]).await.unwrap();
+            theirs.write_all(b"R\0\0\0\x08\0\0\0\x03").await.unwrap();
+            theirs.shutdown().await.unwrap();
+            let mut heard = Vec::new();
+            theirs.read_to_end(&mut heard).await.unwrap();
+            heard
+        };
+        let link = Link::Plain(Socket::Unix(ours));
+        let started = async { start(link, &route, &conninfo).await.map(|_| ()).unwrap_err() };
+        tokio::join!(playing, started).0
+    }
+
+    #[tokio::test]
+    async fn a_password_in_clear_leaves_this_machine_only_where_that_is_said() {
+        for (settings, address, sent) in [
+            ("sslmode=prefer", [192, 0, 2, 1], false),
+            ("sslmode=allow", [192, 0, 2, 1], false),
+            ("sslmode=disable", [192, 0, 2, 1], true),
+            ("sslmode=prefer", [127, 0, 0, 1], true),
+        ] {
+            let heard = String::from_utf8(heard(settings, address).await).unwrap();
+            assert_eq!(heard.contains("hunter2"), sent, "{settings} {address:?}: {heard}");
+        }
+    }
 }

@@ -10,12 +10,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::cancel::CancelHandle;
 use super::link::Link;
-use super::message::{Header, Message, tag, take_string};
+use super::message::{Header, Message, WORDS_KEPT, cut_off, tag, take_string};
 use super::server_words::Fields;
 use super::silence;
 
 /// Servers report a dozen or two; what reports more than this is no PostgreSQL server.
 const MOST_PARAMETERS: usize = 256;
+
+/// What a message that may come at any time holds at most.
+const LARGEST_ASIDE_BYTES: usize = 1 << 20;
+
+/// How many messages are read of a server that hung up, for the error among them.
+const LAST_MESSAGES: usize = 1000;
 
 /// What one read asks for: fewer, larger reads are what makes the data plane cheap.
 const READ_BYTES: usize = 256 * 1024;
@@ -28,6 +34,8 @@ const UNREAD_ANSWERS_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Channel {
     pub(super) link: Link,
     pub(super) buffer: BytesMut,
+    /// What is still to come of a message of which the rest isn't wanted.
+    pub(super) unwanted: usize,
     /// The server's settings as it last reported them.
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) warnings: Warnings,
@@ -45,6 +53,7 @@ impl Channel {
         Channel {
             link,
             buffer: BytesMut::new(),
+            unwanted: 0,
             parameters: BTreeMap::new(),
             warnings: Warnings::default(),
             session: None,
@@ -69,10 +78,16 @@ impl Channel {
         }
     }
 
-    /// The header of the next message, whose body may still be on its way.
+    /// The header of the next message, whose body may still be on its way. Dropping the future loses
+    /// nothing.
     pub(super) async fn header(&mut self) -> io::Result<Header> {
         loop {
-            if let Some(header) = Header::read(&self.buffer)? {
+            let now = self.unwanted.min(self.buffer.len());
+            self.buffer.advance(now);
+            self.unwanted -= now;
+            if self.unwanted == 0
+                && let Some(header) = Header::read(&self.buffer)?
+            {
                 return Ok(header);
             }
             self.fill().await?;
@@ -86,26 +101,39 @@ impl Channel {
             if !comes_any_time(header.tag) {
                 return Ok(header);
             }
-            while self.buffer.len() < header.total() {
-                self.fill().await?;
-            }
-            if let Some(message) = Message::take(&mut self.buffer, header.body)? {
-                self.keep(message)?;
-            }
+            let message = self.whole(header, LARGEST_ASIDE_BYTES).await?;
+            self.keep(message)?;
         }
     }
 
     /// The next message that answers something; its body has at most `largest` bytes.
     pub(super) async fn receive(&mut self, largest: usize) -> io::Result<Message> {
         loop {
-            let Some(message) = Message::take(&mut self.buffer, largest)? else {
+            let header = self.header().await?;
+            if !comes_any_time(header.tag) {
+                return self.whole(header, largest).await;
+            }
+            let message = self.whole(header, LARGEST_ASIDE_BYTES).await?;
+            self.keep(message)?;
+        }
+    }
+
+    /// The message behind `header`, of at most `largest` bytes. Of a long error or notice, as of a
+    /// server that quotes a whole value, the beginning is enough.
+    async fn whole(&mut self, header: Header, largest: usize) -> io::Result<Message> {
+        if header.is_long_winded() {
+            while self.buffer.len() < Header::SIZE + WORDS_KEPT {
                 self.fill().await?;
-                continue;
-            };
-            if !comes_any_time(message.tag) {
+            }
+            let beginning = self.buffer.split_to(Header::SIZE + WORDS_KEPT);
+            self.unwanted = header.body - WORDS_KEPT;
+            return Ok(Message { tag: header.tag, body: cut_off(&beginning[Header::SIZE..]) });
+        }
+        loop {
+            if let Some(message) = Message::take(&mut self.buffer, largest)? {
                 return Ok(message);
             }
-            self.keep(message)?;
+            self.fill().await?;
         }
     }
 
@@ -175,13 +203,14 @@ impl Channel {
 
     /// The error that the server sent before it hung up, if it is among what was read.
     pub(super) async fn last_words(&mut self) -> Option<Fields> {
-        loop {
+        for _ in 0..LAST_MESSAGES {
             match self.receive(READ_BYTES).await {
                 Ok(message) if message.tag == tag::ERROR => return Fields::read(message.body).ok(),
                 Ok(_) => {}
                 Err(_) => return None,
             }
         }
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! tokio-postgres would dial and authenticate by itself, with a second set of rules and errors.
 //! Instead it is given a session that is ready: its own start-up message is swallowed, and it reads
-//! a greeting that says what the server has long said.
+//! a greeting that says what the server has long said, and then what `sieve` lets through.
 
 use std::io;
 use std::pin::Pin;
@@ -19,16 +19,23 @@ use tokio_postgres::{Client, Config, Connection, NoTls};
 use super::channel::Channel;
 use super::link::Link;
 use super::message::tag;
+use super::sieve::Sieve;
 
 /// The link of a session that tokio-postgres believes it has started.
 pub(super) struct Handover {
     link: Link,
-    /// What is read before the link: the greeting, then what had already arrived.
-    first: BytesMut,
+    /// What is read first: the greeting, then what came through the sieve.
+    passed: BytesMut,
+    sieve: Sieve,
+    /// What one read takes in.
+    scratch: Box<[u8]>,
     startup: Startup,
     /// The bytes that the server has sent.
     heard: Arc<AtomicU64>,
 }
+
+/// What one read asks for.
+const READ_BYTES: usize = 64 << 10;
 
 /// How much of the start-up message has been swallowed.
 enum Startup {
@@ -45,9 +52,15 @@ pub(super) async fn hand_over(
     secret_key: i32,
     heard: Arc<AtomicU64>,
 ) -> Result<(Client, Connection<Handover, NoTlsStream>), tokio_postgres::Error> {
-    let mut first = greeting(&channel, process_id, secret_key);
-    first.extend_from_slice(&channel.buffer);
-    let stream = Handover { link: channel.link, first, startup: Startup::Length(0, 0), heard };
+    let passed = greeting(&channel, process_id, secret_key);
+    let stream = Handover {
+        link: channel.link,
+        passed,
+        sieve: Sieve::holding(channel.buffer),
+        scratch: vec![0; READ_BYTES].into(),
+        startup: Startup::Length(0, 0),
+        heard,
+    };
     Config::new()
         // Swallowed with the rest, but without one the system's is looked up.
         .user("handed over")
@@ -107,16 +120,22 @@ impl AsyncRead for Handover {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.first.is_empty() {
-            let before = buffer.filled().len();
-            let read = ready!(Pin::new(&mut this.link).poll_read(cx, buffer));
-            let count = buffer.filled().len() - before;
-            this.heard.fetch_add(count as u64, Ordering::Relaxed);
-            return Poll::Ready(read);
+        while this.passed.is_empty() {
+            this.sieve.sift(&mut this.passed)?;
+            if !this.passed.is_empty() {
+                break;
+            }
+            let mut read = ReadBuf::new(&mut this.scratch);
+            ready!(Pin::new(&mut this.link).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.heard.fetch_add(read.filled().len() as u64, Ordering::Relaxed);
+            this.sieve.take(read.filled());
         }
-        let now = this.first.len().min(buffer.remaining());
-        buffer.put_slice(&this.first[..now]);
-        this.first.advance(now);
+        let now = this.passed.len().min(buffer.remaining());
+        buffer.put_slice(&this.passed[..now]);
+        this.passed.advance(now);
         Poll::Ready(Ok(()))
     }
 }

@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes, BytesMut};
 /// MaxAllocSize): whatever claims more isn't a PostgreSQL server.
 const LARGEST_MESSAGE: usize = 1 << 30;
 
+/// How much of an error or a notice is kept: an error quotes a value of any size.
+pub(super) const WORDS_KEPT: usize = 16 << 10;
+
 /// The tags of the messages a server sends.
 pub(crate) mod tag {
     pub(crate) const AUTHENTICATION: u8 = b'R';
@@ -60,6 +63,17 @@ impl Header {
     pub(crate) fn total(self) -> usize {
         Header::SIZE + self.body
     }
+
+    /// Whether it is an error or a notice of which only the beginning is kept.
+    pub(super) fn is_long_winded(self) -> bool {
+        matches!(self.tag, tag::ERROR | tag::NOTICE) && self.body > WORDS_KEPT
+    }
+}
+
+/// The body of an error or a notice, of which only its beginning is here.
+pub(super) fn cut_off(beginning: &[u8]) -> Bytes {
+    // Wherever it ends, what was begun there ends now, and all of it.
+    [beginning, "…\0\0".as_bytes()].concat().into()
 }
 
 /// A whole message.

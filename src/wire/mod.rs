@@ -11,6 +11,8 @@ mod conninfo;
 mod dial;
 mod endpoint;
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handover;
 mod keyword_value;
 mod legible;
@@ -25,6 +27,7 @@ mod secret;
 mod server_words;
 mod session;
 mod session_setup;
+mod sieve;
 mod silence;
 mod startup;
 mod tls;

@@ -37,7 +37,7 @@ impl PassFile {
         }
     }
 
-    fn parse(text: &str) -> PassFile {
+    pub(super) fn parse(text: &str) -> PassFile {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         PassFile(lines.filter_map(Line::parse).collect())
     }

@@ -26,6 +26,13 @@ use super::server_words::Fields;
 use super::silence;
 use super::typed_value::TypedValue;
 
+/// What the rows of a query that are held together may take: what we ask for is far smaller.
+const LARGEST_RESULT_BYTES: usize = 1 << 30;
+/// The same for rows that are handed over one by one: catalogs keep much of each.
+const LARGEST_CATALOG_BYTES: usize = 4 << 30;
+/// What holding a row takes beside its bytes.
+const ROW_OVERHEAD: usize = 200;
+
 /// How long a server gets to close its side.
 const GOODBYE_TIME: Duration = Duration::from_secs(5);
 
@@ -64,6 +71,11 @@ impl Session {
             let sql = "SET client_encoding = 'SQL_ASCII'";
             raw.execute("taking text as it is", sql).await?;
         }
+        Session::over(raw).await
+    }
+
+    /// A session over a connection that owes nothing.
+    pub(super) async fn over(raw: RawConnection) -> Result<Session> {
         let Established { mut channel, version, process_id, cancel, peer } = raw.into_established();
         let parameters = channel.parameters.clone();
         let said = Arc::new(Mutex::new(Said {
@@ -128,9 +140,13 @@ impl Session {
         sql: &str,
         params: &[&dyn TypedValue],
     ) -> Result<Vec<Row>> {
-        let rows = async { self.ask(sql, params).await?.try_collect::<Vec<Row>>().await };
-        let rows = self.answer(doing, rows).await?;
-        rows.into_iter().map(|row| legible(doing, row)).collect()
+        let mut rows = Vec::new();
+        let keep = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        self.take_rows(doing, sql, params, LARGEST_RESULT_BYTES, keep).await?;
+        Ok(rows)
     }
 
     /// Runs a query and hands its rows over one by one as they come: a large result is never there
@@ -140,10 +156,30 @@ impl Session {
         doing: &str,
         sql: &str,
         params: &[&dyn TypedValue],
+        take: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        self.take_rows(doing, sql, params, LARGEST_CATALOG_BYTES, take).await
+    }
+
+    /// Runs a query and hands its rows over, unless there is no end to them.
+    async fn take_rows(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[&dyn TypedValue],
+        most: usize,
         mut take: impl FnMut(Row) -> Result<()>,
     ) -> Result<()> {
         let mut rows = pin!(self.answer(doing, self.ask(sql, params)).await?);
+        let mut taken = 0_usize;
         while let Some(row) = self.answer(doing, rows.try_next()).await? {
+            taken = taken.saturating_add(row.raw_size_bytes() + ROW_OVERHEAD);
+            if taken > most {
+                let why = format!("{} sends rows without end", self.peer);
+                return Err(Error::step(doing)
+                    .because(why)
+                    .hint("check that it is a PostgreSQL server, and the one you mean"));
+            }
             take(legible(doing, row)?)?;
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Real servers for tests. A test starts its own clusters, which costs well under a second each,
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod impostor;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod small_disk;

@@ -17,6 +17,8 @@ mod faults;
 mod filters;
 mod foretold;
 mod grantors;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod killed;
 mod kit;
 mod large_objects;

@@ -22,6 +22,9 @@ impl RawConnection {
             self.finish(doing).await?;
             return Err(Error::step(doing).because("the server started no COPY that way"));
         }
+        if let Some(owed) = self.unanswered() {
+            owed.is_copied = true;
+        }
         match self.channel.discard(header).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.lost(doing, error)),

@@ -12,14 +12,24 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::message::{self, tag, take_string};
 use crate::wire::server_words::Fields;
 
-/// What a message from the server may hold, CopyData aside: a row of text.
-const LARGEST_ANSWER_BYTES: usize = 1 << 30;
+/// What a row of text may hold, and what any other answer may, CopyData aside.
+const LARGEST_ROW_BYTES: usize = 1 << 30;
+const LARGEST_ANSWER_BYTES: usize = 1 << 20;
+
+/// What the rows of a query that are held together may take: what we ask for is far smaller.
+const LARGEST_RESULT_BYTES: usize = 1 << 30;
+/// What holding a row takes beside its bytes.
+const ROW_OVERHEAD: usize = 64;
 
 /// A Query that was sent, and what has been answered so far.
 pub(super) struct Owed {
     asks_for_rollback: bool,
     /// COPY data follows it: the server needn't be told that none will.
     pub(super) is_fed: bool,
+    /// The server has begun to send COPY data.
+    pub(super) is_copied: bool,
+    /// What its rows take.
+    held: usize,
     tags: Vec<String>,
     pub(super) failure: Option<Fields>,
     pub(super) is_answered: bool,
@@ -106,18 +116,25 @@ impl RawConnection {
         rows: &mut Option<&mut Vec<Vec<Option<String>>>>,
     ) -> io::Result<()> {
         let header = self.channel.header_of_answer().await?;
-        if matches!(header.tag, tag::COPY_DATA | tag::COPY_DONE)
+        let is_copied = self.unanswered().is_some_and(|owed| owed.is_copied);
+        if (matches!(header.tag, tag::COPY_DATA | tag::COPY_DONE) && is_copied)
             || (header.tag == tag::DATA_ROW && rows.is_none())
         {
             return self.channel.discard(header).await;
         }
-        let mut message = self.channel.receive(LARGEST_ANSWER_BYTES).await?;
+        let largest =
+            if header.tag == tag::DATA_ROW { LARGEST_ROW_BYTES } else { LARGEST_ANSWER_BYTES };
+        let mut message = self.channel.receive(largest).await?;
         let Some(owed) = self.owed.iter_mut().find(|owed| !owed.is_answered) else {
             return Err(message::malformed("an answer to nothing that was asked".into()));
         };
         match message.tag {
             tag::DATA_ROW => {
                 if let Some(rows) = rows {
+                    owed.held += message.body.len() + ROW_OVERHEAD;
+                    if owed.held > LARGEST_RESULT_BYTES {
+                        return Err(message::malformed("rows without end".into()));
+                    }
                     rows.push(message::row(message.body)?);
                 }
             }
@@ -140,10 +157,8 @@ impl RawConnection {
                 };
                 owed.is_answered = true;
             }
-            tag::ROW_DESCRIPTION
-            | tag::EMPTY_QUERY
-            | tag::COPY_OUT_RESPONSE
-            | tag::COPY_IN_RESPONSE => {}
+            tag::COPY_OUT_RESPONSE => owed.is_copied = true,
+            tag::ROW_DESCRIPTION | tag::EMPTY_QUERY | tag::COPY_IN_RESPONSE => {}
             other => {
                 return Err(message::malformed(format!(
                     "a message of type {:?} where none belongs",
@@ -152,6 +167,11 @@ impl RawConnection {
             }
         }
         Ok(())
+    }
+
+    /// The Query that the server answers now.
+    pub(super) fn unanswered(&mut self) -> Option<&mut Owed> {
+        self.owed.iter_mut().find(|owed| !owed.is_answered)
     }
 }
 
@@ -162,6 +182,8 @@ impl Owed {
         Owed {
             asks_for_rollback: sql.contains("ROLLBACK") || sql.contains("ABORT"),
             is_fed: false,
+            is_copied: false,
+            held: 0,
             tags: Vec::new(),
             failure: None,
             is_answered: false,
