@@ -26,6 +26,7 @@ mod dependencies;
 mod domain_checks;
 mod domains;
 mod drift;
+mod earlier_defaults;
 mod event_triggers;
 mod extension_config;
 mod extensions;
@@ -174,6 +175,7 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Reading> {
     unread::report(session, &dependencies, &mut out).await?;
     shell_types::untie(&mut out);
     domain_checks::precede_readers(&checks, &dependencies, &mut out);
+    earlier_defaults::precede(session, &mut out).await?;
     unrecorded::add(&mut out);
     drop(dependencies);
     let (findings, search_path) = chosen::choose(session, scope, &mut out).await?;

@@ -13,6 +13,16 @@ pub(super) fn advised(error: Error) -> Error {
             "the target's encoding lacks a character of the source's text: replace it on the \
              source, then run again; or make the target database with ENCODING 'UTF8'"
         }
+        // A check is created with its table, and judges rows that the source's no longer does.
+        ("23502" | "23514", _) => {
+            "the source's own rows break it: mend them there, and run again; or make the check NOT \
+             VALID there (DROP CONSTRAINT, then ADD CONSTRAINT … NOT VALID), and run again with \
+             --restart"
+        }
+        ("3F000" | "42P01" | "42703", _) => {
+            "somebody may have dropped from the target what the job has made: put it back as it \
+             was and run again, or begin anew with --restart"
+        }
         ("53100", _) => "make room on the server's disk, then run again: it goes on from here",
         ("53200", _) => "the server is out of memory: give it more, or run again with fewer --jobs",
         ("42501", _) => "grant what is missing, then run again: it goes on from here",

@@ -13,6 +13,7 @@ mod entry;
 mod finding;
 mod kind;
 mod large_objects;
+mod merged_grants;
 mod newer_words;
 mod role_map;
 mod role_names;

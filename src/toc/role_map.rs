@@ -9,8 +9,8 @@ use crate::pg::quote_ident;
 use super::adapt::keep;
 use super::clauses::quoted_names;
 use super::finding::Finding;
+use super::merged_grants::{has_grants, without_grants_to_owner};
 use super::role_names::{introducing, named_in, rename_in, user_mapping_tag};
-use super::sql::statements;
 use super::target::TargetFacts;
 use super::{Entry, Kind, Toc};
 
@@ -146,28 +146,6 @@ impl RoleMap {
         }
         None
     }
-}
-
-/// Whether the SQL of a kind is grants on something that has an owner.
-fn has_grants(kind: Kind) -> bool {
-    matches!(kind, Kind::Acl | Kind::LargeObjects)
-}
-
-/// What an owner was granted as another role is its own by now.
-fn without_grants_to_owner(entry: &Entry, renamed: &Entry) -> String {
-    let (Some(old), Some(new)) = (&entry.owner, &renamed.owner) else {
-        return renamed.create.clone();
-    };
-    let was_own = format!("TO {};", quote_ident(old));
-    let is_own = format!("TO {};", quote_ident(new));
-    let option = format!("TO {} WITH GRANT OPTION;", quote_ident(new));
-    let before = statements(&entry.create);
-    let pairs = before.into_iter().zip(statements(&renamed.create));
-    let kept = pairs.filter(|(before, after)| {
-        let to_owner = after.ends_with(&is_own) || after.ends_with(&option);
-        !(after.starts_with("GRANT ") && to_owner) || before.ends_with(&was_own)
-    });
-    kept.map(|(_, after)| format!("{after}\n")).collect()
 }
 
 /// A role that would be its own member.

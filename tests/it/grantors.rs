@@ -134,3 +134,40 @@ async fn a_membership_that_the_target_user_gave_itself_has_its_options_again_aft
     assert_eq!(ask(&target, "postgres", memberships).await, before);
     assert!(before.contains("master f f f"), "{before}");
 }
+
+/// Grants of and to `postgres`, which becomes the target's master, and of and to a master that the
+/// source has as well: by table, column, schema, function and large object.
+const OF_TWO: &str = "
+    CREATE ROLE master; CREATE ROLE keeper; CREATE ROLE reader;
+    CREATE TABLE public.ours (n int, m int); CREATE TABLE public.kept (n int, m int);
+    ALTER TABLE kept OWNER TO keeper; CREATE TABLE public.theirs (n int);
+    ALTER TABLE theirs OWNER TO master;
+    GRANT SELECT ON ours TO master WITH GRANT OPTION; GRANT INSERT ON ours TO reader;
+    GRANT UPDATE (m) ON ours TO master, reader;
+    GRANT INSERT, SELECT ON theirs TO postgres WITH GRANT OPTION;
+    SET ROLE master; GRANT SELECT ON ours TO reader; GRANT DELETE ON theirs TO reader; RESET ROLE;
+    SET ROLE keeper;
+    GRANT SELECT, UPDATE ON public.kept TO master WITH GRANT OPTION;
+    GRANT INSERT, SELECT ON public.kept TO postgres;
+    GRANT SELECT (n) ON public.kept TO postgres; GRANT UPDATE (n) ON public.kept TO master;
+    RESET ROLE;
+    SET ROLE master; GRANT UPDATE ON public.kept TO reader; RESET ROLE;
+    CREATE SCHEMA rooms; GRANT USAGE ON SCHEMA rooms TO master, reader;
+    CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    REVOKE ALL ON FUNCTION f() FROM PUBLIC; GRANT EXECUTE ON FUNCTION f() TO master;
+    SELECT lo_create(7); GRANT SELECT ON LARGE OBJECT 7 TO master;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_roles_that_become_one_hold_together_what_each_had_and_nothing_differs() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "").await;
+    change(&source, "shop", OF_TWO).await;
+    moved(&request(&source, &target, &["shop"])).await;
+    let acl = "SELECT relacl::text FROM pg_class WHERE oid = 'public.kept'::regclass";
+    assert_eq!(
+        ask(&target, "shop", acl).await,
+        "{keeper=arwdDxt/keeper,master=ar*w*/keeper,reader=w/master}"
+    );
+    let acl = "SELECT relacl::text FROM pg_class WHERE oid = 'public.ours'::regclass";
+    assert_eq!(ask(&target, "shop", acl).await, "{master=arwdDxt/master,reader=ar/master}");
+}

@@ -1,12 +1,12 @@
 //! What fails on the source as well, and the job ends without: it is told, and verification finds it
 //! missing.
 
-use pgconvoy::commands::{DatabaseReport, Finding, Request, VerifyMode};
+use pgconvoy::commands::{Beginning, DatabaseReport, Event, Finding, Phase, Request, VerifyMode};
 use pgconvoy::servers::Cluster;
 
 use crate::kit;
 use crate::migration::{migrate, moved, request};
-use crate::trial::{assert_same_rows, change, make_database, run};
+use crate::trial::{assert_same_rows, change, interrupt, make_database, run};
 
 /// A function that indexes and materialized views were made with, and that has changed since.
 const MAKES_ONE: &str = "CREATE OR REPLACE FUNCTION public.one(n int) RETURNS int IMMUTABLE \
@@ -133,6 +133,41 @@ async fn a_strict_job_ends_where_it_would_leave_something_out_and_says_so() {
     assert!(error.contains("INDEX public.") && error.contains("without --strict"), "{error}");
     request.strict = false;
     differs(&request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_break_a_check_on_the_source_are_told_with_a_way_that_ends_the_job() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    let broken = "CREATE TABLE public.t AS SELECT -1 AS n;
+        ALTER TABLE t ADD CONSTRAINT positive CHECK (n > 0) NOT VALID;
+        RESET ROLE; UPDATE pg_constraint SET convalidated = true WHERE conname = 'positive';";
+    make_database(&source, "shop", broken).await;
+    let request = request(&source, &target, &["shop"]);
+    let refused = run(&request).await;
+    let error = refused.error().to_string();
+    assert!(error.contains("positive") && error.contains("NOT VALID"), "{error}");
+    let check = "ALTER TABLE t DROP CONSTRAINT positive, \
+                 ADD CONSTRAINT positive CHECK (n > 0) NOT VALID";
+    change(&source, "shop", check).await;
+    moved(&Request { beginning: Beginning::Restart, ..request }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_drops_from_the_target_midway_is_told_with_a_way_to_go_on() {
+    let (source, target) = (kit::bundled(15).await, kit::rds_like(15).await);
+    make_database(&source, "shop", "CREATE TABLE public.t AS SELECT 1 AS n").await;
+    let request = request(&source, &target, &["shop"]);
+    let defined = |event: &Event| match event {
+        Event::StepStarted { phase, .. } => *phase == Phase::Data,
+        _ => false,
+    };
+    let cut = interrupt(&request, defined).await;
+    assert!(cut.ended.is_err());
+    change(&target, "shop", "DROP TABLE t").await;
+    let refused = run(&request).await;
+    let error = refused.error().to_string();
+    assert!(error.contains("public.t") && error.contains("--restart"), "{error}");
+    moved(&Request { beginning: Beginning::Restart, ..request }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

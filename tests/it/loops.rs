@@ -377,3 +377,42 @@ async fn what_comes_down_from_a_parent_after_the_rows_keeps_its_comments_and_tie
     assert_eq!(ours.matches(": ").count(), 5, "{ours}");
     assert_eq!(trial::ask(&cluster, "target", told).await, ours);
 }
+
+/// An operator class for pairs, which compares their first halves only.
+const PAIRS_BY_HALF: &str = "
+    CREATE FUNCTION lt(pair, pair) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a < $2.a';
+    CREATE FUNCTION le(pair, pair) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a <= $2.a';
+    CREATE FUNCTION eq(pair, pair) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a = $2.a';
+    CREATE FUNCTION ge(pair, pair) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a >= $2.a';
+    CREATE FUNCTION gt(pair, pair) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a > $2.a';
+    CREATE FUNCTION cmp(pair, pair) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1.a - $2.a';
+    CREATE OPERATOR < (FUNCTION = lt, LEFTARG = pair, RIGHTARG = pair);
+    CREATE OPERATOR <= (FUNCTION = le, LEFTARG = pair, RIGHTARG = pair);
+    CREATE OPERATOR = (FUNCTION = eq, LEFTARG = pair, RIGHTARG = pair);
+    CREATE OPERATOR >= (FUNCTION = ge, LEFTARG = pair, RIGHTARG = pair);
+    CREATE OPERATOR > (FUNCTION = gt, LEFTARG = pair, RIGHTARG = pair);
+    CREATE OPERATOR CLASS pairs_by_half DEFAULT FOR TYPE pair USING btree AS OPERATOR 1 <,
+        OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 cmp(pair, pair);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_its_types_operator_class_goes_on_comparing_without_it() {
+    let sql = format!(
+        "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN couple AS pair;
+         CREATE TABLE pairs (p pair UNIQUE, c couple PRIMARY KEY);
+         INSERT INTO pairs VALUES ((1, 2), (1, 2)), ((1, 3), (1, 3));
+         CREATE VIEW whole AS SELECT p FROM pairs GROUP BY p;
+         {PAIRS_BY_HALF}
+         CREATE VIEW half AS SELECT DISTINCT p FROM pairs;
+         CREATE TABLE halves (p pair UNIQUE);"
+    );
+    let cluster = migrated(&sql).await;
+    let counted = "SELECT (SELECT count(*) FROM l.whole) || ' ' || (SELECT count(*) FROM l.half)";
+    assert_eq!(trial::ask(&cluster, "source", counted).await, "2 1");
+    assert_eq!(trial::ask(&cluster, "target", counted).await, "2 1");
+    let classes = "SELECT string_agg(o.opcname, ' ' ORDER BY x.indexrelid::regclass::text)
+         FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0]
+         WHERE x.indrelid IN ('l.pairs'::regclass, 'l.halves'::regclass)";
+    let expected = "pairs_by_half record_ops record_ops";
+    assert_eq!(trial::ask(&cluster, "source", classes).await, expected);
+    assert_eq!(trial::ask(&cluster, "target", classes).await, expected);
+}

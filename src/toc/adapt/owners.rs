@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::pg::quote_ident;
 use crate::toc::clauses::{self, names_after};
 use crate::toc::finding::Finding;
+use crate::toc::merged_grants;
 use crate::toc::role_names::{introducing, rename_in, user_mapping_tag};
 use crate::toc::target::TargetFacts;
 use crate::toc::{Entry, EntryId, Kind, Toc, Token, tokens};
@@ -14,8 +15,8 @@ use crate::toc::{Entry, EntryId, Kind, Toc, Token, tokens};
 use super::denied;
 
 /// The entry with roles replaced, as owner and wherever its SQL names roles.
-pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
-    let mut entry = entry.clone();
+pub(super) fn remap(before: &Entry, map: &BTreeMap<String, String>) -> Entry {
+    let mut entry = before.clone();
     if let Some(new) = entry.owner.as_ref().and_then(|owner| map.get(owner)) {
         entry.owner = Some(new.clone());
     }
@@ -27,6 +28,9 @@ pub(super) fn remap(entry: &Entry, map: &BTreeMap<String, String>) -> Entry {
     };
     entry.create = rename_in(&entry.create, introducing, map);
     entry.drop = rename_in(&entry.drop, introducing, map);
+    if merged_grants::become_one(before, map) {
+        entry.create = merged_grants::merged(before, &entry);
+    }
     if entry.kind == Kind::UserMapping {
         entry.name = user_mapping_tag(&entry.name, map);
     }
