@@ -259,6 +259,9 @@ pub(super) struct Verify {
     pub(super) sides: Sides,
     #[command(flatten)]
     pub(super) jobs: Jobs,
+    /// Check the target's indexes against their tables, too, by the extension amcheck
+    #[arg(long)]
+    pub(super) deep: bool,
     #[command(flatten)]
     pub(super) output: Output,
 }

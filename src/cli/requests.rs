@@ -58,7 +58,7 @@ fn toast_compression(args: &Compressed) -> Option<ToastCompression> {
 
 /// A comparison.
 pub(super) fn verify(args: &Verify, environment: &Environment) -> Result<Request> {
-    Ok(Request { jobs: jobs(&args.jobs), ..between(&args.sides, environment)? })
+    Ok(Request { jobs: jobs(&args.jobs), deep: args.deep, ..between(&args.sides, environment)? })
 }
 
 /// A plan. Without a target its place in the request is taken by the source, and not used.
@@ -157,6 +157,7 @@ fn sides(
         beginning: Beginning::GoOn,
         jobs: None,
         verify: VerifyMode::Full,
+        deep: false,
         patience: PATIENCE,
         analyze: true,
         strict: false,

@@ -68,6 +68,7 @@ pub async fn demo(
         beginning: Beginning::GoOn,
         jobs: request.jobs,
         verify: VerifyMode::Full,
+        deep: false,
         strict: false,
         carry_passwords: true,
         patience: PATIENCE,

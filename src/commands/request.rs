@@ -51,6 +51,8 @@ pub struct Request {
     pub jobs: Option<usize>,
     /// How far the target is read back.
     pub verify: VerifyMode,
+    /// Whether `verify` has the target's indexes checked too.
+    pub deep: bool,
     /// How long a run that gets no further tries again by itself.
     pub patience: Duration,
     /// Whether the target's planner gets its statistics at once; else ANALYZE is left to the user.

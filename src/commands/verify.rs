@@ -128,6 +128,12 @@ async fn compare(
         ..Verification::default()
     };
     locate(pair, &theirs, &plan, &mut verification).await;
+    if request.deep {
+        events.say(Event::Note("checking the target's indexes".to_owned())).await;
+        let indexes = verify::check_indexes(target, expected).await?;
+        verification.catalog.extend(indexes.differences);
+        verification.notes.extend(indexes.notes);
+    }
     Ok((plan, verification))
 }
 

@@ -45,6 +45,13 @@ pub enum CatalogDifference {
         /// The owner found.
         found: String,
     },
+    /// The target has it, and it isn't whole.
+    Damaged {
+        /// The entry's title.
+        entry: String,
+        /// What is wrong, in the server's words.
+        words: String,
+    },
 }
 
 impl fmt::Display for CatalogDifference {
@@ -62,6 +69,9 @@ impl fmt::Display for CatalogDifference {
             ),
             CatalogDifference::Owner { entry, expected, found } => {
                 write!(f, "{entry} belongs to {found} instead of {expected}")
+            }
+            CatalogDifference::Damaged { entry, words } => {
+                write!(f, "{entry} is damaged on the target: {words}")
             }
         }
     }

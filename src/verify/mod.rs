@@ -4,6 +4,7 @@
 mod catalogs;
 mod data;
 mod icu_locales;
+mod indexes;
 mod large_objects;
 mod locate;
 mod operator_members;
@@ -12,6 +13,7 @@ mod sequences;
 
 pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
 pub use data::{TableVerdict, compare_counts, compare_tables};
+pub use indexes::{CheckedIndexes, check_indexes};
 pub use large_objects::compare_large_objects;
 pub use locate::{Differing, Located, locate};
 pub use sequences::{Sequences, compare_sequences};

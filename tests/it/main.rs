@@ -8,6 +8,7 @@ mod anew;
 mod archive;
 mod bad_input;
 mod catalogs;
+mod corruption;
 mod damaged;
 mod default_privileges;
 mod demo_data;

@@ -29,6 +29,7 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         beginning: Beginning::GoOn,
         jobs: Some(2),
         verify: VerifyMode::Full,
+        deep: false,
         strict: false,
         carry_passwords: false,
         patience: std::time::Duration::ZERO,

@@ -47,6 +47,8 @@ pub(crate) enum Harm {
     Blackout(Duration),
     /// From now on so many bytes a second go through, on each connection and way.
     Slow(u64),
+    /// A bit flips, in the last byte of a text that was waited for, and all goes on.
+    FlipBit(u8),
 }
 
 /// The sockets hold little, so that whoever sends notices soon how fast it goes.
@@ -212,12 +214,16 @@ async fn requests(
         if count == 0 {
             return Ok(());
         }
-        let bytes = &buffer[..count];
         let known = said.len();
-        said.extend_from_slice(bytes);
+        said.extend_from_slice(&buffer[..count]);
         let become_of_answers = |what| *answers.lock().unwrap() = what;
-        match shared.harm(&said, known) {
-            None => {}
+        let (harm, end) = shared.harm(&said, known).unzip();
+        if let (Some(Harm::FlipBit(bit)), Some(end)) = (harm, end) {
+            buffer[end - 1 - known] ^= 1 << bit;
+        }
+        let bytes = &buffer[..count];
+        match harm {
+            None | Some(Harm::FlipBit(_)) => {}
             Some(Harm::Cut) => return Ok(()),
             Some(Harm::CutInRequest) => return server.write_all(but_for_its_end(bytes)).await,
             Some(Harm::CutInAnswer) => become_of_answers(Answers::AreCut),
@@ -267,15 +273,18 @@ async fn replies(
 }
 
 impl Shared {
-    /// The harm that what a client has `said`, of which `known` bytes are old, asks for.
-    fn harm(&self, said: &[u8], known: usize) -> Option<Harm> {
+    /// The harm that what a client has `said`, of which `known` bytes are old, asks for, and where
+    /// that ends.
+    fn harm(&self, said: &[u8], known: usize) -> Option<(Harm, usize)> {
         let passed = self.passed.load(Ordering::Relaxed);
         let mut rules = self.rules.lock().unwrap();
+        let mut end = said.len();
         let due = rules.iter_mut().position(|rule| match &mut rule.when {
             When::Says(text, times) => {
                 let old = known.saturating_sub(text.len() - 1);
-                if holds(&said[old..], text) {
+                if let Some(found) = find(&said[old..], text) {
                     *times -= 1;
+                    end = old + found;
                 }
                 *times == 0
             }
@@ -284,8 +293,13 @@ impl Shared {
         })?;
         self.struck.fetch_add(1, Ordering::Relaxed);
         match rules[due].when {
-            When::Always(_) => Some(rules[due].harm),
-            When::Says(..) | When::After(_) => rules.remove(due).map(|rule| rule.harm),
+            When::Always(_) => Some((rules[due].harm, end)),
+            When::After(bytes) => {
+                // Any of the new bytes.
+                let end = known + 1 + bytes as usize % (said.len() - known);
+                rules.remove(due).map(|rule| (rule.harm, end))
+            }
+            When::Says(..) => rules.remove(due).map(|rule| (rule.harm, end)),
         }
     }
 
@@ -325,6 +339,13 @@ fn but_for_its_end(bytes: &[u8]) -> &[u8] {
 
 /// Whether it is said; the plan that is written to the ledger quotes what will be.
 fn holds(bytes: &[u8], text: &str) -> bool {
-    let mut found = bytes.windows(text.len()).enumerate();
-    found.any(|(at, window)| window == text.as_bytes() && (at == 0 || bytes[at - 1] != b'"'))
+    find(bytes, text).is_some()
+}
+
+/// Where it ends.
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    let mut windows = bytes.windows(text.len()).enumerate();
+    let found = windows
+        .find(|(at, window)| *window == text.as_bytes() && (*at == 0 || bytes[at - 1] != b'"'));
+    found.map(|(at, _)| at + text.len())
 }
