@@ -72,6 +72,7 @@ pub async fn demo(
         carry_passwords: true,
         patience: PATIENCE,
         analyze: true,
+        fence: Vec::new(),
         toast_compression: None,
     };
     let (reports, ended) = migrate(&migration, events, stop).await;

@@ -59,6 +59,9 @@ pub struct Request {
     pub strict: bool,
     /// Whether new roles get the source's password verifiers.
     pub carry_passwords: bool,
+    /// The source's roles that may not log in until the copy is final; none where others may go on
+    /// writing.
+    pub fence: Vec<String>,
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
 }

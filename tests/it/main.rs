@@ -14,6 +14,7 @@ mod demo_data;
 mod every_kind;
 mod extension_config;
 mod faults;
+mod fencing;
 mod filters;
 mod foretold;
 mod grantors;

@@ -18,11 +18,11 @@ use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
-    refuse_other_terms, too_late_to_copy,
+    refuse_other_terms, refuse_unfenced_copy, too_late_to_copy, too_late_to_renew,
 };
 use super::super::passwords;
 use super::super::plan::{count_objects, plan_for};
-use super::super::report::DatabaseReport;
+use super::super::report::{DatabaseReport, Fenced};
 use super::super::request::{Beginning, Request};
 use super::super::source_since::source_since;
 use super::super::survey::{self, Source, digests};
@@ -72,14 +72,19 @@ pub(super) async fn migrate_one(
     if let JobState::Sealed { at, report } = state {
         let mut report = finished_before(at, &report, so_far)?;
         if report.was_finished {
-            let since = source_since(pair, &plan, &receipts, &target);
+            if let Some(fence) = &so_far.fence {
+                refuse_unfenced_copy(&report, fence)?;
+            }
+            let since = source_since(pair, &plan, &receipts, &target, None);
             report.source_since = Some(stop.or(async { Ok(since.await) }).await?);
         }
         return Ok(report);
     }
     refuse_another_source(&job, &source.identity)?;
     // With all its rows the source's definitions of that time are there.
-    if let Some(definitions) = definitions.filter(|_| !receipts.data_is_complete(&plan)) {
+    let is_final = so_far.fence.is_some();
+    let may_differ = is_final || !receipts.data_is_complete(&plan);
+    if let Some(definitions) = definitions.filter(|_| may_differ) {
         refuse_changed_definitions(&planned_for, &definitions)?;
     }
     drop(planned_for);
@@ -103,7 +108,8 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let prepared = prepare_data(&ours, &pair.source, receipts, goes_on, snapshot, events);
+    let going_on = GoingOn { goes_on, is_final };
+    let prepared = prepare_data(&ours, &pair.source, receipts, going_on, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
     so_far.reached = Some(receipts.0.len());
@@ -138,8 +144,12 @@ pub(super) async fn migrate_one(
         Ok(())
     };
     stop.or(locating).await?;
-    let since = source_since(pair, &plan, &receipts, &target);
+    let fence = so_far.fence.as_deref();
+    let since = source_since(pair, &plan, &receipts, &target, fence);
     let since = stop.or(async { Ok(since.await) }).await?;
+    if let Some(fence) = fence {
+        stop.or(fence.holds()).await?;
+    }
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed: so_far.was_resumed == Some(true),
@@ -152,6 +162,7 @@ pub(super) async fn migrate_one(
         changes: job.changes.into_iter().chain(outcome.undone.iter().cloned()).collect(),
         verification,
         source_since: Some(since),
+        fence: fence.map(|fence| Fenced { id: fence.id, roles: fence.roles.clone() }),
         ..totals(&plan, &receipts, outcome)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
@@ -229,18 +240,27 @@ fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseR
     Ok(report)
 }
 
+/// How a run takes up a job.
+#[derive(Clone, Copy)]
+struct GoingOn {
+    /// Whether the job was there before.
+    goes_on: bool,
+    /// Whether rows have to be those of this run's snapshot: nobody writes to the source after it.
+    is_final: bool,
+}
+
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
 async fn prepare_data(
     ours: &Ours<'_>,
     source: &Conninfo,
     mut receipts: Receipts,
-    was_resumed: bool,
+    GoingOn { goes_on, is_final }: GoingOn,
     snapshot: SourceSnapshot,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let Ours { plan, session: target, .. } = *ours;
     let ledger = Ledger::of(target);
-    if was_resumed {
+    if goes_on {
         ours.refuse_filled(&receipts).await?;
         let strangers = engine::strangers(target).await?;
         if !strangers.is_empty() {
@@ -250,7 +270,7 @@ async fn prepare_data(
         }
     }
     // Without tables nothing is copied under any snapshot.
-    if !was_resumed {
+    if !goes_on {
         note_source(ours, &snapshot).await?;
     }
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
@@ -261,19 +281,26 @@ async fn prepare_data(
     doubtful.extend(receipts.of_differing(plan));
     ledger.forget(&doubtful).await?;
     receipts.0.retain(|key, _| !doubtful.contains(key));
+    let beyond = plan.beyond_data();
+    let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
     if receipts.data_is_complete(plan) {
         let lost = engine::lost(plan, &receipts, target).await?;
-        if lost.is_empty() {
+        if lost.is_empty() && !is_final {
             snapshot.release().await?;
             return Ok((receipts, None));
         }
-        let beyond = plan.beyond_data();
-        if receipts.0.keys().any(|(step, _)| beyond.contains(step)) {
+        if is_beyond && !lost.is_empty() {
             return Err(too_late_to_copy(plan, &lost));
         }
     }
+    if is_beyond {
+        let changed = engine::changed(ours, &receipts, &snapshot, source).await?;
+        if !changed.is_empty() {
+            return Err(too_late_to_renew(&changed));
+        }
+    }
     let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
-    if was_resumed {
+    if goes_on {
         note_source(ours, &snapshot).await?;
     }
     Ok((receipts, Some(snapshot)))
