@@ -222,6 +222,10 @@ pub(super) struct Migrate {
     pub(super) carry_passwords: bool,
     #[command(flatten)]
     pub(super) compressed: Compressed,
+    /// Copy rows and build indexes while the source lives on; the same command without this flag,
+    /// best with --fence, then copies anew only those tables that have changed, and ends the job
+    #[arg(long, conflicts_with = "fence")]
+    pub(super) warm: bool,
     /// Keep these roles from logging in to the source, end their sessions, and lock its tables
     /// against writes before the snapshot is taken; repeatable. Undone by `unfence`, or at once
     /// where the run doesn't end well
@@ -393,7 +397,7 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression fence json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression warm fence json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json

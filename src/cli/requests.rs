@@ -35,6 +35,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         strict: args.strict,
         carry_passwords: args.carry_passwords,
         toast_compression: toast_compression(&args.compressed),
+        warm: args.warm,
         fence: args.fence.clone(),
         ..between
     })
@@ -167,6 +168,7 @@ fn sides(
         analyze: true,
         strict: false,
         carry_passwords: false,
+        warm: false,
         fence: Vec::new(),
         toast_compression: None,
     })

@@ -35,7 +35,11 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
         let text = format!("database {name}: already finished at {when}: nothing to do");
         page.line(0, Tone::Strong, &text);
     } else {
-        let how = if report.was_resumed { "moved, going on from an earlier run" } else { "moved" };
+        let how = match (report.is_warm, report.was_resumed) {
+            (false, false) => "moved",
+            (false, true) => "moved, going on from an earlier run",
+            (true, _) => "copied, and not final: the source may go on",
+        };
         page.line(0, Tone::Strong, &format!("database {name}: {how}"));
         page.labelled("objects", Tone::Plain, &objects(&report.objects));
         page.labelled("rows", Tone::Plain, &rows(report));
@@ -44,7 +48,13 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
             page.labelled("overcome", Tone::Plain, &setbacks);
         }
     }
-    verification(page, &report.verification);
+    if report.is_warm {
+        let next = "keep others from writing to the source, then run without --warm: best with \
+                    --fence ROLE, and that does both";
+        page.labelled("next", Tone::Notable, next);
+    } else {
+        verification(page, &report.verification);
+    }
     source_view::since(page, report);
     changes(page, &report.changes);
     passwords(page, &report.passwords_to_set);

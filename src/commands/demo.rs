@@ -72,6 +72,7 @@ pub async fn demo(
         carry_passwords: true,
         patience: PATIENCE,
         analyze: true,
+        warm: false,
         fence: Vec::new(),
         toast_compression: None,
     };

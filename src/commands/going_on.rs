@@ -146,6 +146,13 @@ pub(super) fn too_late_to_renew(changed: &[String]) -> Error {
         )
 }
 
+/// A job that has gone beyond its rows can't wait for later ones.
+pub(super) fn too_late_to_warm() -> Error {
+    Error::new(Kind::Refused, "going on with the job in the target's ledger")
+        .because("foreign keys, triggers or grants stand on its rows already")
+        .hint("run it without --warm, to end it; or, to drop what it has made: --restart --warm")
+}
+
 /// Foreign keys, triggers or grants are there already: rows can't be copied as if they weren't.
 pub(super) fn too_late_to_copy(plan: &Plan, lost: &BTreeSet<TableId>) -> Error {
     let names: Vec<String> =

@@ -23,6 +23,9 @@ pub struct DatabaseReport {
     pub finished_at: Option<String>,
     /// Whether the job went on from an earlier run.
     pub was_resumed: bool,
+    /// Whether it was copied while the source lives on, and a later run is to end the job.
+    #[serde(default)]
+    pub is_warm: bool,
     /// How many objects of each kind moved.
     pub objects: BTreeMap<String, usize>,
     /// How many tables' rows moved.

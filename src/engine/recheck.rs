@@ -15,7 +15,7 @@ use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
 use super::receipts::Receipts;
 use super::rows;
-use super::snapshot::SourceSnapshot;
+use super::snapshot::{SourceSnapshot, see_equal_rows};
 
 /// Brings the receipts under `snapshot`: those that still hold are renewed, the tables of those
 /// that don't are emptied and their receipts taken back. Returns what is left.
@@ -38,11 +38,12 @@ pub async fn recheck(
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let note = format!(
-        "reading {} again: the old snapshot is gone",
-        counted(stale.len(), "finished chunk")
-    );
-    events.say(Event::Note(note)).await;
+    let unseen = unseen(&receipts, &stale, snapshot).len();
+    if unseen > 0 {
+        let chunks = counted(unseen, "finished chunk");
+        let note = format!("reading {chunks} again: the old snapshot is gone");
+        events.say(Event::Note(note)).await;
+    }
     let differing = differing(ours, &receipts, &stale, snapshot, source).await?.into_iter();
     let (objects, rows): (Vec<_>, Vec<_>) =
         differing.partition(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
@@ -98,12 +99,22 @@ pub async fn changed(
     Ok(names.into_iter().collect())
 }
 
-/// The chunks that were copied under another snapshot.
+/// The chunks whose receipts say another mark than this snapshot's.
 fn stale(plan: &Plan, receipts: &Receipts, snapshot: &SourceSnapshot) -> Vec<(StepId, usize)> {
     let keys = plan.copies().map(|(step, part, _)| (step, part));
     let is_stale =
         |key: &(StepId, usize)| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark);
     keys.filter(is_stale).collect()
+}
+
+/// Those of them of which the marks don't prove that they would be read as they were copied.
+fn unseen(
+    receipts: &Receipts,
+    stale: &[(StepId, usize)],
+    snapshot: &SourceSnapshot,
+) -> Vec<(StepId, usize)> {
+    let is_seen = |key: &(StepId, usize)| see_equal_rows(&receipts.0[key].snapshot, &snapshot.mark);
+    stale.iter().filter(|key| !is_seen(key)).copied().collect()
 }
 
 /// Those of the chunks that are read otherwise on the source now than they were copied.
@@ -115,6 +126,7 @@ async fn differing(
     source: &Conninfo,
 ) -> Result<Vec<((StepId, usize), Chunk)>> {
     let Ours { plan, jobs, progress, .. } = *ours;
+    let stale = unseen(receipts, stale, snapshot);
     let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
         Action::Copy { chunks } => Some(chunks[*part].clone()),
         _ => None,

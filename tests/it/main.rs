@@ -43,3 +43,4 @@ mod services;
 mod source_since;
 mod trial;
 mod verification;
+mod warm;

@@ -33,6 +33,7 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         carry_passwords: false,
         patience: std::time::Duration::ZERO,
         analyze: true,
+        warm: false,
         fence: Vec::new(),
         toast_compression: None,
     }

@@ -9,7 +9,7 @@ use crate::engine::{
     SourceSnapshot, SourceThen, Stop, StoredJob,
 };
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Toc};
 use crate::wire::{Conninfo, Session};
@@ -19,10 +19,11 @@ use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
     refuse_other_terms, refuse_unfenced_copy, too_late_to_copy, too_late_to_renew,
+    too_late_to_warm,
 };
 use super::super::passwords;
 use super::super::plan::{count_objects, plan_for};
-use super::super::report::{DatabaseReport, Fenced};
+use super::super::report::{DatabaseReport, Fenced, Verification};
 use super::super::request::{Beginning, Request};
 use super::super::source_since::source_since;
 use super::super::survey::{self, Source, digests};
@@ -101,6 +102,7 @@ pub(super) async fn migrate_one(
     let mut plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
+    let snapshot = if request.warm { snapshot.warm() } else { snapshot };
     let ours = Ours {
         plan: &plan,
         session: &target,
@@ -108,7 +110,7 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let going_on = GoingOn { goes_on, is_final };
+    let going_on = GoingOn { goes_on, is_final, is_warm: request.warm };
     let prepared = prepare_data(&ours, &pair.source, receipts, going_on, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
@@ -120,12 +122,29 @@ pub(super) async fn migrate_one(
         plan: Arc::clone(&plan),
         receipts,
         snapshot,
+        warm: request.warm,
         jobs: request.jobs(),
         toast_compression: job.toast_compression,
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
     let outcome = &so_far.outcome;
+    if request.warm {
+        let receipts = Ledger::of(&target).receipts().await?;
+        return Ok(DatabaseReport {
+            database: pair.target.database().to_owned(),
+            was_resumed: so_far.was_resumed == Some(true),
+            is_warm: true,
+            objects: count_objects(&adapted.toc),
+            tables: plan.count_tables(),
+            seconds: so_far.started.elapsed().as_secs_f64(),
+            retries: outcome.retries,
+            restarts: so_far.restarts,
+            changes: job.changes,
+            verification: Verification { mode: VerifyMode::None, ..Verification::default() },
+            ..totals(&plan, &receipts, outcome)
+        });
+    }
     let passwords_to_set = match request.carry_passwords {
         true => passwords::carry(pair, &target, job.login_roles).await?,
         false => job.login_roles,
@@ -247,6 +266,8 @@ struct GoingOn {
     goes_on: bool,
     /// Whether rows have to be those of this run's snapshot: nobody writes to the source after it.
     is_final: bool,
+    /// Whether a later run is to read them again.
+    is_warm: bool,
 }
 
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
@@ -254,7 +275,7 @@ async fn prepare_data(
     ours: &Ours<'_>,
     source: &Conninfo,
     mut receipts: Receipts,
-    GoingOn { goes_on, is_final }: GoingOn,
+    GoingOn { goes_on, is_final, is_warm }: GoingOn,
     snapshot: SourceSnapshot,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
@@ -285,13 +306,16 @@ async fn prepare_data(
     let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
     if receipts.data_is_complete(plan) {
         let lost = engine::lost(plan, &receipts, target).await?;
-        if lost.is_empty() && !is_final {
+        if lost.is_empty() && !is_final && !is_warm {
             snapshot.release().await?;
             return Ok((receipts, None));
         }
         if is_beyond && !lost.is_empty() {
             return Err(too_late_to_copy(plan, &lost));
         }
+    }
+    if is_beyond && is_warm {
+        return Err(too_late_to_warm());
     }
     if is_beyond {
         let changed = engine::changed(ours, &receipts, &snapshot, source).await?;
