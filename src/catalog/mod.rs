@@ -104,7 +104,7 @@ pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use drift::drift;
 pub use extensions::ExtensionFacts;
 pub use locks::{LockTable, Locked, lock_all_tables, lock_tables};
-pub use roles::passwords;
+pub use roles::{FENCE_ROLE, FENCED, passwords};
 pub use scope::Scope;
 pub(crate) use settings::assignment as setting_assignment;
 pub use target::target_facts;

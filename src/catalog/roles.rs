@@ -15,6 +15,16 @@ use super::settings::assignment;
 /// (source: catalog/pg_authid.h, BOOTSTRAP_SUPERUSERID).
 const BOOTSTRAP_SUPERUSER: u32 = 10;
 
+/// A role of our own on a source that is fenced: those are members of it that could log in before, and
+/// do so where the source moves to. It stays behind, as do these memberships. Since 16 who makes a
+/// role is a member of it, too, with the ADMIN option.
+pub const FENCE_ROLE: &str = "pgconvoy_fenced";
+
+/// The roles that are fenced, as a query for their OIDs.
+pub const FENCED: &str = "SELECT f.member FROM pg_catalog.pg_auth_members f \
+     JOIN pg_catalog.pg_roles g ON g.oid = f.roleid AND g.rolname = 'pgconvoy_fenced' \
+     WHERE NOT f.admin_option";
+
 /// The members of the common table expression `wanted`: the roles that pg_shdepend, where owners,
 /// grantees, grantors and policies' roles are kept, or a setting names; recursively, the members of
 /// those, as an application often logs in as a member of who owns; and, recursively again, the
@@ -28,7 +38,10 @@ fn wanted(major: u32) -> String {
         "cross join lateral (values (m.roleid)) up(role)"
     };
     format!(
-        "with recursive here as (select d.oid, d.datdba from pg_catalog.pg_database d \
+        "with recursive members as (select m.* from pg_catalog.pg_auth_members m \
+         where m.roleid not in (select r.oid from pg_catalog.pg_roles r \
+         where r.rolname = '{FENCE_ROLE}')), \
+         here as (select d.oid, d.datdba from pg_catalog.pg_database d \
          where d.datname = pg_catalog.current_database()), \
          named(role) as (select s.refobjid from here, pg_catalog.pg_shdepend s \
          where s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
@@ -39,10 +52,10 @@ fn wanted(major: u32) -> String {
          union select s.setrole from here, pg_catalog.pg_db_role_setting s \
          where s.setdatabase = here.oid), \
          joined(role) as (select named.role from named union select m.member from joined \
-         join pg_catalog.pg_auth_members m on m.roleid = joined.role where joined.role >= {}), \
+         join members m on m.roleid = joined.role where joined.role >= {}), \
          closed(role) as (select joined.role from joined \
          union select up.role from closed \
-         join pg_catalog.pg_auth_members m on m.member = closed.role \
+         join members m on m.member = closed.role \
          and closed.role <> {BOOTSTRAP_SUPERUSER} {upwards}), \
          wanted as (select r.* from closed join pg_catalog.pg_roles r on r.oid = closed.role \
          where r.oid >= {} and r.rolname !~ '^pg_') ",
@@ -55,7 +68,7 @@ fn wanted(major: u32) -> String {
 /// the roles' names.
 pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<Vec<String>> {
     let major = session.version().major();
-    let sql = format!("{} select {ROLE_COLUMNS} from wanted w order by w.rolname", wanted(major));
+    let sql = format!("{} select {} from wanted w order by w.rolname", wanted(major), columns());
     let mut names = Vec::new();
     for row in session.query("reading roles", &sql, &[]).await? {
         let role = Role::of(&row);
@@ -67,14 +80,19 @@ pub(super) async fn read(session: &Session, out: &mut Builder) -> Result<Vec<Str
 }
 
 /// What a role is made of, as columns of pg_roles under the alias `w`.
-const ROLE_COLUMNS: &str = "w.oid, w.rolname::text, w.rolsuper, w.rolinherit, w.rolcreaterole, \
-     w.rolcreatedb, w.rolcanlogin, w.rolreplication, w.rolbypassrls, w.rolconnlimit, \
-     w.rolvaliduntil::text, coalesce(w.rolconfig, '{}') as rolconfig";
+fn columns() -> String {
+    format!(
+        "w.oid, w.rolname::text, w.rolsuper, w.rolinherit, w.rolcreaterole, w.rolcreatedb, \
+         w.rolcanlogin or w.oid in ({FENCED}) as rolcanlogin, w.rolreplication, w.rolbypassrls, \
+         w.rolconnlimit, w.rolvaliduntil::text, coalesce(w.rolconfig, '{{}}') as rolconfig"
+    )
+}
 
 /// The statements that would create each role of the server as it is, by role.
 pub(super) async fn definitions(session: &Session) -> Result<BTreeMap<String, String>> {
     let sql = format!(
-        "select {ROLE_COLUMNS} from pg_catalog.pg_roles w where w.oid >= {}",
+        "select {} from pg_catalog.pg_roles w where w.oid >= {}",
+        columns(),
         Oid::FIRST_NORMAL
     );
     let rows = session.query("reading the target's roles", &sql, &[]).await?;
@@ -93,7 +111,7 @@ async fn read_memberships(session: &Session, major: u32, out: &mut Builder) -> R
         "{} select m.roleid, m.member, m.grantor, r.rolname::text as role, \
          w.rolname::text as member_name, g.rolname::text as grantor_name, \
          m.admin_option, {options} \
-         from wanted w join pg_catalog.pg_auth_members m on m.member = w.oid \
+         from wanted w join members m on m.member = w.oid \
          join pg_catalog.pg_roles r on r.oid = m.roleid \
          left join pg_catalog.pg_roles g on g.oid = m.grantor \
          order by role, member_name, grantor_name nulls first",

@@ -45,6 +45,9 @@ pub(super) enum Command {
     /// Record that a finished migration's target is in use: no run touches it from then on
     #[command(after_help = CONNECTIONS)]
     Finish(Finish),
+    /// Let the roles log in again that `migrate --fence` keeps out of the source
+    #[command(after_help = CONNECTIONS)]
+    Unfence(Unfence),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -65,6 +68,7 @@ impl Command {
             Command::Verify(args) => args.output.json,
             Command::Status(args) => args.output.json,
             Command::Finish(args) => args.output.json,
+            Command::Unfence(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -218,6 +222,15 @@ pub(super) struct Migrate {
     pub(super) carry_passwords: bool,
     #[command(flatten)]
     pub(super) compressed: Compressed,
+    /// Copy rows and build indexes while the source lives on; the same command without this flag,
+    /// best with --fence, then copies anew only those tables that have changed, and ends the job
+    #[arg(long, conflicts_with = "fence")]
+    pub(super) warm: bool,
+    /// Keep these roles from logging in to the source, end their sessions, and lock its tables
+    /// against writes before the snapshot is taken; repeatable. Undone by `unfence`, or at once
+    /// where the run doesn't end well
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',')]
+    pub(super) fence: Vec<String>,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -289,6 +302,15 @@ pub(super) struct Finish {
     /// Remove the finished job's ledger (schema pgconvoy) instead, and all record with it
     #[arg(long)]
     pub(super) drop_ledger: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Unfence {
+    /// Where the fence is
+    #[arg(long, value_name = "C")]
+    pub(super) source: String,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -378,12 +400,13 @@ mod tests {
             .map(|c| format!("{}: {}", c.get_name(), flags(c)).trim_end().to_owned())
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression json
+        migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression warm fence json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json
         finish: target database drop-ledger json
+        unfence: source json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
         completions:

@@ -16,6 +16,7 @@ mod plan_view;
 mod progress;
 mod requests;
 mod run;
+mod source_view;
 mod status_view;
 mod summary;
 mod units;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 use super::args::{
     self, Bench, Check, Chosen, Compressed, Compression, Demo, Finish, Jobs, Migrate, Part, Plan,
-    ReadBack, Sides, Status, Verify,
+    ReadBack, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -35,6 +35,8 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         strict: args.strict,
         carry_passwords: args.carry_passwords,
         toast_compression: toast_compression(&args.compressed),
+        warm: args.warm,
+        fence: args.fence.clone(),
         ..between
     })
 }
@@ -82,6 +84,11 @@ pub(super) fn status(args: &Status, environment: &Environment) -> Result<Vec<Con
 /// The databases that are put to use.
 pub(super) fn finish(args: &Finish, environment: &Environment) -> Result<Vec<Conninfo>> {
     targets(&args.target, &args.databases, environment)
+}
+
+/// The server whose fence is lifted.
+pub(super) fn unfence(args: &Unfence, environment: &Environment) -> Result<Conninfo> {
+    parse("--source", &args.source, environment)
 }
 
 fn targets(target: &str, databases: &[String], environment: &Environment) -> Result<Vec<Conninfo>> {
@@ -162,6 +169,8 @@ fn sides(
         analyze: true,
         strict: false,
         carry_passwords: false,
+        warm: false,
+        fence: Vec::new(),
         toast_compression: None,
     })
 }

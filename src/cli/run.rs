@@ -13,7 +13,7 @@ use super::json::ResultLine;
 use super::messages::Messages;
 use super::output::Output;
 use super::progress;
-use super::{bench_view, check_view, plan_view, requests, status_view, summary};
+use super::{bench_view, check_view, plan_view, requests, source_view, status_view, summary};
 
 /// Runs the program; its exit code.
 pub fn run() -> u8 {
@@ -70,6 +70,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Verify(args) => Box::pin(session.verify(args, &mut stop)).await,
         Command::Status(args) => session.status(args, &mut stop).await,
         Command::Finish(args) => session.finish(args, &mut stop).await,
+        Command::Unfence(args) => session.unfence(args, &mut stop).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
@@ -167,6 +168,16 @@ impl Session<'_> {
                 status_view::finished(page, &finished);
             });
         }
+        Ok(Exit::Done)
+    }
+
+    async fn unfence(&self, args: &args::Unfence, stop: &mut Stop) -> Result<Exit> {
+        let source = requests::unfence(args, &self.environment)?;
+        self.messages.warn_about(&[&source]);
+        let unfenced = stop.or(commands::unfence(&source)).await?;
+        self.output.show(&ResultLine::Unfence(&unfenced), |page| {
+            source_view::unfenced(page, &unfenced);
+        });
         Ok(Exit::Done)
     }
 

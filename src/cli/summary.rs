@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::commands::{
-    CatalogDifference, DatabaseReport, Finding, Severity, SourceSince, TableVerdict, Verification,
-    VerifyMode,
+    CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification, VerifyMode,
 };
 use crate::pg::{QualifiedName, quote_ident};
 
 use super::page::{Page, Tone};
-use super::units;
+use super::{source_view, units};
 
 /// Where a list of differences is cut: `--json` has them all.
 const SHOWN: usize = 50;
@@ -36,7 +35,11 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
         let text = format!("database {name}: already finished at {when}: nothing to do");
         page.line(0, Tone::Strong, &text);
     } else {
-        let how = if report.was_resumed { "moved, going on from an earlier run" } else { "moved" };
+        let how = match (report.is_warm, report.was_resumed) {
+            (false, false) => "moved",
+            (false, true) => "moved, going on from an earlier run",
+            (true, _) => "copied, and not final: the source may go on",
+        };
         page.line(0, Tone::Strong, &format!("database {name}: {how}"));
         page.labelled("objects", Tone::Plain, &objects(&report.objects));
         page.labelled("rows", Tone::Plain, &rows(report));
@@ -45,10 +48,14 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
             page.labelled("overcome", Tone::Plain, &setbacks);
         }
     }
-    verification(page, &report.verification);
-    if let Some(since) = &report.source_since {
-        source_since(page, since);
+    if report.is_warm {
+        let next = "keep others from writing to the source, then run without --warm: best with \
+                    --fence ROLE, and that does both";
+        page.labelled("next", Tone::Notable, next);
+    } else {
+        verification(page, &report.verification);
     }
+    source_view::since(page, report);
     changes(page, &report.changes);
     passwords(page, &report.passwords_to_set);
     page.gap();
@@ -65,35 +72,6 @@ pub(super) fn verified(page: &mut Page, report: &DatabaseReport) {
     verification(page, &report.verification);
     changes(page, &report.changes);
     page.gap();
-}
-
-/// Whether the source was written to since its rows were copied.
-fn source_since(page: &mut Page, since: &SourceSince) {
-    const SEE: &str = "`pgconvoy verify` compares what is there now";
-    let (tone, text) = match since {
-        SourceSince::Unchanged => {
-            (Tone::Good, "nothing was committed there since its rows were copied".to_owned())
-        }
-        SourceSince::Changed { .. } => {
-            (Tone::Bad, format!("was written to since its rows were copied; {SEE}"))
-        }
-        SourceSince::Perhaps { because } => (
-            Tone::Notable,
-            format!("may have been written to since its rows were copied: {because}; {SEE}"),
-        ),
-        SourceSince::Unknown { because } => {
-            (Tone::Notable, format!("didn't say whether it was written to since: {because}; {SEE}"))
-        }
-    };
-    page.labelled("source", tone, &text);
-    if let SourceSince::Changed { what } = since {
-        for what in what.iter().take(SHOWN) {
-            page.line(4, Tone::Bad, what);
-        }
-        if let Some(more @ 1..) = what.len().checked_sub(SHOWN) {
-            page.line(4, Tone::Bad, &format!("and {more} more; --json has them all"));
-        }
-    }
 }
 
 /// What failed and went well when it was tried again.
@@ -474,29 +452,6 @@ mod tests {
         database shop: already finished at 2026-01-02 03:04:05+00: nothing to do
           verified      all 2 tables are equal (every row read back), and so are the catalogs
         "#);
-    }
-
-    #[test]
-    fn whether_the_source_was_written_to_since_is_said() {
-        let what = vec!["SEQUENCE public.s".into(), "rows of public.a".into()];
-        let all = [
-            SourceSince::Unchanged,
-            SourceSince::Changed { what },
-            SourceSince::Perhaps { because: "it is a standby".into() },
-            SourceSince::Unknown { because: "connecting to a: refused".into() },
-        ];
-        let render = render(|page| all.iter().for_each(|since| source_since(page, since)));
-        insta::assert_snapshot!(render, @r"
-        source        nothing was committed there since its rows were copied
-        source        was written to since its rows were copied; `pgconvoy verify` compares what is there
-                      now
-          SEQUENCE public.s
-          rows of public.a
-        source        may have been written to since its rows were copied: it is a standby; `pgconvoy
-                      verify` compares what is there now
-        source        didn't say whether it was written to since: connecting to a: refused; `pgconvoy
-                      verify` compares what is there now
-        ");
     }
 
     #[test]

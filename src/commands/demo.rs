@@ -73,6 +73,8 @@ pub async fn demo(
         carry_passwords: true,
         patience: PATIENCE,
         analyze: true,
+        warm: false,
+        fence: Vec::new(),
         toast_compression: None,
     };
     let (reports, ended) = migrate(&migration, events, stop).await;

@@ -1,9 +1,11 @@
 //! `pgconvoy migrate`: databases move from server to server, or go on moving where an earlier run
 //! was cut off.
 
+mod fenced;
 mod judgement;
 mod one_database;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::time::sleep;
@@ -14,9 +16,11 @@ use crate::toc::Finding;
 
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair};
+use super::fence::Fence;
 use super::report::DatabaseReport;
 use super::request::{Beginning, Request};
 use super::survey::Source;
+use fenced::migrate_fenced;
 use one_database::migrate_one;
 
 /// Moves every database of the request. The reports of those that are done come back even when a
@@ -39,11 +43,29 @@ async fn migrate_all(
 ) -> Result<()> {
     let pairs = stop.or(databases::pairs(request)).await?;
     let checked = stop.or(Box::pin(refuse_findings(request))).await?;
+    if !request.fence.is_empty() {
+        // What was read of the source is from before the fence.
+        let checked = checked.into_iter().map(|(checked, _)| checked).collect();
+        return migrate_fenced(request, pairs, checked, events, stop, reports).await;
+    }
+    move_all(request, pairs, checked, None, events, stop, reports).await
+}
+
+async fn move_all(
+    request: &Request,
+    pairs: Vec<Pair>,
+    checked: Vec<(Checked, Option<Source>)>,
+    fence: Option<Arc<Fence>>,
+    events: &Events,
+    stop: &mut Stop,
+    reports: &mut Vec<DatabaseReport>,
+) -> Result<()> {
     for (pair, (checked, source)) in pairs.into_iter().zip(checked) {
         let name = pair.target.database().to_owned();
         events.say(Event::Database { name: name.clone() }).await;
-        let changes = checked.changes();
-        let moving = migrate_persistently(request, &pair, changes, source, events, stop);
+        let known = (checked.changes(), source);
+        let so_far = SoFar::begins(request.beginning, fence.clone());
+        let moving = migrate_persistently(request, &pair, known, so_far, events, stop);
         let moved = Box::pin(moving).await;
         reports.push(moved.map_err(|error| error.within(format_args!("database {name}")))?);
     }
@@ -55,13 +77,12 @@ async fn migrate_all(
 async fn migrate_persistently(
     request: &Request,
     pair: &Pair,
-    changes: Vec<Finding>,
-    mut source: Option<Source>,
+    (changes, mut source): (Vec<Finding>, Option<Source>),
+    mut so_far: SoFar,
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
     let mut persistence = Persistence::new(request.patience);
-    let mut so_far = SoFar::begins(request.beginning);
     loop {
         let before = so_far.reached;
         let known = (changes.clone(), source.take());
@@ -105,10 +126,12 @@ struct SoFar {
     outcome: Outcome,
     /// The seal is on its way: a job that is found sealed is this one.
     is_sealing: bool,
+    /// What keeps others from writing to the source.
+    fence: Option<Arc<Fence>>,
 }
 
 impl SoFar {
-    fn begins(beginning: Beginning) -> SoFar {
+    fn begins(beginning: Beginning, fence: Option<Arc<Fence>>) -> SoFar {
         SoFar {
             started: Instant::now(),
             restarts: 0,
@@ -118,6 +141,7 @@ impl SoFar {
             reached: None,
             outcome: Outcome::default(),
             is_sealing: false,
+            fence,
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct DatabaseReport {
     pub finished_at: Option<String>,
     /// Whether the job went on from an earlier run.
     pub was_resumed: bool,
+    /// Whether it was copied while the source lives on, and a later run is to end the job.
+    #[serde(default)]
+    pub is_warm: bool,
     /// How many objects of each kind moved.
     pub objects: BTreeMap<String, usize>,
     /// How many tables' rows moved.
@@ -50,6 +53,18 @@ pub struct DatabaseReport {
     /// Whether the source was written to since its rows were copied; none where nothing was copied.
     #[serde(default)]
     pub source_since: Option<SourceSince>,
+    /// The fence under which it was copied, if there was one.
+    #[serde(default)]
+    pub fence: Option<Fenced>,
+}
+
+/// A fence around the source, which stays when the job is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fenced {
+    /// What tells it from another one on that server.
+    pub id: u32,
+    /// Who may not log in.
+    pub roles: Vec<String>,
 }
 
 impl DatabaseReport {

@@ -61,6 +61,11 @@ pub struct Request {
     pub strict: bool,
     /// Whether new roles get the source's password verifiers.
     pub carry_passwords: bool,
+    /// Whether only that is done which a later run can renew where the source has changed.
+    pub warm: bool,
+    /// The source's roles that may not log in until the copy is final; none where others may go on
+    /// writing.
+    pub fence: Vec<String>,
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
 }

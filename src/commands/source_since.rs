@@ -10,10 +10,12 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::toc::TableData;
 use crate::wire::Session;
 
 use super::check::is_refusal_of_a_statement;
 use super::databases::Pair;
+use super::fence::Fence;
 use super::going_on::changed_definitions;
 use super::survey::{self, digests};
 
@@ -21,7 +23,7 @@ use super::survey::{self, digests};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "verdict")]
 pub enum SourceSince {
-    /// Nothing was committed on its server, nor is about to be.
+    /// Nothing was committed on its server, nor is about to be; or a fence stood around it.
     Unchanged,
     /// It was.
     Changed {
@@ -41,14 +43,18 @@ pub enum SourceSince {
     },
 }
 
-/// What has become of the source of a job whose rows are copied.
+/// What has become of the source of a job whose rows are copied. Those that a fence has kept from
+/// being written needn't be asked after.
 pub(super) async fn source_since(
     pair: &Pair,
     plan: &Plan,
     receipts: &Receipts,
     target: &Session,
+    fence: Option<&Fence>,
 ) -> SourceSince {
-    match judge(pair, plan, receipts, target).await {
+    let large_objects = plan.tables.iter().any(TableData::holds_large_objects);
+    let rows_are_fenced = fence.is_some_and(|fence| fence.covers(large_objects));
+    match judge(pair, plan, receipts, target, rows_are_fenced).await {
         Ok(since) => since,
         Err(error) => SourceSince::Unknown { because: error.message() },
     }
@@ -59,6 +65,7 @@ async fn judge(
     plan: &Plan,
     receipts: &Receipts,
     target: &Session,
+    rows_are_fenced: bool,
 ) -> Result<SourceSince> {
     let noted = Ledger::of(target).source_then().await?;
     let copied = receipts.mark(plan).map(str::to_owned);
@@ -78,7 +85,7 @@ async fn judge(
         Err(error) => return Err(error),
     };
     if now != mark {
-        let then = noted.filter(|then| then.mark == mark);
+        let then = noted.filter(|then| then.mark == mark && !rows_are_fenced);
         what.extend(changed(pair, plan, then, &source, target).await?);
     }
     if !what.is_empty() {
@@ -86,9 +93,9 @@ async fn judge(
         return Ok(SourceSince::Changed { what });
     }
     let because = match unasked {
-        _ if now != mark => Some(unlike(&mark, &now).to_owned()),
+        _ if now != mark && !rows_are_fenced => Some(unlike(&mark, &now).to_owned()),
         Some(words) => Some(format!("its sequences can't be compared: {words}")),
-        None if has_open_writers(&source).await? => {
+        None if !rows_are_fenced && has_open_writers(&source).await? => {
             Some("transactions that have written, or may yet, are under way on its server".into())
         }
         None => None,

@@ -8,6 +8,7 @@ use crate::plan::{Action, Plan, Step, StepId, TableId};
 use crate::toc::Finding;
 
 use super::checksum::checksum;
+use super::snapshot::is_warm;
 use super::worker::Moved;
 
 /// What a step's part left in the ledger.
@@ -60,14 +61,16 @@ impl Receipts {
         parts > 0 && self.0.range((step.id, 0)..(step.id, parts)).count() == parts
     }
 
-    /// Whether every chunk was copied under one and the same snapshot.
+    /// Whether every chunk was copied under one and the same snapshot, as one that is final.
     pub fn data_is_complete(&self, plan: &Plan) -> bool {
         let mut marks = plan.copies().map(|(step, part, _)| {
             self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
         });
         match marks.next() {
             None => true,
-            Some(first) => first.is_some() && marks.all(|mark| mark == first),
+            Some(first) => {
+                first.is_some_and(|mark| !is_warm(mark)) && marks.all(|mark| mark == first)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
 use super::receipts::Receipts;
 use super::rows;
-use super::snapshot::SourceSnapshot;
+use super::snapshot::{SourceSnapshot, see_equal_rows};
 
 /// Brings the receipts under `snapshot`: those that still hold are renewed, the tables of those
 /// that don't are emptied and their receipts taken back. Returns what is left.
@@ -29,38 +29,23 @@ pub async fn recheck(
     source: &Conninfo,
     events: &Events,
 ) -> Result<Receipts> {
-    let Ours { plan, session: target, jobs, .. } = *ours;
+    let Ours { plan, session: target, .. } = *ours;
     let ledger = Ledger::of(target);
     let emptied = lost(plan, &receipts, target).await?;
     let emptied = with_those_bound(plan, emptied);
     ours.refuse_emptying(&receipts, &emptied).await?;
     empty(plan, &mut receipts, &emptied, target).await?;
-    let stale: Vec<(StepId, usize)> = plan
-        .copies()
-        .map(|(step, part, _)| (step, part))
-        .filter(|key| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark))
-        .collect();
+    let stale = stale(plan, &receipts, snapshot);
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let note = format!(
-        "reading {} again: the old snapshot is gone",
-        counted(stale.len(), "finished chunk")
-    );
-    events.say(Event::Note(note)).await;
-    let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
-        Action::Copy { chunks } => Some(chunks[*part].clone()),
-        _ => None,
-    };
-    let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
-    let from = ReadFrom::source(source, snapshot);
-    let found = read_chunks(plan, chunks.clone(), &from, jobs, &events.verified).await?;
-    let differing = stale
-        .iter()
-        .zip(chunks)
-        .zip(found)
-        .filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found)
-        .map(|((key, chunk), _)| (*key, chunk));
+    let unseen = unseen(&receipts, &stale, snapshot).len();
+    if unseen > 0 {
+        let chunks = counted(unseen, "finished chunk");
+        let note = format!("reading {chunks} again: the old snapshot is gone");
+        events.say(Event::Note(note)).await;
+    }
+    let differing = differing(ours, &receipts, &stale, snapshot, source).await?.into_iter();
     let (objects, rows): (Vec<_>, Vec<_>) =
         differing.partition(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
     let (keys, objects): (Vec<_>, Vec<Chunk>) = objects.into_iter().unzip();
@@ -96,6 +81,66 @@ pub async fn recheck(
     let renewed: Vec<_> = holding.iter().map(|key| (*key, &receipts.0[key])).collect();
     ledger.vouch(&renewed).await?;
     Ok(receipts)
+}
+
+/// What differs on the source from what was copied of it: tables by name, and the large objects.
+pub async fn changed(
+    ours: &Ours<'_>,
+    receipts: &Receipts,
+    snapshot: &SourceSnapshot,
+    source: &Conninfo,
+) -> Result<Vec<String>> {
+    let stale = stale(ours.plan, receipts, snapshot);
+    let differing = differing(ours, receipts, &stale, snapshot, source).await?;
+    let name = |chunk: &Chunk| match ours.plan.table(chunk.table) {
+        table if table.holds_large_objects() => "the large objects".to_owned(),
+        table => table.relation.to_string(),
+    };
+    let names: BTreeSet<String> = differing.iter().map(|(_, chunk)| name(chunk)).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// The chunks whose receipts say another mark than this snapshot's.
+fn stale(plan: &Plan, receipts: &Receipts, snapshot: &SourceSnapshot) -> Vec<(StepId, usize)> {
+    let keys = plan.copies().map(|(step, part, _)| (step, part));
+    let is_stale =
+        |key: &(StepId, usize)| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark);
+    keys.filter(is_stale).collect()
+}
+
+/// Those of them of which the marks don't prove that they would be read as they were copied.
+fn unseen(
+    receipts: &Receipts,
+    stale: &[(StepId, usize)],
+    snapshot: &SourceSnapshot,
+) -> Vec<(StepId, usize)> {
+    let is_seen = |key: &(StepId, usize)| see_equal_rows(&receipts.0[key].snapshot, &snapshot.mark);
+    stale.iter().filter(|key| !is_seen(key)).copied().collect()
+}
+
+/// Those of the chunks that are read otherwise on the source now than they were copied.
+async fn differing(
+    ours: &Ours<'_>,
+    receipts: &Receipts,
+    stale: &[(StepId, usize)],
+    snapshot: &SourceSnapshot,
+    source: &Conninfo,
+) -> Result<Vec<((StepId, usize), Chunk)>> {
+    let Ours { plan, jobs, progress, .. } = *ours;
+    let stale = unseen(receipts, stale, snapshot);
+    let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
+        Action::Copy { chunks } => Some(chunks[*part].clone()),
+        _ => None,
+    };
+    let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
+    if chunks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let from = ReadFrom::source(source, snapshot);
+    let found = read_chunks(plan, chunks.clone(), &from, jobs, progress).await?;
+    let read = stale.iter().zip(chunks).zip(found);
+    let differs = read.filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found);
+    Ok(differs.map(|((key, chunk), _)| (*key, chunk)).collect())
 }
 
 /// Tables between which foreign keys stand can only be emptied together.

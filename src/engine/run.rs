@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub receipts: Receipts,
     /// The snapshot to copy under; none where every chunk is copied.
     pub snapshot: Option<SourceSnapshot>,
+    /// Whether it ends with what can be done while tables may still be copied anew.
+    pub warm: bool,
     /// How many workers.
     pub jobs: usize,
     /// How the target compresses values that are stored apart; none for as it would by itself.
@@ -71,6 +73,7 @@ pub async fn run(
         plan,
         receipts,
         mut snapshot,
+        warm,
         jobs,
         toast_compression,
         strict,
@@ -108,7 +111,9 @@ pub async fn run(
                 Action::DataComplete => {
                     crew.release_source().await;
                     release(&mut snapshot, events).await;
-                    schedule.finished(step);
+                    if !warm {
+                        schedule.finished(step);
+                    }
                 }
                 _ => {
                     let step = &plan.steps[step.0 as usize];
@@ -117,7 +122,8 @@ pub async fn run(
                 }
             }
         }
-        if schedule.is_done() {
+        // All that stands on complete data is left to a later run.
+        if schedule.is_done() || warm && crew.idle.len() == jobs.max(1) {
             break Ok(());
         }
         // Reports first: a worker that fails reports why, and then ends.

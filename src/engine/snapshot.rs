@@ -52,6 +52,14 @@ impl SourceSnapshot {
         Ok(format!("{} {seen}", system_identifier(session).await?))
     }
 
+    /// The same for rows that don't have to be final: the source lives on, and a later run reads
+    /// them again, unless nothing was committed until then.
+    #[must_use]
+    pub fn warm(mut self) -> SourceSnapshot {
+        self.mark.insert_str(0, WARM);
+        self
+    }
+
     /// The session that holds it open.
     pub fn session(&self) -> &Session {
         &self.session
@@ -61,6 +69,20 @@ impl SourceSnapshot {
     pub async fn release(self) -> Result<()> {
         self.session.execute("releasing the source's snapshot", "COMMIT").await
     }
+}
+
+/// What the marks of rows begin with that don't have to be final.
+const WARM: &str = "warm ";
+
+/// Whether the rows seen under a mark don't have to be final.
+pub(super) fn is_warm(mark: &str) -> bool {
+    mark.starts_with(WARM)
+}
+
+/// Whether two marks see equal rows, final or not.
+pub(super) fn see_equal_rows(one: &str, other: &str) -> bool {
+    let bare = |mark: &str| mark.strip_prefix(WARM).unwrap_or(mark).to_owned();
+    bare(one) == bare(other)
 }
 
 /// What a mark is made of: the server, its start, and whether it was a standby.
@@ -120,6 +142,15 @@ pub(super) fn unreadable(doing: &str, error: &tokio_postgres::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warm_rows_are_equal_but_not_final() {
+        let mark = "7 1700000000.5 750:750:";
+        let warm = format!("{WARM}{mark}");
+        assert!(is_warm(&warm) && !is_warm(mark));
+        assert!(see_equal_rows(&warm, mark) && see_equal_rows(mark, &warm));
+        assert!(!see_equal_rows(&warm, "7 1700000000.5 751:751:"));
+    }
 
     #[test]
     fn a_mark_tells_its_server_its_start_and_a_standby() {

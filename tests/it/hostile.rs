@@ -8,8 +8,11 @@ use crate::kit::impostor::{Client, Ended, PASSWORD, Played, column, message, run
 /// What the program may take at most: a bundle of roots, buffers, and nothing that a server chooses.
 const MOST_MEMORY_KB: u64 = 200 * 1024;
 
+/// What a server is, what it does, and what is said of it.
+type Part = (&'static str, fn(&mut Client) -> Played, &'static str);
+
 /// Asks each server for the status of its job, and fails unless all ends as it should.
-fn assert_all_refused(parts: &[(&str, fn(&mut Client) -> Played, &str)]) {
+fn assert_all_refused(parts: &[Part]) {
     let mut wrong = String::new();
     for (name, part, says) in parts {
         let (conninfo, heard) = server(*part);

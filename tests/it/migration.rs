@@ -34,6 +34,8 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         carry_passwords: false,
         patience: std::time::Duration::ZERO,
         analyze: true,
+        warm: false,
+        fence: Vec::new(),
         toast_compression: None,
     }
 }

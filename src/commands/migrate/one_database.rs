@@ -9,7 +9,7 @@ use crate::engine::{
     SourceSnapshot, SourceThen, Stop, StoredJob,
 };
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Toc};
 use crate::wire::{Conninfo, Session};
@@ -18,11 +18,12 @@ use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
-    refuse_other_terms, refuse_what_nobody_asked_for, too_late_to_copy,
+    refuse_other_terms, refuse_unfenced_copy, refuse_what_nobody_asked_for, too_late_to_copy,
+    too_late_to_renew, too_late_to_warm,
 };
 use super::super::passwords;
 use super::super::plan::{count_objects, plan_for};
-use super::super::report::DatabaseReport;
+use super::super::report::{DatabaseReport, Fenced, Verification};
 use super::super::request::{Beginning, Request};
 use super::super::source_since::source_since;
 use super::super::survey::{self, Source, digests};
@@ -71,7 +72,10 @@ pub(super) async fn migrate_one(
     if let JobState::Sealed { at, report } = state {
         let mut report = finished_before(at, &report, so_far)?;
         if report.was_finished {
-            let since = source_since(pair, &plan, &receipts, &target);
+            if let Some(fence) = &so_far.fence {
+                refuse_unfenced_copy(&report, fence)?;
+            }
+            let since = source_since(pair, &plan, &receipts, &target, None);
             report.source_since = Some(stop.or(async { Ok(since.await) }).await?);
         }
         return Ok(report);
@@ -79,7 +83,9 @@ pub(super) async fn migrate_one(
     refuse_another_source(&job, &source.identity)?;
     let data_is_complete = receipts.data_is_complete(&plan);
     // With all its rows the source's definitions of that time are there.
-    if let Some(definitions) = definitions.filter(|_| !data_is_complete) {
+    let is_final = so_far.fence.is_some();
+    let may_differ = is_final || !data_is_complete;
+    if let Some(definitions) = definitions.filter(|_| may_differ) {
         refuse_changed_definitions(&planned_for, &definitions)?;
     }
     drop(planned_for);
@@ -98,6 +104,7 @@ pub(super) async fn migrate_one(
     let mut plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
+    let snapshot = if request.warm { snapshot.warm() } else { snapshot };
     let ours = Ours {
         plan: &plan,
         session: &target,
@@ -105,7 +112,8 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let prepared = prepare_data(&ours, &pair.source, receipts, goes_on, snapshot, events);
+    let going_on = GoingOn { goes_on, is_final, is_warm: request.warm };
+    let prepared = prepare_data(&ours, &pair.source, receipts, going_on, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
     announce(&plan, &receipts, events).await;
     so_far.reached = Some(receipts.0.len());
@@ -116,6 +124,7 @@ pub(super) async fn migrate_one(
         plan: Arc::clone(&plan),
         receipts,
         snapshot,
+        warm: request.warm,
         jobs: request.jobs(),
         toast_compression: job.toast_compression,
         strict: request.strict,
@@ -123,6 +132,22 @@ pub(super) async fn migrate_one(
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
     let outcome = &so_far.outcome;
+    if request.warm {
+        let receipts = Ledger::of(&target).receipts().await?;
+        return Ok(DatabaseReport {
+            database: pair.target.database().to_owned(),
+            was_resumed: so_far.was_resumed == Some(true),
+            is_warm: true,
+            objects: count_objects(&adapted.toc),
+            tables: plan.count_tables(),
+            seconds: so_far.started.elapsed().as_secs_f64(),
+            retries: outcome.retries,
+            restarts: so_far.restarts,
+            changes: job.changes,
+            verification: Verification { mode: VerifyMode::None, ..Verification::default() },
+            ..totals(&plan, &receipts, outcome)
+        });
+    }
     let passwords_to_set = match request.carry_passwords {
         true => passwords::carry(pair, &target, job.login_roles).await?,
         false => job.login_roles,
@@ -146,8 +171,12 @@ pub(super) async fn migrate_one(
     // What was left out may have been made by hand since.
     let left_out = receipts.left_out().filter(|_| !verification.is_clean());
     let undone = left_out.chain(&outcome.undone).cloned().collect::<Vec<_>>();
-    let since = source_since(pair, &plan, &receipts, &target);
+    let fence = so_far.fence.as_deref();
+    let since = source_since(pair, &plan, &receipts, &target, fence);
     let since = stop.or(async { Ok(since.await) }).await?;
+    if let Some(fence) = fence {
+        stop.or(fence.holds()).await?;
+    }
     let report = DatabaseReport {
         database: pair.target.database().to_owned(),
         was_resumed: so_far.was_resumed == Some(true),
@@ -160,6 +189,7 @@ pub(super) async fn migrate_one(
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
         source_since: Some(since),
+        fence: fence.map(|fence| Fenced { id: fence.id, roles: fence.roles.clone() }),
         ..totals(&plan, &receipts, outcome)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
@@ -237,18 +267,29 @@ fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseR
     Ok(report)
 }
 
+/// How a run takes up a job.
+#[derive(Clone, Copy)]
+struct GoingOn {
+    /// Whether the job was there before.
+    goes_on: bool,
+    /// Whether rows have to be those of this run's snapshot: nobody writes to the source after it.
+    is_final: bool,
+    /// Whether a later run is to read them again.
+    is_warm: bool,
+}
+
 /// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
 async fn prepare_data(
     ours: &Ours<'_>,
     source: &Conninfo,
     mut receipts: Receipts,
-    was_resumed: bool,
+    GoingOn { goes_on, is_final, is_warm }: GoingOn,
     snapshot: SourceSnapshot,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
     let Ours { plan, session: target, .. } = *ours;
     let ledger = Ledger::of(target);
-    if was_resumed {
+    if goes_on {
         ours.refuse_filled(&receipts).await?;
         let strangers = engine::strangers(target).await?;
         if !strangers.is_empty() {
@@ -258,7 +299,7 @@ async fn prepare_data(
         }
     }
     // Without tables nothing is copied under any snapshot.
-    if !was_resumed {
+    if !goes_on {
         note_source(ours, &snapshot).await?;
     }
     // The source's sequences may have moved on since; but once grants stand we may lack the right.
@@ -269,19 +310,29 @@ async fn prepare_data(
     doubtful.extend(receipts.of_differing(plan));
     ledger.forget(&doubtful).await?;
     receipts.0.retain(|key, _| !doubtful.contains(key));
+    let beyond = plan.beyond_data();
+    let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
     if receipts.data_is_complete(plan) {
         let lost = engine::lost(plan, &receipts, target).await?;
-        if lost.is_empty() {
+        if lost.is_empty() && !is_final && !is_warm {
             snapshot.release().await?;
             return Ok((receipts, None));
         }
-        let beyond = plan.beyond_data();
-        if receipts.0.keys().any(|(step, _)| beyond.contains(step)) {
+        if is_beyond && !lost.is_empty() {
             return Err(too_late_to_copy(plan, &lost));
         }
     }
+    if is_beyond && is_warm {
+        return Err(too_late_to_warm());
+    }
+    if is_beyond {
+        let changed = engine::changed(ours, &receipts, &snapshot, source).await?;
+        if !changed.is_empty() {
+            return Err(too_late_to_renew(&changed));
+        }
+    }
     let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
-    if was_resumed {
+    if goes_on {
         note_source(ours, &snapshot).await?;
     }
     Ok((receipts, Some(snapshot)))

@@ -1,0 +1,124 @@
+//! The locks of a fence, and the session that holds them: whoever writes waits, whoever reads
+//! doesn't notice (documentation: "Explicit Locking"). Taken once no transaction is left that has
+//! written and not ended.
+
+use crate::catalog::{LockTable, Scope};
+use crate::error::Result;
+use crate::pg::QualifiedName;
+use crate::toc::named;
+use crate::wire::{Conninfo, Session};
+
+/// So many tables are locked by one statement.
+const BATCH: usize = 500;
+
+/// How long those are waited for who are in the midst of writing.
+const PATIENCE: &str = "30s";
+
+/// A database's locks.
+pub(super) struct Locks {
+    /// They go with it.
+    pub(super) session: Session,
+    /// How many tables there are.
+    pub(super) tables: usize,
+    /// Whether large objects are locked, too: their catalogs are the superuser's to lock.
+    pub(super) large_objects: bool,
+}
+
+/// The tables to be locked: with each those that inherit from it are, partitions among them.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) roots: Vec<QualifiedName>,
+    /// Those of them that the user may not lock.
+    pub(super) denied: Vec<String>,
+    /// How many locks that takes.
+    pub(super) locks: usize,
+    /// Whether large objects may be locked.
+    pub(super) large_objects: bool,
+}
+
+impl Tables {
+    /// The tables of the database that `source` is connected to. SHARE takes the right to change
+    /// rows, or MAINTAIN since 17 (source: commands/lockcmds.c, LockTableAclCheck).
+    pub(super) async fn of(source: &Session) -> Result<Tables> {
+        let rights = match source.version().major() {
+            17.. => "UPDATE, DELETE, TRUNCATE, MAINTAIN",
+            _ => "UPDATE, DELETE, TRUNCATE",
+        };
+        let sql = format!(
+            "SELECT n.nspname::text, c.relname::text, c.relispartition, \
+             pg_catalog.has_table_privilege(c.oid, '{rights}'), \
+             pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', '{rights}') \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {} ORDER BY 1, 2",
+            Scope::default().schemas("n.nspname")
+        );
+        let mut tables = Tables::default();
+        let rows = source.query("listing the source's tables", &sql, &[]).await?;
+        for row in rows {
+            tables.locks += 1;
+            tables.large_objects = row.get(4);
+            let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+            if !row.get::<_, bool>(2) {
+                if !row.get::<_, bool>(3) {
+                    tables.denied.push(name.to_string());
+                }
+                tables.roots.push(name);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Whether the server has room for their locks.
+    pub(super) async fn fit(&self, source: &Session) -> Result<bool> {
+        let locks = i64::try_from(self.locks).unwrap_or(i64::MAX);
+        Ok(LockTable::of(source).await?.bears(locks))
+    }
+}
+
+impl Locks {
+    /// Locks all tables of the database.
+    pub(super) async fn take(source: &Conninfo) -> Result<Locks> {
+        let doing = "locking the source's tables against writes";
+        let session = Session::connect(source).await?;
+        let tables = Tables::of(&session).await?;
+        session.execute(doing, &format!("BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
+        let mut names: Vec<String> = tables.roots.iter().map(QualifiedName::sql).collect();
+        if tables.large_objects {
+            let catalogs = ["pg_largeobject_metadata", "pg_largeobject"];
+            names.extend(catalogs.map(|name| QualifiedName::new("pg_catalog", name).sql()));
+        }
+        for some in names.chunks(BATCH) {
+            let sql = format!("LOCK TABLE {} IN SHARE MODE", some.join(", "));
+            if let Err(error) = session.execute(doing, &sql).await {
+                return Err(match error.server_error().map(|server| server.sqlstate.as_str()) {
+                    Some("55P03") => error.hint(format!(
+                        "who is in the midst of writing was waited for {PATIENCE}: {}; let that \
+                         finish, or end it with SELECT pg_terminate_backend(pid), then run again",
+                        named(&writers(source).await?)
+                    )),
+                    _ => error,
+                });
+            }
+        }
+        session.execute(doing, "SET LOCAL lock_timeout = 0").await?;
+        Ok(Locks { session, tables: tables.locks, large_objects: tables.large_objects })
+    }
+}
+
+/// Who holds locks on the database's tables that keep SHARE locks away.
+async fn writers(source: &Conninfo) -> Result<Vec<String>> {
+    let session = Session::connect(source).await?;
+    let sql = format!(
+        "SELECT DISTINCT pg_catalog.format('pid %s (%s.%s)', l.pid, n.nspname, c.relname) \
+         FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE l.locktype = 'relation' AND l.granted AND c.relkind IN ('r', 'p') \
+         AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock') \
+         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
+                           WHERE d.datname = pg_catalog.current_database()) \
+         AND {} ORDER BY 1",
+        Scope::default().schemas("n.nspname")
+    );
+    let rows = session.query("asking who is writing to the source", &sql, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

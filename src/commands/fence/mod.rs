@@ -1,0 +1,156 @@
+//! The fence around a source: for the time of going over to the copy nobody else writes to it. The
+//! named roles may not log in any more, their sessions are ended, and all tables are locked in SHARE
+//! mode, which lets everybody read and nobody write, by sessions of ours: the copy counts as final
+//! only if they live until its end.
+//!
+//! Locks go with the run. That roles may not log in is remembered on the source itself
+//! ([`roles`]), and stays until `unfence`, or until a run that doesn't end well lifts it.
+
+mod locks;
+mod refusals;
+mod roles;
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::engine::{Event, Events, strangers};
+use crate::error::{Error, Kind, Result};
+use crate::toc::{counted, named};
+use crate::wire::{Conninfo, Session};
+
+use super::databases::{self, Pair};
+use super::report::Fenced;
+use locks::Locks;
+pub(super) use roles::lift;
+
+/// How often the sessions that hold the locks are asked whether they are still there.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// A fence that stands, for as long as the sessions live that hold its locks.
+pub(super) struct Fence {
+    /// What tells it from another one.
+    pub(super) id: u32,
+    /// Who may not log in.
+    pub(super) roles: Vec<String>,
+    /// Whether an earlier run had kept them all out already.
+    stood: bool,
+    /// By database; none where the fence of an earlier run is only looked at.
+    locks: Vec<Locks>,
+}
+
+impl Fence {
+    /// Who has yet to be kept out of the server of `pairs`, which from then on lead to that very
+    /// one. What a fence takes and isn't there is refused: nothing is changed.
+    pub(super) async fn refuse(names: &[String], pairs: &mut [Pair]) -> Result<Vec<String>> {
+        let Some(first) = pairs.first() else {
+            return Err(Error::usage("raising the fence").because("there is no database to fence"));
+        };
+        let source = Session::connect(&first.source).await?;
+        for pair in pairs.iter_mut() {
+            let database = pair.source.database().to_owned();
+            pair.source = source.same_server().with_database(&database);
+        }
+        refusals::refuse(&source, names, pairs).await?;
+        roles::able(&source, names).await
+    }
+
+    /// Raises the fence around the databases of `pairs`: of the roles, `open` may still log in.
+    pub(super) async fn raise(
+        names: &[String],
+        open: &[String],
+        pairs: &[Pair],
+        events: &Events,
+    ) -> Result<Fence> {
+        let server = pairs.first().map(|pair| &pair.source);
+        let server = server.ok_or_else(|| Error::usage("raising the fence"))?;
+        let source = Session::connect(server).await?;
+        let id = roles::keep_out(&source, open).await?;
+        let databases: Vec<&str> = pairs.iter().map(|pair| pair.source.database()).collect();
+        let mut ended = roles::end_sessions(&source, names, &databases).await?;
+        let mut locks = Vec::new();
+        for pair in pairs.iter() {
+            locks.push(Locks::take(&pair.source).await?);
+        }
+        // Who was just logging in while that was forbidden.
+        ended += roles::end_sessions(&source, names, &databases).await?;
+        source.close().await;
+        let tables = locks.iter().map(|locks| locks.tables).sum();
+        let words = format!(
+            "the source is fenced: {} may not log in, {} ended, {} locked against writes",
+            named(names),
+            counted(ended, "session"),
+            counted(tables, "table")
+        );
+        events.say(Event::Note(words)).await;
+        for (pair, locks) in pairs.iter().zip(&locks) {
+            say_others(pair, locks, events).await?;
+        }
+        Ok(Fence { id, roles: names.to_vec(), stood: open.is_empty(), locks })
+    }
+
+    /// The fence of an earlier run, where one stands.
+    pub(super) async fn standing(names: &[String], source: &Conninfo) -> Result<Fence> {
+        let session = databases::maintenance(source).await?;
+        let id = roles::id(&session).await?;
+        let stood = id.is_some() && roles::able(&session, names).await?.is_empty();
+        Ok(Fence { id: id.unwrap_or_default(), roles: names.to_vec(), stood, locks: Vec::new() })
+    }
+
+    /// Whether a copy that was final under `then` still is.
+    pub(super) fn is_still(&self, then: &Fenced) -> bool {
+        let named = |role: &String| then.roles.contains(role);
+        self.stood && then.id == self.id && self.roles.iter().all(named)
+    }
+
+    /// Whether nobody can have written to the plan's rows since it was raised, large objects
+    /// included where there are any.
+    pub(super) fn covers(&self, large_objects: bool) -> bool {
+        let holds = |locks: &Locks| locks.large_objects || !large_objects;
+        !self.locks.is_empty() && self.locks.iter().all(holds)
+    }
+
+    /// Fails unless it has stood until now.
+    pub(super) async fn holds(&self) -> Result<()> {
+        for locks in &self.locks {
+            let stands = roles::id(&locks.session).await.map_err(|error| {
+                broken(format!("a session that held its locks is gone: {}", error.message()))
+            })?;
+            if stands != Some(self.id) {
+                return Err(broken("somebody has lifted it".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once it doesn't stand any more, with what happened.
+    pub(super) async fn breaks(&self) -> Error {
+        loop {
+            if let Err(error) = self.holds().await {
+                return error;
+            }
+            sleep(WATCH).await;
+        }
+    }
+}
+
+/// Nothing mends that: what was written since isn't in the copy.
+fn broken(because: String) -> Error {
+    Error::new(Kind::Refused, "keeping the source fenced")
+        .because(format!("the fence is broken, so the copy may not be final: {because}"))
+        .hint("see to the source, then run the same command again: it goes on from here")
+}
+
+async fn say_others(pair: &Pair, locks: &Locks, events: &Events) -> Result<()> {
+    let others = strangers(&locks.session).await?;
+    if !others.is_empty() {
+        let words = format!(
+            "others stay connected to database {} of the source: {}; what they write to its tables \
+             waits, but sequences may move, and new tables come",
+            pair.source.database(),
+            named(&others)
+        );
+        events.say(Event::Note(words)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! Going over to the copy: the source is fenced, so that nothing is written to it that the copy
+//! lacks, and whatever becomes of the run, the service can be let in again.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pgconvoy::commands::{self, Event, Phase, Request, SourceSince};
+use pgconvoy::error::{Error, Kind};
+use pgconvoy::servers::{Cluster, StopMode};
+use pgconvoy::wire::{Conninfo, Environment};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::migration::request;
+use crate::resuming::{finished, started};
+use crate::{kit, pg_dump, trial};
+
+const SHOP: &str = "
+    CREATE TABLE orders (id bigserial PRIMARY KEY, note text);
+    INSERT INTO orders (note) SELECT repeat(md5(i::text), 60) FROM generate_series(1, 20000) i;
+    CREATE TABLE items (id bigint PRIMARY KEY, note text);
+    INSERT INTO items SELECT i, repeat(md5(i::text), 60) FROM generate_series(1, 2500) i;
+    CREATE TABLE lines (id int PRIMARY KEY, orders_id bigint REFERENCES orders);
+    INSERT INTO lines SELECT i, i FROM generate_series(1, 100) i;
+    CREATE TABLE visits (day int) PARTITION BY LIST (day);
+    CREATE TABLE visits_1 PARTITION OF visits FOR VALUES IN (1);
+    INSERT INTO visits SELECT 1 FROM generate_series(1, 50);
+";
+
+/// A shop whose service logs in as `shop`, and the request that fences it.
+async fn shop(major: u32) -> (Cluster, Cluster, Request) {
+    let (source, target) = tokio::join!(kit::bundled(major), kit::rds_like(major));
+    trial::make_database(&source, "shop", SHOP).await;
+    let request = request(&source, &target, &["shop"]);
+    (source, target, Request { jobs: Some(1), fence: vec!["shop".to_owned()], ..request })
+}
+
+/// What the service's users do, as long as it runs: whatever is refused is tried again.
+struct Service {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<i64>>,
+}
+
+impl Service {
+    fn start(source: &Cluster) -> Service {
+        let conninfo = source.conninfo_as("shop", "of shop", "shop");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut committed = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok(session) = kit::connect(&conninfo).await else {
+                    sleep(Duration::from_millis(20)).await;
+                    continue;
+                };
+                let order = "INSERT INTO public.orders (note) VALUES ('ordered') RETURNING id";
+                while let Ok(row) = session.query_one("ordering", order, &[]).await {
+                    committed.push(row.get(0));
+                }
+            }
+            committed
+        });
+        Service { stop, task }
+    }
+
+    /// The orders that it was told are committed.
+    async fn end(self) -> Vec<i64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+async fn may_log_in(cluster: &Cluster, role: &str) -> bool {
+    let sql = format!("SELECT rolcanlogin::text FROM pg_roles WHERE rolname = '{role}'");
+    trial::ask(cluster, "postgres", &sql).await == "true"
+}
+
+async fn fences(cluster: &Cluster) -> String {
+    let sql = "SELECT count(*)::text FROM pg_roles WHERE rolname = 'pgconvoy_fenced'";
+    trial::ask(cluster, "postgres", sql).await
+}
+
+async fn unfenced(source: &Cluster) -> Vec<String> {
+    let source = Conninfo::parse(&source.conninfo("postgres"), &Environment::default()).unwrap();
+    commands::unfence(&source).await.unwrap().roles
+}
+
+fn refused<const N: usize>(error: &Error, words: [&str; N]) {
+    let text = error.to_string();
+    assert_eq!(error.kind(), Kind::Refused, "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+async fn nothing_that_a_service_committed_is_lost(major: u32) {
+    let (source, target, request) = shop(major).await;
+    trial::change(&source, "shop", "CREATE ROLE clerk NOLOGIN; GRANT SELECT ON items TO clerk")
+        .await;
+    let before = pg_dump::schema(&source, "shop");
+    let service = Service::start(&source);
+    let run = trial::run(&request).await;
+    let report = run.clean();
+    assert_eq!(report.fence.as_ref().unwrap().roles, ["shop"]);
+    assert_eq!(report.source_since, Some(SourceSince::Unchanged), "{}", run.notes());
+    let committed = service.end().await;
+    assert!(!committed.is_empty());
+    trial::assert_same_rows(&source, &target, "shop").await;
+    let last = format!(
+        "SELECT count(*)::text FROM public.orders WHERE id = {}",
+        committed.last().unwrap()
+    );
+    assert_eq!(trial::ask(&target, "shop", &last).await, "1");
+    // It may log in there, and no more here; nothing of the fence has moved.
+    assert!(may_log_in(&target, "shop").await && !may_log_in(&source, "shop").await);
+    assert_eq!(fences(&target).await, "0");
+    pg_dump::assert_equal(&before, &pg_dump::schema(&target, "shop"), "shop");
+
+    // The copy is as final as it was, as long as the fence stands.
+    assert!(trial::run(&request).await.clean().was_finished);
+    assert_eq!(unfenced(&source).await, ["shop"]);
+    assert!(may_log_in(&source, "shop").await && !may_log_in(&source, "clerk").await);
+    assert_eq!((fences(&source).await, unfenced(&source).await), ("0".to_owned(), Vec::new()));
+    refused(trial::run(&request).await.error(), ["not under this fence", "--restart"]);
+    assert!(may_log_in(&source, "shop").await, "what is refused changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_service_committed_on_15_is_lost_behind_the_fence() {
+    nothing_that_a_service_committed_is_lost(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_service_committed_on_16_is_lost_behind_the_fence() {
+    nothing_that_a_service_committed_is_lost(16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_isn_t_named_waits_with_his_writes_and_is_told_of() {
+    let (source, target, request) = shop(15).await;
+    let other = source.superuser_session("shop").await.unwrap();
+    let write = "SET lock_timeout = '100ms'; INSERT INTO public.visits VALUES (1)";
+    let mut waited = None;
+    let run = trial::harm(&request, started(Phase::Data), || async {
+        waited = Some(other.execute("writing", write).await.unwrap_err());
+    })
+    .await;
+    run.clean();
+    assert_eq!(waited.unwrap().server_error().unwrap().sqlstate, "55P03");
+    let notes = run.notes();
+    assert!(notes.contains("others stay connected to database shop"), "{notes}");
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_lifts_its_fence_and_the_next_one_takes_in_what_was_written() {
+    let (source, target, request) = shop(15).await;
+    for when in [started(Phase::Data), started(Phase::Indexes)] {
+        let cut = trial::interrupt(&request, when).await;
+        assert_eq!(cut.error().kind(), Kind::Interrupted, "{}", cut.error());
+        assert!(cut.notes().contains("lifted: shop may log in again"), "{}", cut.notes());
+        assert!(may_log_in(&source, "shop").await);
+        assert_eq!(fences(&source).await, "0");
+        trial::change(&source, "shop", "INSERT INTO items SELECT max(id) + 1, 'new' FROM items")
+            .await;
+    }
+    trial::run(&request).await.clean();
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_after_foreign_keys_stand_can_t_be_taken_in_and_is_named() {
+    let (source, _target, request) = shop(15).await;
+    let cut = trial::interrupt(&request, finished(Phase::ForeignKeys, 1)).await;
+    assert_eq!(cut.error().kind(), Kind::Interrupted, "{}", cut.error());
+    trial::change(&source, "shop", "INSERT INTO items VALUES (99999, 'new')").await;
+    let late = trial::run(&request).await;
+    refused(late.error(), ["public.items", "--restart"]);
+    assert!(may_log_in(&source, "shop").await, "a run that fails lifts its fence");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_leaves_what_unfence_mends() {
+    let (source, target, request) = shop(15).await;
+    trial::change(&source, "shop", "CREATE ROLE worker LOGIN").await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+        .args(["migrate", "--json", "-j", "1", "--database", "shop"])
+        .args(["--fence", "shop,worker", "--source"])
+        .arg(source.conninfo("postgres"))
+        .arg("--target")
+        .arg(target.conninfo("postgres"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let copied = |line: &String| line.contains("step_finished") && line.contains("\"data\"");
+    assert!(said.lines().map(Result::unwrap).any(|line| copied(&line)), "it never copied");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!may_log_in(&source, "shop").await && !may_log_in(&source, "worker").await);
+
+    // A run that fails leaves the fence of another one alone.
+    let again = Request { fence: vec!["shop".into(), "worker".into()], ..request };
+    let cut = trial::interrupt(&again, |event| matches!(event, Event::Planned { .. })).await;
+    assert!(cut.notes().contains("fence of an earlier run still stands"), "{}", cut.notes());
+    assert_eq!(unfenced(&source).await, ["shop", "worker"]);
+    assert!(may_log_in(&source, "shop").await && may_log_in(&source, "worker").await);
+    trial::run(&again).await.clean();
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_whose_locks_are_gone_or_that_was_lifted_ends_the_run() {
+    let (source, target, request) = shop(15).await;
+    let blocker = target.superuser_session("postgres").await.unwrap();
+    let end_locks = "SELECT pg_terminate_backend(pid) FROM pg_locks
+                     WHERE mode = 'ShareLock' AND locktype = 'relation'";
+    for (harm, words) in [(end_locks, "held its locks is gone"), ("", "somebody has lifted it")] {
+        let run = trial::harm(&request, started(Phase::Data), || async {
+            match harm {
+                "" => drop(unfenced(&source).await),
+                harm => trial::change(&source, "shop", harm).await,
+            }
+            // It is found out within moments, not in the end.
+            let hold = "SELECT pg_sleep(5)";
+            blocker.execute("giving it time", hold).await.unwrap();
+        })
+        .await;
+        refused(run.error(), ["the fence is broken", words]);
+        let sealed = "SELECT count(*)::text FROM pgconvoy.job WHERE sealed_at IS NOT NULL";
+        assert_eq!(trial::ask(&target, "shop", sealed).await, "0");
+        assert!(may_log_in(&source, "shop").await);
+    }
+    source.restart(StopMode::Fast).await.unwrap();
+    trial::run(&request).await.clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_can_t_be_fenced_are_refused_with_the_reason() {
+    let (source, _target, request) = shop(15).await;
+    let sql = "CREATE ROLE staff NOLOGIN; CREATE ROLE ann LOGIN; GRANT staff TO ann;
+               CREATE ROLE nobody NOLOGIN";
+    trial::change(&source, "shop", sql).await;
+    let fencing = |names: &[&str]| Request {
+        fence: names.iter().map(ToString::to_string).collect(),
+        ..request.clone()
+    };
+    let run = trial::run(&fencing(&["shop", "postgres", "staff", "nobody", "ghost"])).await;
+    refused(
+        run.error(),
+        [
+            "role postgres: is the one that pgconvoy itself",
+            "role staff: can't log in anyway",
+            "name the roles that log in: ann",
+            "role nobody: can't log in anyway",
+            "role ghost: isn't there",
+            "nothing was changed",
+        ],
+    );
+    assert!(may_log_in(&source, "shop").await);
+    assert_eq!(fences(&source).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_who_doesn_t_end_and_a_prepared_transaction_stop_the_fence() {
+    let spec = pgconvoy::servers::Spec::bundled().major(15);
+    let (source, target) =
+        tokio::join!(kit::start(spec.setting("max_prepared_transactions", "5")), kit::bundled(15));
+    trial::make_database(&source, "shop", SHOP).await;
+    let request = request(&source, &target, &["shop"]);
+    let request = Request { fence: vec!["shop".into()], ..request };
+    let prepare = "BEGIN; INSERT INTO public.visits VALUES (1); PREPARE TRANSACTION 'half'";
+    let session = source.superuser_session("shop").await.unwrap();
+    session.execute("preparing", prepare).await.unwrap();
+    refused(trial::run(&request).await.error(), ["prepared transactions", "half"]);
+    session.execute("giving up", "ROLLBACK PREPARED 'half'").await.unwrap();
+
+    let begin = "BEGIN; INSERT INTO public.visits VALUES (1)";
+    session.execute("writing", begin).await.unwrap();
+    let run = trial::run(&request).await;
+    let error = run.error().to_string();
+    assert!(error.contains("public.visits") && error.contains("pg_terminate_backend"), "{error}");
+    assert!(may_log_in(&source, "shop").await, "{error}");
+}
+
+/// A user of the source that may read everything, and little else.
+async fn with_few_rights(major: u32, grant: &str) {
+    let (source, target, fencing) = shop(major).await;
+    let sql = "CREATE ROLE mover LOGIN PASSWORD 'm' IN ROLE pg_read_all_data";
+    trial::change(&source, "shop", sql).await;
+    let mover = source.conninfo_as("mover", "m", "shop");
+    let source_as_mover = Conninfo::parse(&mover, &Environment::default()).unwrap();
+    let request = Request { source: source_as_mover, ..fencing };
+    let run = trial::run(&request).await;
+    refused(
+        run.error(),
+        ["may neither keep it from logging in nor end its sessions", grant, "public.orders"],
+    );
+    assert!(may_log_in(&source, "shop").await);
+
+    // What it says mends it.
+    let mend = format!(
+        "{grant} GRANT pg_signal_backend TO mover;
+         GRANT UPDATE ON ALL TABLES IN SCHEMA public TO mover"
+    );
+    trial::change(&source, "shop", &mend).await;
+    let service = Service::start(&source);
+    let run = trial::run(&request).await;
+    assert_eq!(run.clean().fence.as_ref().unwrap().roles, ["shop"]);
+    service.end().await;
+    trial::assert_same_rows(&source, &target, "shop").await;
+    let lifted = commands::unfence(&request.source).await.unwrap();
+    assert_eq!(lifted.roles, ["shop"]);
+    assert!(may_log_in(&source, "shop").await);
+    assert_eq!(fences(&source).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_of_15_lacks_is_told_and_enough() {
+    with_few_rights(15, "ALTER ROLE \"mover\" CREATEROLE;").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_of_16_lacks_is_told_and_enough() {
+    let grant = "ALTER ROLE \"mover\" CREATEROLE; GRANT \"shop\" TO \"mover\" WITH ADMIN OPTION;";
+    with_few_rights(16, grant).await;
+}
