@@ -207,7 +207,8 @@ async fn send(
     greeting.send(&bytes).await
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
