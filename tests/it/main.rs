@@ -39,6 +39,8 @@ mod refusals;
 mod resuming;
 mod scale;
 mod schema_generator;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod servers;
 mod services;
 mod trial;
