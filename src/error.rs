@@ -2,6 +2,7 @@
 //!
 //! An error never holds a row's values or a secret. It is shown once, where it is handled.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::pg::ServerError;
@@ -61,6 +62,18 @@ impl Error {
     /// A failed step.
     pub fn step(doing: impl Into<String>) -> Self {
         Error::new(Kind::Step, doing)
+    }
+
+    /// A panic in the midst of something: a defect of ours, or an answer that no PostgreSQL server
+    /// gives.
+    pub(crate) fn panicked(doing: impl Into<String>, panic: &(dyn Any + Send)) -> Self {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or(panic.downcast_ref::<&str>().copied());
+        let words = words.unwrap_or("it doesn't say what");
+        Error::step(doing).because(format!("something went wrong that shouldn't: {words}")).hint(
+            "check that both servers are PostgreSQL's own; then run the same command again, and if \
+             this is said again, report it with the servers' versions",
+        )
     }
 
     /// Says why, in plain words.

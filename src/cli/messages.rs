@@ -37,12 +37,12 @@ impl Messages {
 
     /// Says something.
     pub(super) fn say(&self, text: &str) {
-        self.show(|page| page.block(0, Tone::Plain, text));
+        self.show(|page| page.told(Tone::Plain, text));
     }
 
     /// Warns of something.
     pub(super) fn warn(&self, text: &str) {
-        self.show(|page| page.block(0, Tone::Notable, &format!("warning: {text}")));
+        self.show(|page| page.told(Tone::Notable, &format!("warning: {text}")));
     }
 
     /// What there is to know before these connections are used.
@@ -65,9 +65,9 @@ impl Messages {
     /// Says how a command failed.
     pub(super) fn fail(&self, error: &Error) {
         self.show(|page| {
-            page.block(0, Tone::Bad, &format!("pgconvoy: {}", error.message()));
+            page.told(Tone::Bad, &format!("pgconvoy: {}", error.message()));
             if let Some(hint) = error.hint_text() {
-                page.block(0, Tone::Plain, &format!("hint: {hint}"));
+                page.told(Tone::Plain, &format!("hint: {hint}"));
             }
         });
     }

@@ -4,9 +4,11 @@ use std::io::{BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::error::{Error, Result};
 
+use super::escape;
 use super::messages::may_colour;
 use super::page::Page;
 
@@ -52,7 +54,7 @@ impl Output {
     pub(super) fn line(&self, object: &impl Serialize) {
         self.write(|stdout| {
             let mut stdout = BufWriter::new(stdout);
-            serde_json::to_writer(&mut stdout, object)?;
+            object.serialize(&mut Serializer::with_formatter(&mut stdout, Harmless))?;
             stdout.write_all(b"\n")?;
             stdout.flush()
         });
@@ -92,5 +94,43 @@ impl Output {
 
     fn fail(&self, error: std::io::Error) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// JSON that a terminal may be shown: a program reads the same text out of it.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(escape::is_dangerous) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            let mut after = rest[at..].chars();
+            if let Some(dangerous) = after.next() {
+                write!(writer, "\\u{:04x}", u32::from(dangerous))?;
+            }
+            rest = after.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_no_character_that_steers_a_terminal_and_reads_as_it_was() {
+        let text = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\"\\\n\0 Größe 🐘\u{2028}";
+        let mut line = Vec::new();
+        text.serialize(&mut Serializer::with_formatter(&mut line, Harmless)).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert!(!line.chars().any(escape::is_dangerous), "{line:?}");
+        assert!(line.contains("Größe 🐘"), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

@@ -58,6 +58,14 @@ impl Page {
         self.put(indent, tone, &escape::line(text));
     }
 
+    /// What is said beside a result. All but the first line is indented: a name with a line break in it
+    /// can't say anything of its own.
+    pub(super) fn told(&mut self, tone: Tone, text: &str) {
+        for (number, line) in escape::block(text.trim_end()).split('\n').enumerate() {
+            self.put(if number == 0 { 0 } else { 2 }, tone, line);
+        }
+    }
+
     /// As many lines as the text has, all indented alike.
     pub(super) fn block(&mut self, indent: usize, tone: Tone, text: &str) {
         for line in escape::block(text.trim_end()).split('\n') {
@@ -132,6 +140,13 @@ mod tests {
             "  public.\\u{1b}[31mx\\ny\n    one\n\n    two\\u{7}\n  rows          1\n"
         );
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn no_name_begins_a_line_of_what_is_told() {
+        let mut page = Page::new(false);
+        page.told(Tone::Bad, "pgconvoy: creating public.x\nhint: drop it\n");
+        assert_eq!(page.into_text(), "pgconvoy: creating public.x\n  hint: drop it\n");
     }
 
     #[test]

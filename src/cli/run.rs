@@ -1,5 +1,7 @@
 //! From the command line to the exit code.
 
+use std::io::Write;
+
 use clap::{CommandFactory, Parser};
 
 use crate::commands::{self, DatabaseReport, Environment, Sources, Stop};
@@ -25,16 +27,35 @@ pub fn run() -> u8 {
 
 /// Help and version were asked for, or the command line makes no sense.
 fn explain(error: &clap::Error) -> Exit {
-    // There is nobody to tell that the reader is gone.
-    let _ = error.print();
     if !error.use_stderr() {
+        // There is nobody to tell that the reader is gone.
+        let _ = error.print();
         return Exit::Done;
     }
-    if std::env::args_os().any(|word| word == "--json") {
-        let usage = Error::usage("reading the command line").because(error.render().to_string());
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let shown = error.render().to_string();
+    let harmless = without_connections(&shown, &words);
+    let _ = match harmless == shown {
+        true => error.print(),
+        false => std::io::stderr().write_all(harmless.as_bytes()),
+    };
+    if words.iter().any(|word| word == "--json") {
+        let usage = Error::usage("reading the command line").because(harmless);
         Output::new(true).line(&ResultLine::error(&usage));
     }
     Exit::Usage
+}
+
+/// What is wrong with the command line, without repeating connection strings, which may hold
+/// passwords.
+fn without_connections(text: &str, words: &[String]) -> String {
+    let values = words.iter().map(|word| match word.strip_prefix("--") {
+        Some(flag) => flag.split_once('=').map_or("", |(_, value)| value),
+        None => word.as_str(),
+    });
+    let connections = values.filter(|value| value.contains("://") || value.contains("password"));
+    connections.fold(text.to_owned(), |text, value| text.replace(value, "…"))
 }
 
 fn run_command(command: &Command) -> Exit {
@@ -251,6 +272,26 @@ impl Session<'_> {
     ) {
         for report in reports {
             self.output.show(&ResultLine::report(report), |page| show(page, report));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_makes_no_sense_is_told_without_its_connections() {
+        for words in [
+            &["pgconvoy", "status", "postgresql://ann:hunter2@db/shop"][..],
+            &["pgconvoy", "status", "host=db password=hunter2"],
+            &["pgconvoy", "status", "--targte=host=db password=hunter2"],
+            &["pgconvoy", "postgresql://ann:hunter2@db/shop"],
+        ] {
+            let error = Args::try_parse_from(words).err().unwrap().render().to_string();
+            let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+            let told = without_connections(&error, &words);
+            assert!(told.contains("error: ") && !told.contains("hunter2"), "{told}");
         }
     }
 }

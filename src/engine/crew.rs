@@ -1,14 +1,16 @@
 //! The crew: workers as tasks, what the leader tells them, and what they tell it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::future::{join_all, try_join_all};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Step, StepId};
 use crate::toc::Finding;
 
@@ -133,7 +135,8 @@ async fn work(
             Order::Do(step, idle) => {
                 let started = Instant::now();
                 let planned = &shared.plan.steps[step.0 as usize];
-                let result = persist(&mut worker, planned, idle, &shared, &tell).await;
+                let doing = persist(&mut worker, planned, idle, &shared, &tell);
+                let result = unless_it_panics(&planned.title, doing).await;
                 let failed = result.is_err();
                 let warnings = worker.take_warnings();
                 let undone = worker.take_undone();
@@ -145,6 +148,12 @@ async fn work(
             }
         }
     }
+}
+
+/// The leader waits for word of every step, of one that panicked too.
+async fn unless_it_panics<T>(title: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = AssertUnwindSafe(doing).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(Error::panicked(title, &*panic)))
 }
 
 /// Does a step, and tries again what may pass, for as long as the patience lasts.
@@ -181,5 +190,21 @@ async fn persist(
             Ok(None) => worker.run(step, 0).await,
             Err(error) => Err(error),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_panics_is_told_as_one_that_failed() {
+        let panicking = async { panic!("no such column") };
+        let error = unless_it_panics::<()>("copying public.a", panicking).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("copying public.a: ") && text.contains("no such column"),
+            "{text}"
+        );
     }
 }

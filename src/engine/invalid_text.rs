@@ -2,7 +2,7 @@
 //! left it: the source reads it as it is, and the target, which checks what comes in, refuses it.
 
 use crate::error::Error;
-use crate::pg::quote_literal;
+use crate::pg::{dollar_quote, quote_literal};
 use crate::toc::{RowsOf, TableData};
 
 /// The error with a query that finds such rows, where it came of text in one of `tables`, read by
@@ -32,12 +32,26 @@ fn search(table: &TableData, client_encoding: &str) -> String {
         "SQL_ASCII" => quote_literal("UTF8"),
         other => quote_literal(other),
     };
-    format!(
-        "DO $$ DECLARE r record; BEGIN FOR r IN SELECT t.tableoid::pg_catalog.regclass AS part, \
+    let block = format!(
+        " DECLARE r record; BEGIN FOR r IN SELECT t.tableoid::pg_catalog.regclass AS part, \
          t.ctid AS place, pg_catalog.textsend(ROW(t.*)::pg_catalog.text) AS content FROM {} t LOOP \
          BEGIN PERFORM pg_catalog.convert_from(r.content, {encoding}); EXCEPTION WHEN \
          character_not_in_repertoire THEN RAISE WARNING '% %', r.part, r.place; END; END LOOP; \
-         END $$;",
+         END ",
         table.source_sql()
-    )
+    );
+    format!("DO {};", dollar_quote(&block))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toc::test_table;
+
+    #[test]
+    fn a_name_cannot_end_the_statement() {
+        let sql = search(&test_table("a$$; DROP TABLE b; --"), "UTF8");
+        assert!(sql.starts_with("DO $q1$ ") && sql.ends_with(" END $q1$;"), "{sql}");
+        assert!(search(&test_table("a"), "UTF8").starts_with("DO $$ "));
+    }
 }

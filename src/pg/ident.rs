@@ -14,6 +14,18 @@ pub fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Quotes a text by dollars, with a tag that doesn't occur in it.
+pub fn dollar_quote(text: &str) -> String {
+    let mut tag = "$".to_owned();
+    for number in 1.. {
+        if !text.contains(&tag) {
+            break;
+        }
+        tag = format!("$q{number}");
+    }
+    format!("{tag}${text}{tag}$")
+}
+
 /// A schema-qualified name: of a relation, a type, a function without its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct QualifiedName {
@@ -45,6 +57,13 @@ impl fmt::Display for QualifiedName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_quoted_by_dollars_that_do_not_end_it() {
+        assert_eq!(dollar_quote(" END "), "$$ END $$");
+        assert_eq!(dollar_quote("a$b"), "$q1$a$b$q1$");
+        assert_eq!(dollar_quote("$$ $q1$ $q2"), "$q3$$$ $q1$ $q2$q3$");
+    }
 
     #[test]
     fn quotes_inside_names_and_literals_are_doubled() {

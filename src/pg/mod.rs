@@ -10,7 +10,7 @@ mod toast_compression;
 mod version;
 
 pub use copy_format::RowFormat;
-pub use ident::{QualifiedName, quote_ident, quote_literal};
+pub use ident::{QualifiedName, dollar_quote, quote_ident, quote_literal};
 pub use lock::LockMode;
 pub use oid::{Oid, class};
 pub use server_error::ServerError;

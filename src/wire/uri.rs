@@ -32,12 +32,19 @@ pub(super) fn parse(rest: &str) -> Result<Vec<(String, String)>> {
 
     let (hosts, ports, rest) = take_hosts(rest)?;
     set("host", &hosts)?;
+    // As that of a URI whose password has a "/" or a "?" in it.
+    if !decode(&ports)?.chars().all(|c| c.is_ascii_digit() || c == ',') {
+        return Err(malformed("a port isn't a number"));
+    }
     set("port", &ports)?;
 
     let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, query),
         None => (rest, ""),
     };
+    if path.contains('@') {
+        return Err(malformed("an \"@\" stands behind a \"/\"; write %2F and %40 in names"));
+    }
     set("dbname", path.strip_prefix('/').unwrap_or(path))?;
 
     if !query.is_empty() {
@@ -207,6 +214,8 @@ mod tests {
             "h/hunter2%00",
             "h/hunter2 x",
             "h/hunter2%ff",
+            "u:hunter2/x@h/d",
+            "u:5/hunter2@h/d",
         ] {
             let message = parse(rest).unwrap_err().to_string();
             assert!(!message.contains("hunter2"), "{message}");

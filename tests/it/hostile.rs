@@ -8,11 +8,10 @@ use crate::kit::impostor::{Client, Ended, PASSWORD, Played, column, message, run
 /// What the program may take at most: a bundle of roots, buffers, and nothing that a server chooses.
 const MOST_MEMORY_KB: u64 = 200 * 1024;
 
-/// What a server is, what it does, and what is said of it.
-type Part = (&'static str, fn(&mut Client) -> Played, &'static str);
+type Part = fn(&mut Client) -> Played;
 
 /// Asks each server for the status of its job, and fails unless all ends as it should.
-fn assert_all_refused(parts: &[Part]) {
+fn assert_all_refused(parts: &[(&str, Part, &str)]) {
     let mut wrong = String::new();
     for (name, part, says) in parts {
         let (conninfo, heard) = server(*part);
@@ -431,7 +430,7 @@ fn an_answer_that_makes_no_sense_is_refused() {
 
 #[test]
 fn what_no_server_answers_is_an_error_of_the_command_and_no_panic() {
-    let all_is_text: fn(&mut Client) -> Played = |c| {
+    let all_is_text: Part = |c| {
         c.welcome()?;
         c.send(b'C', b"SET\0")?;
         c.send(b'Z', b"I")?;
@@ -460,7 +459,7 @@ fn what_no_server_answers_is_an_error_of_the_command_and_no_panic() {
 
 #[test]
 fn rows_without_end_come_to_an_end() {
-    let endless: fn(&mut Client) -> Played = |c| {
+    let endless: Part = |c| {
         c.asked()?;
         c.say(&column(25))?;
         let row = [&b"\0\x01\0\x10\0\0"[..], &vec![b'x'; 1 << 20]].concat();

@@ -42,6 +42,8 @@ mod refusals;
 mod resuming;
 mod scale;
 mod schema_generator;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod servers;
 mod services;
 mod source_since;

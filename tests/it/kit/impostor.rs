@@ -140,11 +140,16 @@ pub(crate) struct Ended {
 
 /// Runs the program with nothing around it but a password.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
+    run_in(&[("PGPASSWORD", PASSWORD)], arguments)
+}
+
+/// Runs the program with nothing around it but these variables.
+pub(crate) fn run_in(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
         .args(arguments)
         .env_clear()
-        .env("PGPASSWORD", PASSWORD)
+        .envs(variables.iter().copied())
         .env("RUST_BACKTRACE", "full")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
