@@ -81,3 +81,26 @@ async fn operators_that_name_one_which_does_not_name_them_move_or_are_told() {
         run(&request(&source, &target, &["shop"])).await.clean();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_the_systems_operator_is_told_and_taken_off_where_it_takes_a_superuser() {
+    let source = kit::bundled(12).await;
+    make_database(&source, "shop", "").await;
+    // The system's has no partner: it gets one, and loses it again.
+    let operators = "
+        CREATE OPERATOR ||| (FUNCTION = textcat, LEFTARG = text, RIGHTARG = text,
+            COMMUTATOR = OPERATOR(pg_catalog.||));
+        CREATE OPERATOR |=| (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text,
+            NEGATOR = OPERATOR(pg_catalog.||));
+        CREATE OPERATOR ==== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int,
+            COMMUTATOR = OPERATOR(pg_catalog.=));";
+    change(&source, "shop", operators).await;
+    for major in [12, 15, 18] {
+        let target = kit::rds_like(major).await;
+        let said = told(&source, &target, "shop").await;
+        assert_tells(&said, "Change OPERATOR public.|||");
+        assert_tells(&said, "Change OPERATOR public.|=|");
+        assert_tells(&said, "Change OPERATOR public.====");
+        run(&request(&source, &target, &["shop"])).await.clean();
+    }
+}
