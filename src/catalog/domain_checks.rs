@@ -11,7 +11,8 @@ use crate::toc::{EntryId, Kind};
 
 use super::builder::{Builder, ObjectId};
 use super::dependencies::{Dependencies, Edge, Nature};
-use super::unrecorded::closure;
+use super::stand_ins;
+use super::unrecorded::closure_through;
 
 /// A check that is added to its domain, and is to hold for all rows.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +43,8 @@ pub(super) fn precede_containers(added: &[Added], dependencies: &Dependencies, o
 }
 
 /// Lets whatever else uses a type that contains such a domain come after its checks, unless those need
-/// it: not every server asks for it, so no circle may come of it. The entries' dependencies are
-/// resolved before.
+/// it: not every server asks for it, so no circle may come of it but through what has a stand-in. The
+/// entries' dependencies are resolved before.
 pub(super) fn precede_readers(added: &[Added], dependencies: &Dependencies, out: &mut Builder) {
     if added.is_empty() {
         return;
@@ -66,7 +67,10 @@ pub(super) fn precede_readers(added: &[Added], dependencies: &Dependencies, out:
     let mut readers: Vec<_> = readers.into_iter().collect();
     readers.sort_unstable_by_key(|(check, _)| *check);
     for (check, readers) in readers {
-        let needed = closure(&out.entries, check);
+        let whole = |id: &EntryId| {
+            !out.stand_ins.contains_key(&stand_ins::key(&out.entries[id.0 as usize]))
+        };
+        let needed = closure_through(&out.entries, check, whole);
         for reader in readers.difference(&needed) {
             out.entries[reader.0 as usize].depends_on.push(check);
         }

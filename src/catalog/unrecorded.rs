@@ -75,10 +75,19 @@ fn tells_use(of: Kind, shared: Kind) -> bool {
 
 /// What `from` needs, if only by way of others, and itself.
 pub(super) fn closure(entries: &[Entry], from: EntryId) -> HashSet<EntryId> {
+    closure_through(entries, from, |_| true)
+}
+
+/// The same, but by way of those only for which `goes_on` holds.
+pub(super) fn closure_through(
+    entries: &[Entry],
+    from: EntryId,
+    goes_on: impl Fn(&EntryId) -> bool,
+) -> HashSet<EntryId> {
     let mut seen = HashSet::new();
     let mut open = vec![from];
     while let Some(id) = open.pop() {
-        if seen.insert(id) {
+        if seen.insert(id) && goes_on(&id) {
             open.extend(&entries[id.0 as usize].depends_on);
         }
     }

@@ -53,13 +53,13 @@ async fn public_is_what_it_is_on_the_source_whichever_side_had_dropped_it() {
 }
 
 /// The objects that something is said of before the job, each with what is said.
-async fn told(source: &Cluster, target: &Cluster, database: &str) -> Vec<String> {
+pub(crate) async fn told(source: &Cluster, target: &Cluster, database: &str) -> Vec<String> {
     let checked = check(&request(source, target, &[database])).await.unwrap();
     let findings = checked.into_iter().flat_map(|checked| checked.findings);
     findings.map(|f| format!("{:?} {}: {}", f.severity, f.object, f.what)).collect()
 }
 
-fn assert_tells(told: &[String], beginning: &str) {
+pub(crate) fn assert_tells(told: &[String], beginning: &str) {
     assert!(told.iter().any(|line| line.starts_with(beginning)), "{beginning}: {told:#?}");
 }
 
@@ -100,25 +100,6 @@ async fn what_newer_servers_refuse_moves_between_old_ones_and_is_told_before_oth
     let kept = ["public.strict", "public.===", "public.=#=", "public.=##="];
     let kept = |line: &String| kept.iter().any(|name| line.contains(name));
     assert!(!told.iter().any(kept), "{told:#?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_operator_whose_commutator_has_another_partner_moves_to_servers_that_make_none_such() {
-    let (source, target) = (kit::bundled(12).await, kit::bundled(18).await);
-    let operators = "
-        CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
-        CREATE OPERATOR =#= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
-        CREATE OPERATOR =##= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
-        CREATE OPERATOR @ (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int);
-        CREATE OPERATOR !@ (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int, NEGATOR = @);
-        CREATE OPERATOR !!@ (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int, NEGATOR = @);";
-    make_database(&source, "shop", operators).await;
-    run(&request(&source, &target, &["shop"])).await.clean();
-    let links =
-        "SELECT string_agg(concat_ws(' ', oid::regoper, oprcom::regoper, oprnegate::regoper),
-                 ', ' ORDER BY oprname COLLATE \"C\") FROM pg_operator WHERE oid >= 16384";
-    let ours = ask(&source, "shop", links).await;
-    assert_eq!(ask(&target, "shop", links).await, ours);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,63 +408,6 @@ async fn keys_keep_their_names_from_the_server_that_names_their_shares() {
         let left =
             "SELECT count(*)::text FROM pg_class WHERE relname ~ 'pgconvoy' AND relkind = 'r'";
         assert_eq!(ask(&target, "shop", left).await, "0");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn options_that_came_before_their_wrappers_validator_move() {
-    let (source, target) = (kit::bundled(15).await, kit::bundled(18).await);
-    make_database(&source, "shop", "").await;
-    let foreign = "CREATE FOREIGN DATA WRAPPER w OPTIONS (a '1');
-         CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (b '2');
-         CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (krbsrvname 'k');
-         CREATE FOREIGN TABLE f (n int OPTIONS (c '3')) SERVER s OPTIONS (d '4');
-         ALTER FOREIGN DATA WRAPPER w VALIDATOR postgresql_fdw_validator";
-    change(&source, "shop", foreign).await;
-    run(&request(&source, &target, &["shop"])).await.clean();
-    let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
-    pg_dump::assert_equal(&ours, &theirs, "shop");
-}
-
-/// Operators that name one which doesn't name them: it has another partner, is the system's, was
-/// never made, or names nothing.
-const ONE_SIDED: &str = "
-    CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
-    CREATE OPERATOR =#= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
-    CREATE OPERATOR =##= (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = ===);
-    CREATE OPERATOR ==== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int,
-        COMMUTATOR = OPERATOR(pg_catalog.=));
-    CREATE OPERATOR <<@ (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = @>>);
-    CREATE OPERATOR <<@@ (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = @>>);
-    CREATE OPERATOR <<# (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int, COMMUTATOR = #>>,
-        NEGATOR = #>=);
-    CREATE OPERATOR #>> (FUNCTION = int4gt, LEFTARG = int, RIGHTARG = int);
-    CREATE OPERATOR #>= (FUNCTION = int4ge, LEFTARG = int, RIGHTARG = int);";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn operators_that_name_one_which_does_not_name_them_move_or_are_told() {
-    let source = kit::bundled(12).await;
-    make_database(&source, "shop", "").await;
-    change(&source, "shop", ONE_SIDED).await;
-    for major in [15, 18] {
-        let target = kit::bundled(major).await;
-        let version = ask(&target, "postgres", "SHOW server_version_num").await;
-        let version: u32 = version.parse().unwrap();
-        let links_both_ways = (150_020..160_000).contains(&version);
-        let mut expected = Vec::new();
-        if links_both_ways {
-            expected.extend(["=##=: left out", "#>>: is created with", "#>=: is created with"]);
-        }
-        if links_both_ways || major >= 17 {
-            expected.extend(["====: left out", "<<@@: left out"]);
-        }
-        let said = told(&source, &target, "shop").await;
-        for what in &expected {
-            assert_tells(&said, &format!("Change OPERATOR public.{what}"));
-        }
-        let about_operators = said.iter().filter(|line| line.contains("OPERATOR public."));
-        assert_eq!(about_operators.count(), expected.len(), "{version}: {said:#?}");
-        run(&request(&source, &target, &["shop"])).await.clean();
     }
 }
 

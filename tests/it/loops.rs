@@ -416,3 +416,17 @@ async fn what_is_older_than_its_types_operator_class_goes_on_comparing_without_i
     assert_eq!(trial::ask(&cluster, "source", classes).await, expected);
     assert_eq!(trial::ask(&cluster, "target", classes).await, expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_added_to_a_domain_comes_before_a_function_that_reads_it_through_a_views_row() {
+    migrated_within(
+        15,
+        "CREATE DOMAIN d AS integer; CREATE VIEW v AS SELECT 1 AS a; \
+         CREATE FUNCTION of_v(v) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1'; \
+         ALTER DOMAIN d ADD CONSTRAINT c CHECK (VALUE > 0 OR of_v(NULL::v) IS NULL); \
+         CREATE FUNCTION reader() RETURNS d IMMUTABLE LANGUAGE sql \
+         BEGIN ATOMIC SELECT CASE WHEN of_v(NULL::v) IS NULL THEN NULL::d END; END; \
+         CREATE OR REPLACE VIEW v AS SELECT 1 AS a, reader() AS b;",
+    )
+    .await;
+}

@@ -32,6 +32,7 @@ mod migration;
 mod objects;
 mod oracle;
 mod partition_roots;
+mod partners;
 mod pg_dump;
 mod preflight;
 mod promises;

@@ -31,6 +31,7 @@ fn links_both_ways(version: ServerVersion) -> bool {
 pub(super) fn fit(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
     link_back(entry, target, findings);
     take_estimators_off(entry, target, findings);
+    take_links_off(entry, target, findings);
 }
 
 fn link_back(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
@@ -57,7 +58,7 @@ fn take_estimators_off(entry: &mut Entry, target: &TargetFacts, findings: &mut V
     if target.superuser || !asks {
         return;
     }
-    let (kept, taken) = without_own_estimators(&entry.create);
+    let (kept, taken) = without(&entry.create, is_own_estimator);
     if taken.is_empty() {
         return;
     }
@@ -75,8 +76,31 @@ fn take_estimators_off(entry: &mut Entry, target: &TargetFacts, findings: &mut V
     entry.create = kept;
 }
 
-/// The statement without estimators outside pg_catalog, and those.
-fn without_own_estimators(create: &str) -> (String, Vec<String>) {
+/// Who names an operator as a partner must own it (source: OperatorCreate in pg_operator.c).
+fn take_links_off(entry: &mut Entry, target: &TargetFacts, findings: &mut Vec<Finding>) {
+    if target.superuser {
+        return;
+    }
+    let (kept, taken) = without(&entry.create, is_link_to_the_systems);
+    if taken.is_empty() {
+        return;
+    }
+    let what = format!(
+        "is created without {}, as only a superuser may link an operator to one of the system's: \
+         what it finds is the same, but the planner can't put the other in its place",
+        taken.join(", ")
+    );
+    findings.push(
+        Finding::change(entry.title(), what).mend(format!(
+            "as a superuser of the target, create it anew with {}",
+            taken.join(", ")
+        )),
+    );
+    entry.create = kept;
+}
+
+/// The statement without the options for which `is_taken` holds, and those.
+fn without(create: &str, is_taken: impl Fn(&str) -> bool) -> (String, Vec<String>) {
     let mut depth = 0;
     let mut open = 0;
     // Where each option of the outermost parentheses begins, and where the last one ends.
@@ -106,7 +130,7 @@ fn without_own_estimators(create: &str) -> (String, Vec<String>) {
     for two in bounds.windows(2) {
         // Without the comma or the parenthesis.
         let option = &create[two[0]..two[1] - 1];
-        match is_own_estimator(option) {
+        match is_taken(option) {
             true => taken.push(option.trim().to_owned()),
             false => kept.push(option),
         }
@@ -126,6 +150,14 @@ fn is_own_estimator(option: &str) -> bool {
     estimator && qualified && words[2].name().as_deref() != Some("pg_catalog")
 }
 
+/// `COMMUTATOR = OPERATOR("pg_catalog".=)`, or `NEGATOR = …`.
+fn is_link_to_the_systems(option: &str) -> bool {
+    let words: Vec<Token<'_>> = tokens(option).map(|(_, token)| token).collect();
+    let link = words.first().is_some_and(|w| w.is_word("COMMUTATOR") || w.is_word("NEGATOR"));
+    let qualified = words.get(5) == Some(&Token::Mark('.'));
+    link && qualified && words[4].name().as_deref() == Some("pg_catalog")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +166,7 @@ mod tests {
     fn only_estimators_of_the_users_own_go() {
         let create = "CREATE OPERATOR \"s\".<<< (\n    FUNCTION = \"s\".\"lt\",\n    LEFTARG = \"s\".\"e\",\n    \
                       RESTRICT = \"s\".\"mine\",\n    JOIN = \"pg_catalog\".\"scalarltjoinsel\"\n);\n";
-        let (kept, taken) = without_own_estimators(create);
+        let (kept, taken) = without(create, is_own_estimator);
         assert_eq!(taken, ["RESTRICT = \"s\".\"mine\""]);
         assert_eq!(
             kept,
@@ -144,8 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn only_links_to_the_systems_operators_go() {
+        let create = "CREATE OPERATOR \"s\".=== (\n    FUNCTION = \"pg_catalog\".\"int4eq\",\n    \
+                      COMMUTATOR = OPERATOR(\"s\".===),\n    NEGATOR = OPERATOR(\"pg_catalog\".<>)\n);\n";
+        let (kept, taken) = without(create, is_link_to_the_systems);
+        assert_eq!(taken, ["NEGATOR = OPERATOR(\"pg_catalog\".<>)"]);
+        assert!(kept.contains("===)\n);"), "{kept}");
+    }
+
+    #[test]
     fn built_in_estimators_leave_the_statement_as_it_is() {
         let create = "CREATE OPERATOR s.= (\n FUNCTION = s.eq,\n RESTRICT = eqsel\n);\n";
-        assert_eq!(without_own_estimators(create), (create.to_owned(), Vec::new()));
+        assert_eq!(without(create, is_own_estimator), (create.to_owned(), Vec::new()));
     }
 }
