@@ -18,6 +18,8 @@ mod faults;
 mod filters;
 mod foretold;
 mod grantors;
+#[cfg(all(debug_assertions, unix))]
+mod kill_matrix;
 mod killed;
 mod kit;
 mod large_objects;
