@@ -153,22 +153,29 @@ pub(super) async fn clear(
     let note = format!("dropping database {name} to make it anew: {words}{later}");
     events.say(Event::Note(note)).await;
     let server = databases::elsewhere(&pair.target).await?;
+    leave_owners(&held, &target, &server).await?;
     target.close().await;
     // A DROP that an earlier run was cut off in may end only now.
     let drop = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
     failpoint::pass(Point::Before(Act::DropDatabase));
     server.execute(&format!("dropping database {name}"), &drop).await?;
     failpoint::pass(Point::After(Act::DropDatabase));
-    take_back(&held, &server).await?;
     databases::create(&pair.target, &server, &source.database).await
 }
 
 /// Takes back the memberships that a job which is given up has given itself: they are the
-/// cluster's, and the next job would take them for our own.
-async fn take_back(held: &Held, server: &Session) -> Result<()> {
-    let open = held.job().filter(|stored| stored.state == JobState::Open);
-    let given = open.into_iter().flat_map(|stored| stored.plan.take_back());
-    for statement in given.filter(|statement| statement.sql.starts_with("REVOKE ")) {
+/// cluster's, and the next job would take them for our own. Only the ledger knows of them, so that
+/// comes before it is dropped. A job that is gone on with after all joins the owners again.
+async fn leave_owners(held: &Held, target: &Session, server: &Session) -> Result<()> {
+    let Some(stored) = held.job().filter(|stored| stored.state == JobState::Open) else {
+        return Ok(());
+    };
+    let given = stored.plan.take_back();
+    let given: Vec<_> = given.filter(|statement| statement.sql.starts_with("REVOKE ")).collect();
+    if !given.is_empty() {
+        own(target, server).await?;
+    }
+    for statement in given {
         failpoint::pass(Point::Before(Act::LeaveOwners));
         let revoked = server.execute("leaving the owners on the target", &statement.sql).await;
         failpoint::pass(Point::After(Act::LeaveOwners));
@@ -180,6 +187,17 @@ async fn take_back(held: &Held, server: &Session) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes the target database our own, which we drop as members of its owner otherwise.
+async fn own(target: &Session, server: &Session) -> Result<()> {
+    let sql = "SELECT pg_catalog.current_database()::text FROM pg_catalog.pg_database d \
+               WHERE d.datname = pg_catalog.current_database() \
+               AND pg_catalog.pg_get_userbyid(d.datdba) <> CURRENT_USER";
+    let rows = target.query("asking who owns the target database", sql, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let own = format!("ALTER DATABASE {} OWNER TO CURRENT_USER", quote_ident(row.get(0)));
+    server.execute("taking the target database over", &own).await
 }
 
 /// What the server drops no database for (source: commands/dbcommands.c, dropdb).

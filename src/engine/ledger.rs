@@ -284,15 +284,15 @@ impl<'a> Ledger<'a> {
         (lending, taking_back): (Vec<String>, Vec<String>),
     ) -> Result<()> {
         let doing = "joining the owners on the target";
-        let Some(step) = plan.also_take_back(doing, taking_back) else {
-            return self.target.execute(doing, &lending.concat()).await;
+        let sql = match plan.also_take_back(doing, taking_back) {
+            None => lending.concat(),
+            Some(step) => format!(
+                "BEGIN;\n{}{} ON CONFLICT (id) DO UPDATE \
+                 SET body = excluded.body, checksum = excluded.checksum;\nCOMMIT;\n",
+                lending.concat(),
+                step_sql(step)?
+            ),
         };
-        let sql = format!(
-            "BEGIN;\n{}{} ON CONFLICT (id) DO UPDATE \
-             SET body = excluded.body, checksum = excluded.checksum;\nCOMMIT;\n",
-            lending.concat(),
-            step_sql(step)?
-        );
         failpoint::pass(Point::Before(Act::Lend));
         self.target.execute(doing, &sql).await?;
         failpoint::pass(Point::After(Act::Lend));

@@ -21,6 +21,8 @@ mod foretold;
 mod grantors;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(all(debug_assertions, unix))]
+mod kill_matrix;
 mod killed;
 mod kit;
 mod large_objects;
