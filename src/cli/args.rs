@@ -193,6 +193,16 @@ pub(super) struct Compressed {
     pub(super) toast_compression: Option<Compression>,
 }
 
+/// Who is kept from writing to the source.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Fencing {
+    /// Keep these roles from logging in to the source, end their sessions, and lock its tables
+    /// against writes before the snapshot is taken; repeatable. Undone by `unfence`, or at once
+    /// where the run doesn't end well
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',')]
+    pub(super) fence: Vec<String>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Migrate {
     #[command(flatten)]
@@ -226,11 +236,8 @@ pub(super) struct Migrate {
     /// best with --fence, then copies anew only those tables that have changed, and ends the job
     #[arg(long, conflicts_with = "fence")]
     pub(super) warm: bool,
-    /// Keep these roles from logging in to the source, end their sessions, and lock its tables
-    /// against writes before the snapshot is taken; repeatable. Undone by `unfence`, or at once
-    /// where the run doesn't end well
-    #[arg(long, value_name = "ROLE,…", value_delimiter = ',')]
-    pub(super) fence: Vec<String>,
+    #[command(flatten)]
+    pub(super) fencing: Fencing,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -246,6 +253,8 @@ pub(super) struct Check {
     pub(super) strict: bool,
     #[command(flatten)]
     pub(super) compressed: Compressed,
+    #[command(flatten)]
+    pub(super) fencing: Fencing,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -401,7 +410,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
         migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression warm fence json
-        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression json
+        check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         status: target database json

@@ -36,7 +36,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         carry_passwords: args.carry_passwords,
         toast_compression: toast_compression(&args.compressed),
         warm: args.warm,
-        fence: args.fence.clone(),
+        fence: args.fencing.fence.clone(),
         ..between
     })
 }
@@ -47,6 +47,7 @@ pub(super) fn check(args: &Check, environment: &Environment) -> Result<Request> 
         beginning: beginning(&args.beginning),
         strict: args.strict,
         toast_compression: toast_compression(&args.compressed),
+        fence: args.fencing.fence.clone(),
         ..between(&args.sides, environment)?
     })
 }

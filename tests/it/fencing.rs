@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pgconvoy::commands::{self, Event, Phase, Request, SourceSince};
+use pgconvoy::commands::{self, Beginning, Event, Phase, Request, SourceSince};
 use pgconvoy::error::{Error, Kind};
 use pgconvoy::servers::{Cluster, StopMode};
 use pgconvoy::wire::{Conninfo, Environment};
@@ -106,6 +106,7 @@ async fn nothing_that_a_service_committed_is_lost(major: u32) {
     let report = run.clean();
     assert_eq!(report.fence.as_ref().unwrap().roles, ["shop"]);
     assert_eq!(report.source_since, Some(SourceSince::Unchanged), "{}", run.notes());
+    assert!(!run.notes().contains("others stay connected"), "{}", run.notes());
     let committed = service.end().await;
     assert!(!committed.is_empty());
     trial::assert_same_rows(&source, &target, "shop").await;
@@ -117,7 +118,9 @@ async fn nothing_that_a_service_committed_is_lost(major: u32) {
     // It may log in there, and no more here; nothing of the fence has moved.
     assert!(may_log_in(&target, "shop").await && !may_log_in(&source, "shop").await);
     assert_eq!(fences(&target).await, "0");
-    pg_dump::assert_equal(&before, &pg_dump::schema(&target, "shop"), "shop");
+    if major >= 15 {
+        pg_dump::assert_equal(&before, &pg_dump::schema(&target, "shop"), "shop");
+    }
 
     // The copy is as final as it was, as long as the fence stands.
     assert!(trial::run(&request).await.clean().was_finished);
@@ -126,11 +129,19 @@ async fn nothing_that_a_service_committed_is_lost(major: u32) {
     assert_eq!((fences(&source).await, unfenced(&source).await), ("0".to_owned(), Vec::new()));
     refused(trial::run(&request).await.error(), ["not under this fence", "--restart"]);
     assert!(may_log_in(&source, "shop").await, "what is refused changes nothing");
+
+    trial::change(&source, "shop", "INSERT INTO items VALUES (99999, 'late')").await;
+    let options = if major >= 16 { " WITH INHERIT TRUE" } else { "" };
+    trial::change(&target, "postgres", &format!("GRANT shop TO master{options}")).await;
+    let anew = Request { beginning: Beginning::Restart, ..request };
+    let run = trial::run(&anew).await;
+    assert_eq!(run.clean().source_since, Some(SourceSince::Unchanged));
+    trial::assert_same_rows(&source, &target, "shop").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_service_committed_on_15_is_lost_behind_the_fence() {
-    nothing_that_a_service_committed_is_lost(15).await;
+async fn nothing_that_a_service_committed_on_12_is_lost_behind_the_fence() {
+    nothing_that_a_service_committed_is_lost(12).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +240,9 @@ async fn a_fence_whose_locks_are_gone_or_that_was_lifted_ends_the_run() {
             blocker.execute("giving it time", hold).await.unwrap();
         })
         .await;
-        refused(run.error(), ["the fence is broken", words]);
+        let error = run.error().to_string();
+        assert_eq!(run.error().kind(), Kind::Step, "{error}");
+        assert!(error.contains("the fence is broken") && error.contains(words), "{error}");
         let sealed = "SELECT count(*)::text FROM pgconvoy.job WHERE sealed_at IS NOT NULL";
         assert_eq!(trial::ask(&target, "shop", sealed).await, "0");
         assert!(may_log_in(&source, "shop").await);
@@ -257,7 +270,7 @@ async fn roles_that_can_t_be_fenced_are_refused_with_the_reason() {
             "name the roles that log in: ann",
             "role nobody: can't log in anyway",
             "role ghost: isn't there",
-            "nothing was changed",
+            "checking before the start",
         ],
     );
     assert!(may_log_in(&source, "shop").await);
@@ -324,7 +337,7 @@ async fn what_a_user_of_15_lacks_is_told_and_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_user_of_16_lacks_is_told_and_enough() {
+async fn what_a_user_of_18_lacks_is_told_and_enough() {
     let grant = "ALTER ROLE \"mover\" CREATEROLE; GRANT \"shop\" TO \"mover\" WITH ADMIN OPTION;";
-    with_few_rights(16, grant).await;
+    with_few_rights(18, grant).await;
 }

@@ -37,6 +37,7 @@ use crate::toc::{Finding, Severity};
 
 use super::clearing;
 use super::databases::{self, Pair, TargetDatabase};
+use super::fence;
 use super::request::Request;
 use super::survey::{self, ChosenNames, Source};
 
@@ -103,6 +104,11 @@ async fn check_database(request: &Request, pair: &Pair) -> Result<(Vec<Finding>,
     Box::pin(check_servers(&sides, job.is_some(), &mut found)).await?;
     let compression = compression::findings(&sides, request.toast_compression).await;
     found.vital("how values are compressed", compression)?;
+    if !request.fence.is_empty() {
+        let database = pair.source.database();
+        let fencing = fence::findings(&sides.source, database, &request.fence).await;
+        found.vital("whether the source can be fenced", fencing)?;
+    }
     let source = read_source(pair, &mut found).await?;
     if let Some(source) = &source {
         Box::pin(check_against(request, &sides, source, job.as_ref(), &mut found)).await?;

@@ -15,13 +15,14 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::engine::{Event, Events, strangers};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::toc::{counted, named};
 use crate::wire::{Conninfo, Session};
 
 use super::databases::{self, Pair};
 use super::report::Fenced;
 use locks::Locks;
+pub(super) use refusals::findings;
 pub(super) use roles::lift;
 
 /// How often the sessions that hold the locks are asked whether they are still there.
@@ -51,7 +52,7 @@ impl Fence {
             let database = pair.source.database().to_owned();
             pair.source = source.same_server().with_database(&database);
         }
-        refusals::refuse(&source, names, pairs).await?;
+        refusals::refuse(names, pairs).await?;
         roles::able(&source, names).await
     }
 
@@ -136,7 +137,7 @@ impl Fence {
 
 /// Nothing mends that: what was written since isn't in the copy.
 fn broken(because: String) -> Error {
-    Error::new(Kind::Refused, "keeping the source fenced")
+    Error::step("keeping the source fenced")
         .because(format!("the fence is broken, so the copy may not be final: {because}"))
         .hint("see to the source, then run the same command again: it goes on from here")
 }

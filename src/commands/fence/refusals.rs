@@ -9,16 +9,27 @@ use crate::wire::Session;
 use super::super::databases::Pair;
 use super::locks::Tables;
 
-/// Refuses a fence that can't be raised.
-pub(super) async fn refuse(source: &Session, names: &[String], pairs: &[Pair]) -> Result<()> {
+/// What keeps a fence from being raised around the database that `source` is connected to.
+pub(in crate::commands) async fn findings(
+    source: &Session,
+    name: &str,
+    roles: &[String],
+) -> Result<Vec<Finding>> {
     let mut found = standby(source).await?;
     if found.is_empty() {
-        found.extend(roles(source, names).await?);
-        for pair in pairs {
-            let session = Session::connect(&pair.source).await?;
-            found.extend(database(pair.source.database(), &session).await?);
-            session.close().await;
-        }
+        found.extend(self::roles(source, roles).await?);
+        found.extend(database(name, source).await?);
+    }
+    Ok(found)
+}
+
+/// Refuses a fence that can't be raised: what `check` finds, once more.
+pub(super) async fn refuse(names: &[String], pairs: &[Pair]) -> Result<()> {
+    let mut found = std::collections::BTreeSet::new();
+    for pair in pairs {
+        let source = Session::connect(&pair.source).await?;
+        found.extend(findings(&source, pair.source.database(), names).await?);
+        source.close().await;
     }
     if found.is_empty() {
         return Ok(());

@@ -11,7 +11,7 @@ use crate::wire::Conninfo;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::fence::{self, Fence};
 use super::super::report::DatabaseReport;
-use super::super::request::Request;
+use super::super::request::{Beginning, Request};
 use super::{Checked, move_all};
 
 /// Raises the fence, moves all databases, and leaves the roles kept out where all came out equal.
@@ -26,7 +26,7 @@ pub(super) async fn migrate_fenced(
 ) -> Result<()> {
     let checked = checked.into_iter().map(|checked| (checked, None)).collect();
     let names = &request.fence;
-    if stop.or(all_sealed(&pairs)).await? {
+    if request.beginning == Beginning::GoOn && stop.or(all_sealed(&pairs)).await? {
         // What was copied under a fence that still stands is final; all else is refused.
         let fence = stop.or(Fence::standing(names, &request.source)).await?;
         return move_all(request, pairs, checked, Some(Arc::new(fence)), events, stop, reports)
