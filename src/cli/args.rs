@@ -412,7 +412,7 @@ mod tests {
         migrate: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs restart clean verify retry-for stall-timeout no-analyze strict carry-passwords toast-compression warm fence json
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
-        verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
+        verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
