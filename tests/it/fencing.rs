@@ -299,6 +299,21 @@ async fn a_writer_who_doesn_t_end_and_a_prepared_transaction_stop_the_fence() {
     assert!(may_log_in(&source, "shop").await, "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn more_tables_than_there_is_room_to_lock_are_refused() {
+    let few = pgconvoy::servers::Spec::bundled().major(15);
+    let few = few.setting("max_locks_per_transaction", "10").setting("max_connections", "20");
+    let (source, target) = tokio::join!(kit::start(few), kit::bundled(15));
+    let tables = "DO $$ BEGIN FOR i IN 1..120 LOOP
+                      EXECUTE format('CREATE TABLE public.%I (n int)', 't' || i);
+                  END LOOP; END $$";
+    trial::make_database(&source, "shop", tables).await;
+    let request = request(&source, &target, &["shop"]);
+    let run = trial::run(&Request { fence: vec!["shop".into()], ..request }).await;
+    refused(run.error(), ["120 tables can't all be locked", "max_locks_per_transaction"]);
+    assert!(may_log_in(&source, "shop").await);
+}
+
 /// A user of the source that may read everything, and little else.
 async fn with_few_rights(major: u32, grant: &str) {
     let (source, target, fencing) = shop(major).await;
