@@ -12,6 +12,7 @@ use crate::toc::{Entry, Kind, Toc, Token, counted, tokens, unquoted};
 use super::icu_locales;
 use super::operator_members::pooled;
 use super::renderings::{settled, settled_statistics, settled_without_in};
+use super::stand_ins::joined;
 
 /// How the target's catalog differs from what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +82,12 @@ impl fmt::Display for CatalogDifference {
 /// different majors, the texts they render of one and the same definition may differ: those kinds
 /// are then compared by presence and owner only.
 pub fn compare_catalogs(expected: &Toc, found: &Toc, same_major: bool) -> Vec<CatalogDifference> {
-    if !same_major {
-        let (expected, found) = (pooled(expected), pooled(found));
-        let entries = |pooled| <[Cow<'_, Entry>]>::iter(pooled).map(AsRef::as_ref);
-        return differences(entries(&expected), entries(&found), same_major);
-    }
-    differences(expected.entries.iter(), found.entries.iter(), same_major)
+    let [expected, found] = [expected, found].map(|toc| match same_major {
+        true => joined(toc.entries.iter().map(Cow::Borrowed).collect()),
+        false => joined(pooled(toc)),
+    });
+    let entries = |joined| <[Cow<'_, Entry>]>::iter(joined).map(AsRef::as_ref);
+    differences(entries(&expected), entries(&found), same_major)
 }
 
 fn differences<'e>(

@@ -10,6 +10,7 @@ mod locate;
 mod operator_members;
 mod renderings;
 mod sequences;
+mod stand_ins;
 
 pub use catalogs::{CatalogDifference, compare_catalogs, uncompared};
 pub use data::{TableVerdict, compare_counts, compare_tables};
