@@ -188,7 +188,8 @@ impl Worker {
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
     }
 
-    /// Nothing will mend what a step failed on: what the job can end without is left out.
+    /// Nothing will mend what a step failed on, or nothing has for as long as the patience lasts: what
+    /// the job can end without is left out.
     pub(super) async fn do_without(&mut self, step: &Step, error: Error) -> Result<Moved> {
         if !self.outlives(&error) {
             return Err(error);
