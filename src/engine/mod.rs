@@ -24,6 +24,7 @@ mod recheck;
 mod rows;
 mod run;
 mod schedule;
+mod sequences;
 mod snapshot;
 mod source_then;
 mod standing;

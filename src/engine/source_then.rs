@@ -18,11 +18,10 @@ use crate::toc::TableData;
 use crate::wire::Session;
 
 use super::checksum::checksum;
-use super::ledger::{Ledger, READING, damaged, field};
+use super::ledger::{Ledger, READING, damaged, field, render};
+use super::sequences;
 
-/// So many sequences are read by one statement, which locks them all.
-const SEQUENCES_READ: usize = 20;
-/// So many statements that read them are under way at once.
+/// So many statements that read sequences are under way at once.
 const UNDER_WAY: usize = 20;
 
 /// The source when a snapshot of it was taken.
@@ -116,23 +115,17 @@ pub async fn moved_sequences(
         }
     }
     let (theirs, ours) = tokio::try_join!(places(source, &names), places(target, &names))?;
-    let differs = |(name, place): (&String, &(i64, bool))| ours.get(name) != Some(place);
-    Ok(theirs.iter().filter(|entry| differs(*entry)).map(|(name, _)| name.clone()).collect())
+    let differs = |name: &QualifiedName| theirs.get(&name.sql()) != ours.get(&name.sql());
+    Ok(names.into_iter().filter(|name| differs(name)).map(ToString::to_string).collect())
 }
 
+/// Where sequences stand, by their names in SQL.
 async fn places(
     session: &Session,
     names: &[&QualifiedName],
 ) -> Result<BTreeMap<String, (i64, bool)>> {
-    let read = |name: &&QualifiedName| {
-        let title = quote_literal(&name.to_string());
-        format!("SELECT {title}::pg_catalog.text, last_value, is_called FROM {}", name.sql())
-    };
-    let reads: Vec<String> = names.iter().map(read).collect();
-    let statements: Vec<String> =
-        reads.chunks(SEQUENCES_READ).map(|some| some.join(" UNION ALL ")).collect();
     let mut found = BTreeMap::new();
-    for some in statements.chunks(UNDER_WAY) {
+    for some in sequences::reads(names.iter().copied()).chunks(UNDER_WAY) {
         let asked = some.iter().map(|sql| session.query("reading sequences", sql, &[]));
         for row in try_join_all(asked).await?.into_iter().flatten() {
             found.insert(row.get(0), (row.get(1), row.get(2)));
@@ -145,9 +138,7 @@ impl Ledger<'_> {
     /// Keeps what the source is like now that its rows are copied. Ledgers of earlier versions lack
     /// the table.
     pub async fn keep_source(&self, then: &SourceThen) -> Result<()> {
-        let tables = serde_json::to_string(&then.tables).map_err(|error| {
-            crate::error::Error::step("writing the ledger").because(error.to_string())
-        })?;
+        let tables = render(&then.tables)?;
         let sum = checksum(&[&then.mark, &tables]);
         let (mark, tables) = (quote_literal(&then.mark), quote_literal(&tables));
         let sql = format!(
