@@ -135,29 +135,21 @@ async fn places(
 }
 
 impl Ledger<'_> {
-    /// Keeps what the source is like now that its rows are copied. Ledgers of earlier versions lack
-    /// the table.
+    /// Keeps what the source is like under the snapshot that its rows are copied under.
     pub async fn keep_source(&self, then: &SourceThen) -> Result<()> {
         let tables = render(&then.tables)?;
         let sum = checksum(&[&then.mark, &tables]);
         let (mark, tables) = (quote_literal(&then.mark), quote_literal(&tables));
         let sql = format!(
-            "BEGIN; CREATE TABLE IF NOT EXISTS pgconvoy.source (\
-             only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), \
-             mark text NOT NULL, tables text NOT NULL, checksum bigint NOT NULL); \
-             INSERT INTO pgconvoy.source (mark, tables, checksum) VALUES ({mark}, {tables}, {sum}) \
+            "INSERT INTO pgconvoy.source (mark, tables, checksum) VALUES ({mark}, {tables}, {sum}) \
              ON CONFLICT (only_one) DO UPDATE SET mark = excluded.mark, \
-             tables = excluded.tables, checksum = excluded.checksum; COMMIT"
+             tables = excluded.tables, checksum = excluded.checksum"
         );
         self.target.execute("noting what the source is like", &sql).await
     }
 
     /// What the source was like when its rows were copied, if that was noted.
     pub async fn source_then(&self) -> Result<Option<SourceThen>> {
-        let there = "SELECT pg_catalog.to_regclass('pgconvoy.source') IS NOT NULL";
-        if !self.target.query_one(READING, there, &[]).await?.get::<_, bool>(0) {
-            return Ok(None);
-        }
         let sql = "SELECT mark, tables, checksum FROM pgconvoy.source";
         let rows = self.target.query(READING, sql, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
