@@ -42,7 +42,7 @@ pub use ours::Ours;
 pub use persistence::Persistence;
 pub use reading::{ReadFrom, read_chunks};
 pub use receipts::{Receipt, Receipts};
-pub use recheck::{changed, lost, recheck};
+pub use recheck::{changed, lost, recheck, renew};
 pub use run::{Outcome, Run, run};
 pub use snapshot::{SourceSnapshot, same_server, unlike};
 pub use source_then::{SourceThen, has_open_writers, moved_sequences, written};

@@ -64,12 +64,15 @@ pub(super) async fn renew(
         if is_warm {
             return Err(too_late_to_warm());
         }
-        let changed = engine::changed(ours, &receipts, &snapshot, source).await?;
+        let changed = engine::changed(ours, &receipts, &snapshot, source, events).await?;
         if !changed.is_empty() {
             return Err(too_late_to_renew(&changed));
         }
     }
-    let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
+    let receipts = match is_beyond && receipts.data_is_complete(plan) {
+        true => engine::renew(plan, receipts, &snapshot, target).await?,
+        false => engine::recheck(ours, receipts, &snapshot, source, events).await?,
+    };
     if goes_on {
         note_source(ours, &snapshot).await?;
     }
