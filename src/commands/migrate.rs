@@ -4,6 +4,7 @@
 mod fenced;
 mod judgement;
 mod one_database;
+mod renewal;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -174,7 +174,8 @@ async fn persist(
         let pause = match remedy(&error) {
             Remedy::Again if is_cut_off(&error) => persistence.pause_within(REACHING_PATIENCE),
             Remedy::Again => persistence.pause(),
-            Remedy::Resume | Remedy::Stop => None,
+            // What could be done without it is done.
+            Remedy::Resume | Remedy::Stop => return Err(error),
         };
         let Some(pause) = pause else { return worker.do_without(step, error).await };
         // Steps that lacked room come again one after the other, and without helpers.

@@ -44,8 +44,7 @@ pub fn ledger(bytes: &[u8]) {
 fn receipt(part: &str) -> Option<((StepId, usize), Receipt)> {
     let columns: Vec<&str> = part.split(' ').collect();
     let number = |at: usize| columns.get(at)?.parse::<i64>().ok();
-    let tally = |fingerprint: &str| fingerprint.parse().ok();
-    let fingerprint = tally(columns.get(2)?)?;
+    let fingerprint = columns.get(2)?.parse().ok()?;
     let key = (StepId(u32::try_from(number(0)?).ok()?), usize::try_from(number(1)?).ok()?);
     let mut receipt = Receipt::default();
     receipt.tally.fingerprint = fingerprint;

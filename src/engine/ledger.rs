@@ -69,6 +69,12 @@ CREATE TABLE pgconvoy.receipt (
     finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (step, part)
 );
+CREATE TABLE pgconvoy.source (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    mark text NOT NULL,
+    tables text NOT NULL,
+    checksum bigint NOT NULL
+);
 ";
 
 /// Which source a job is for.

@@ -30,7 +30,6 @@ pub async fn recheck(
     events: &Events,
 ) -> Result<Receipts> {
     let Ours { plan, session: target, .. } = *ours;
-    let ledger = Ledger::of(target);
     let emptied = lost(plan, &receipts, target).await?;
     let emptied = with_those_bound(plan, emptied);
     ours.refuse_emptying(&receipts, &emptied).await?;
@@ -39,15 +38,9 @@ pub async fn recheck(
     if stale.is_empty() {
         return Ok(receipts);
     }
-    let unseen = unseen(&receipts, &stale, snapshot).len();
-    if unseen > 0 {
-        let chunks = counted(unseen, "finished chunk");
-        let note = format!("reading {chunks} again: the old snapshot is gone");
-        events.say(Event::Note(note)).await;
-    }
-    let differing = differing(ours, &receipts, &stale, snapshot, source).await?.into_iter();
+    let differing = differing(ours, &receipts, &stale, snapshot, source, events).await?;
     let (objects, rows): (Vec<_>, Vec<_>) =
-        differing.partition(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
+        differing.into_iter().partition(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
     let (keys, objects): (Vec<_>, Vec<Chunk>) = objects.into_iter().unzip();
     let written: Vec<_> = keys.iter().map(|key| receipts.0[key].tally.fingerprint).collect();
     ours.refuse_unlinking(&objects, &written).await?;
@@ -71,15 +64,24 @@ pub async fn recheck(
     let differing = with_those_bound(plan, differing);
     ours.refuse_emptying(&receipts, &differing).await?;
     empty(plan, &mut receipts, &differing, target).await?;
-    let holding: Vec<(StepId, usize)> =
-        stale.into_iter().filter(|key| receipts.0.contains_key(key)).collect();
+    renew(plan, receipts, snapshot, target).await
+}
+
+/// Says of all receipts of rows that they hold under `snapshot`.
+pub async fn renew(
+    plan: &Plan,
+    mut receipts: Receipts,
+    snapshot: &SourceSnapshot,
+    target: &Session,
+) -> Result<Receipts> {
+    let holding = stale(plan, &receipts, snapshot);
     for key in &holding {
         if let Some(receipt) = receipts.0.get_mut(key) {
             receipt.snapshot.clone_from(&snapshot.mark);
         }
     }
     let renewed: Vec<_> = holding.iter().map(|key| (*key, &receipts.0[key])).collect();
-    ledger.vouch(&renewed).await?;
+    Ledger::of(target).vouch(&renewed).await?;
     Ok(receipts)
 }
 
@@ -89,9 +91,10 @@ pub async fn changed(
     receipts: &Receipts,
     snapshot: &SourceSnapshot,
     source: &Conninfo,
+    events: &Events,
 ) -> Result<Vec<String>> {
     let stale = stale(ours.plan, receipts, snapshot);
-    let differing = differing(ours, receipts, &stale, snapshot, source).await?;
+    let differing = differing(ours, receipts, &stale, snapshot, source, events).await?;
     let name = |chunk: &Chunk| match ours.plan.table(chunk.table) {
         table if table.holds_large_objects() => "the large objects".to_owned(),
         table => table.relation.to_string(),
@@ -125,6 +128,7 @@ async fn differing(
     stale: &[(StepId, usize)],
     snapshot: &SourceSnapshot,
     source: &Conninfo,
+    events: &Events,
 ) -> Result<Vec<((StepId, usize), Chunk)>> {
     let Ours { plan, jobs, progress, .. } = *ours;
     let stale = unseen(receipts, stale, snapshot);
@@ -136,6 +140,9 @@ async fn differing(
     if chunks.is_empty() {
         return Ok(Vec::new());
     }
+    let number = counted(chunks.len(), "finished chunk");
+    let note = format!("reading {number} again: the old snapshot is gone");
+    events.say(Event::Note(note)).await;
     let from = ReadFrom::source(source, snapshot);
     let found = read_chunks(plan, chunks.clone(), &from, jobs, progress).await?;
     let read = stale.iter().zip(chunks).zip(found);

@@ -18,11 +18,10 @@ use crate::toc::TableData;
 use crate::wire::Session;
 
 use super::checksum::checksum;
-use super::ledger::{Ledger, READING, damaged, field};
+use super::ledger::{Ledger, READING, damaged, field, render};
+use super::sequences;
 
-/// So many sequences are read by one statement, which locks them all.
-const SEQUENCES_READ: usize = 20;
-/// So many statements that read them are under way at once.
+/// So many statements that read sequences are under way at once.
 const UNDER_WAY: usize = 20;
 
 /// The source when a snapshot of it was taken.
@@ -116,23 +115,17 @@ pub async fn moved_sequences(
         }
     }
     let (theirs, ours) = tokio::try_join!(places(source, &names), places(target, &names))?;
-    let differs = |(name, place): (&String, &(i64, bool))| ours.get(name) != Some(place);
-    Ok(theirs.iter().filter(|entry| differs(*entry)).map(|(name, _)| name.clone()).collect())
+    let differs = |name: &QualifiedName| theirs.get(&name.sql()) != ours.get(&name.sql());
+    Ok(names.into_iter().filter(|name| differs(name)).map(ToString::to_string).collect())
 }
 
+/// Where sequences stand, by their names in SQL.
 async fn places(
     session: &Session,
     names: &[&QualifiedName],
 ) -> Result<BTreeMap<String, (i64, bool)>> {
-    let read = |name: &&QualifiedName| {
-        let title = quote_literal(&name.to_string());
-        format!("SELECT {title}::pg_catalog.text, last_value, is_called FROM {}", name.sql())
-    };
-    let reads: Vec<String> = names.iter().map(read).collect();
-    let statements: Vec<String> =
-        reads.chunks(SEQUENCES_READ).map(|some| some.join(" UNION ALL ")).collect();
     let mut found = BTreeMap::new();
-    for some in statements.chunks(UNDER_WAY) {
+    for some in sequences::reads(names.iter().copied()).chunks(UNDER_WAY) {
         let asked = some.iter().map(|sql| session.query("reading sequences", sql, &[]));
         for row in try_join_all(asked).await?.into_iter().flatten() {
             found.insert(row.get(0), (row.get(1), row.get(2)));
@@ -142,31 +135,21 @@ async fn places(
 }
 
 impl Ledger<'_> {
-    /// Keeps what the source is like now that its rows are copied. Ledgers of earlier versions lack
-    /// the table.
+    /// Keeps what the source is like under the snapshot that its rows are copied under.
     pub async fn keep_source(&self, then: &SourceThen) -> Result<()> {
-        let tables = serde_json::to_string(&then.tables).map_err(|error| {
-            crate::error::Error::step("writing the ledger").because(error.to_string())
-        })?;
+        let tables = render(&then.tables)?;
         let sum = checksum(&[&then.mark, &tables]);
         let (mark, tables) = (quote_literal(&then.mark), quote_literal(&tables));
         let sql = format!(
-            "BEGIN; CREATE TABLE IF NOT EXISTS pgconvoy.source (\
-             only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), \
-             mark text NOT NULL, tables text NOT NULL, checksum bigint NOT NULL); \
-             INSERT INTO pgconvoy.source (mark, tables, checksum) VALUES ({mark}, {tables}, {sum}) \
+            "INSERT INTO pgconvoy.source (mark, tables, checksum) VALUES ({mark}, {tables}, {sum}) \
              ON CONFLICT (only_one) DO UPDATE SET mark = excluded.mark, \
-             tables = excluded.tables, checksum = excluded.checksum; COMMIT"
+             tables = excluded.tables, checksum = excluded.checksum"
         );
         self.target.execute("noting what the source is like", &sql).await
     }
 
     /// What the source was like when its rows were copied, if that was noted.
     pub async fn source_then(&self) -> Result<Option<SourceThen>> {
-        let there = "SELECT pg_catalog.to_regclass('pgconvoy.source') IS NOT NULL";
-        if !self.target.query_one(READING, there, &[]).await?.get::<_, bool>(0) {
-            return Ok(None);
-        }
         let sql = "SELECT mark, tables, checksum FROM pgconvoy.source";
         let rows = self.target.query(READING, sql, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };

@@ -23,10 +23,7 @@ use super::failpoint::{self, Act, Point};
 use super::faults::{Remedy, remedy};
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, ask, committed, insert};
-
-/// So many sequences are read by one statement, which locks them all: the source may have little
-/// room for locks.
-const SEQUENCES_READ: usize = 20;
+use super::sequences;
 
 /// The snapshot that a run copies under.
 #[derive(Debug)]
@@ -188,7 +185,8 @@ impl Worker {
         done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
     }
 
-    /// Nothing will mend what a step failed on: what the job can end without is left out.
+    /// Nothing will mend what a step failed on, or nothing has for as long as the patience lasts: what
+    /// the job can end without is left out.
     pub(super) async fn do_without(&mut self, step: &Step, error: Error) -> Result<Moved> {
         if !self.outlives(&error) {
             return Err(error);
@@ -288,16 +286,9 @@ impl Worker {
         let doing = "setting sequences";
         let mut source = RawConnection::connect(&self.shared.source).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        let reads: Vec<String> = sequences
-            .iter()
-            .map(|name| {
-                let title = quote_literal(&name.sql());
-                format!("SELECT {title}, last_value, is_called FROM {}", name.sql())
-            })
-            .collect();
         let mut rows = Vec::new();
-        for some in reads.chunks(SEQUENCES_READ) {
-            rows.extend(source.query("reading sequences", &some.join(" UNION ALL ")).await?);
+        for sql in sequences::reads(sequences.iter()) {
+            rows.extend(source.query("reading sequences", &sql).await?);
         }
         for row in rows {
             let [Some(name), Some(value), Some(called)] = row.as_slice() else {

@@ -10,15 +10,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::cancel::CancelHandle;
 use super::link::Link;
-use super::message::{Header, Message, WORDS_KEPT, cut_off, tag, take_string};
+use super::message::{
+    Header, LARGEST_ANSWER_BYTES, Message, WORDS_KEPT, cut_off, tag, take_string,
+};
 use super::server_words::Fields;
 use super::silence;
 
 /// Servers report a dozen or two; what reports more than this is no PostgreSQL server.
 const MOST_PARAMETERS: usize = 256;
-
-/// What a message that may come at any time holds at most.
-const LARGEST_ASIDE_BYTES: usize = 1 << 20;
 
 /// How many messages are read of a server that hung up, for the error among them.
 const LAST_MESSAGES: usize = 1000;
@@ -101,7 +100,7 @@ impl Channel {
             if !comes_any_time(header.tag) {
                 return Ok(header);
             }
-            let message = self.whole(header, LARGEST_ASIDE_BYTES).await?;
+            let message = self.whole(header, LARGEST_ANSWER_BYTES).await?;
             self.keep(message)?;
         }
     }
@@ -113,7 +112,7 @@ impl Channel {
             if !comes_any_time(header.tag) {
                 return self.whole(header, largest).await;
             }
-            let message = self.whole(header, LARGEST_ASIDE_BYTES).await?;
+            let message = self.whole(header, LARGEST_ANSWER_BYTES).await?;
             self.keep(message)?;
         }
     }

@@ -8,6 +8,12 @@ use bytes::{Buf, Bytes, BytesMut};
 /// MaxAllocSize): whatever claims more isn't a PostgreSQL server.
 const LARGEST_MESSAGE: usize = 1 << 30;
 
+/// What any message but a row, and COPY data, may hold.
+pub(super) const LARGEST_ANSWER_BYTES: usize = 1 << 20;
+
+/// What the rows of a query that are held together may take: what we ask for is far smaller.
+pub(super) const LARGEST_RESULT_BYTES: usize = 1 << 30;
+
 /// How much of an error or a notice is kept: an error quotes a value of any size.
 pub(super) const WORDS_KEPT: usize = 16 << 10;
 

@@ -21,14 +21,13 @@ use super::channel::Warnings;
 use super::connect::Established;
 use super::handover::{Handover, hand_over};
 use super::legible::legible;
+use super::message::LARGEST_RESULT_BYTES;
 use super::raw::{RawConnection, lost};
 use super::server_words::Fields;
 use super::silence;
 use super::typed_value::TypedValue;
 
-/// What the rows of a query that are held together may take: what we ask for is far smaller.
-const LARGEST_RESULT_BYTES: usize = 1 << 30;
-/// The same for rows that are handed over one by one: catalogs keep much of each.
+/// What the rows of a query may take that are handed over one by one: catalogs keep much of each.
 const LARGEST_CATALOG_BYTES: usize = 4 << 30;
 /// What holding a row takes beside its bytes.
 const ROW_OVERHEAD: usize = 200;

@@ -7,10 +7,9 @@ use std::io;
 use bytes::{Buf, BufMut, BytesMut};
 use tokio_postgres::types::Type;
 
-use super::message::{Header, WORDS_KEPT, cut_off, malformed, tag, take_string};
-
-/// What any message but a row may hold.
-const LARGEST_ANSWER_BYTES: usize = 1 << 20;
+use super::message::{
+    Header, LARGEST_ANSWER_BYTES, WORDS_KEPT, cut_off, malformed, tag, take_string,
+};
 
 /// What a column's description has behind its name: its table, number, type, length, modifier and
 /// format.

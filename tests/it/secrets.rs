@@ -65,7 +65,7 @@ async fn log(cluster: &Cluster) -> String {
 /// Every row of the ledger.
 async fn ledger(cluster: &Cluster) -> String {
     let mut all = String::new();
-    for table in ["job", "step", "receipt"] {
+    for table in ["job", "step", "receipt", "source"] {
         let sql = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM pgconvoy.{table} t");
         all += &trial::ask(cluster, "shop", &sql).await;
     }

@@ -23,7 +23,7 @@ use super::databases::{self, Pair};
 use super::report::Fenced;
 use locks::Locks;
 pub(super) use refusals::findings;
-pub(super) use roles::lift;
+pub(super) use roles::{lift, stands};
 
 /// How often the sessions that hold the locks are asked whether they are still there.
 const WATCH: Duration = Duration::from_secs(1);

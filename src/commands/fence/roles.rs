@@ -23,6 +23,11 @@ pub(super) async fn id(source: &Session) -> Result<Option<u32>> {
     Ok(rows.first().map(|row| row.get(0)))
 }
 
+/// Whether a fence stands.
+pub(in crate::commands) async fn stands(source: &Session) -> Result<bool> {
+    Ok(id(source).await?.is_some())
+}
+
 /// Those of the roles that may log in.
 pub(super) async fn able(source: &Session, names: &[String]) -> Result<Vec<String>> {
     let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r \
@@ -36,7 +41,7 @@ pub(super) async fn keep_out(source: &Session, names: &[String]) -> Result<u32> 
     let doing = "forbidding roles to log in";
     let ours = quote_ident(FENCE_ROLE);
     let mut sql = String::from("BEGIN;\n");
-    if id(source).await?.is_none() {
+    if !stands(source).await? {
         let words = "pgconvoy has forbidden the members of this role to log in: `pgconvoy unfence` \
                      lets them in again";
         sql.push_str(&format!(
@@ -48,7 +53,10 @@ pub(super) async fn keep_out(source: &Session, names: &[String]) -> Result<u32> 
         sql.push_str(&format!("GRANT {ours} TO {role};\nALTER ROLE {role} NOLOGIN;\n"));
     }
     source.execute(doing, &(sql + "COMMIT;\n")).await?;
-    id(source).await?.ok_or_else(|| Error::step(doing).because("the fence is gone again"))
+    id(source).await?.ok_or_else(|| {
+        let error = Error::step(doing).because("somebody has lifted the fence meanwhile");
+        error.hint("see that nobody runs `pgconvoy unfence`, then run the same command again")
+    })
 }
 
 /// Ends the sessions of these roles in these databases, and waits until they are gone; how many
@@ -87,7 +95,7 @@ pub(in crate::commands) async fn lift(
     some: Option<&[String]>,
 ) -> Result<Vec<String>> {
     let doing = "lifting the fence on the source";
-    if id(source).await?.is_none() {
+    if !stands(source).await? {
         return Ok(Vec::new());
     }
     let sql = format!(

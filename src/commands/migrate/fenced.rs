@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::engine::{Event, Events, JobState, Ledger, Stop};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::toc::named;
 use crate::wire::Conninfo;
 
@@ -105,16 +105,19 @@ async fn all_sealed(pairs: &[Pair]) -> Result<bool> {
 async fn lift(server: &Conninfo, open: &[String], events: &Events) {
     let lifted = async {
         let source = databases::maintenance(server).await?;
-        fence::lift(&source, Some(open)).await
+        let lifted = fence::lift(&source, Some(open)).await?;
+        Ok::<_, Error>((lifted, fence::stands(&source).await?))
     };
     let words = match lifted.await {
-        Ok(lifted) if lifted.is_empty() => {
+        Ok((lifted, _)) if !lifted.is_empty() => {
+            format!("the fence on the source is lifted: {} may log in again", named(&lifted))
+        }
+        Ok((_, true)) => {
             "the fence of an earlier run still stands on the source; `pgconvoy unfence` lifts it"
                 .to_owned()
         }
-        Ok(lifted) => {
-            format!("the fence on the source is lifted: {} may log in again", named(&lifted))
-        }
+        // It was never raised.
+        Ok((_, false)) => return,
         Err(error) => format!(
             "the fence on the source still stands, as {}; `pgconvoy unfence` lifts it",
             error.message()

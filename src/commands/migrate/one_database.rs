@@ -6,23 +6,22 @@ use std::sync::Arc;
 use crate::catalog;
 use crate::engine::{
     self, Claim, Event, Events, Job, JobState, Ledger, Ours, ReadFrom, Receipts, Run,
-    SourceSnapshot, SourceThen, Stop, StoredJob,
+    SourceSnapshot, Stop, StoredJob,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Step, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Toc};
-use crate::wire::{Conninfo, Session};
+use crate::wire::Session;
 
 use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
-    refuse_other_terms, refuse_unfenced_copy, refuse_what_nobody_asked_for, too_late_to_copy,
-    too_late_to_renew, too_late_to_warm,
+    refuse_other_terms, refuse_unfenced_copy, refuse_what_nobody_asked_for,
 };
 use super::super::passwords;
-use super::super::plan::{count_objects, plan_for};
+use super::super::plan::plan_for;
 use super::super::report::{DatabaseReport, Fenced, Verification};
 use super::super::request::{Beginning, Request};
 use super::super::source_since::source_since;
@@ -30,7 +29,9 @@ use super::super::survey::{self, Source, digests};
 use super::super::verify::locate;
 use super::SoFar;
 use super::judgement::{Expected, LargeObjects, Reading, judge, totals};
+use super::renewal::{TakenUp, renew};
 
+/// Surveys, claims, plans or goes on with what is planned, runs that, and judges what came of it.
 pub(super) async fn migrate_one(
     request: &Request,
     pair: &Pair,
@@ -101,7 +102,7 @@ pub(super) async fn migrate_one(
         Ledger::of(&target).begin_again().await?;
         Ledger::of(&target).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
-    let mut plan = Arc::new(plan);
+    let plan = Arc::new(plan);
     let pair = &pair.for_rows(request, &source, &target);
     let snapshot = SourceSnapshot::export(source.session).await?;
     let snapshot = if request.warm { snapshot.warm() } else { snapshot };
@@ -112,9 +113,9 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let going_on = GoingOn { goes_on, is_final, is_warm: request.warm };
-    let prepared = prepare_data(&ours, &pair.source, receipts, going_on, snapshot, events);
-    let (receipts, snapshot) = stop.or(Box::pin(prepared)).await?;
+    let taken_up = TakenUp { goes_on, is_final, is_warm: request.warm };
+    let renewing = renew(&ours, &pair.source, receipts, taken_up, snapshot, events);
+    let (receipts, snapshot) = stop.or(Box::pin(renewing)).await?;
     announce(&plan, &receipts, events).await;
     so_far.reached = Some(receipts.0.len());
     let run = Run {
@@ -131,25 +132,32 @@ pub(super) async fn migrate_one(
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
-    let outcome = &so_far.outcome;
     if request.warm {
         let receipts = Ledger::of(&target).receipts().await?;
         return Ok(DatabaseReport {
-            database: pair.target.database().to_owned(),
-            was_resumed: so_far.was_resumed == Some(true),
             is_warm: true,
-            objects: count_objects(&adapted.toc),
-            tables: plan.count_tables(),
-            seconds: so_far.started.elapsed().as_secs_f64(),
-            retries: outcome.retries,
-            restarts: so_far.restarts,
             changes: job.changes,
             verification: Verification { mode: VerifyMode::None, ..Verification::default() },
-            ..totals(&plan, &receipts, outcome)
+            ..totals(pair.target.database(), &adapted.toc, &plan, &receipts, so_far)
         });
     }
+    let expected = Expected { adapted: &adapted, large_objects, same_major };
+    Box::pin(verify_and_seal(request, pair, &target, (job, plan), expected, so_far, stop)).await
+}
+
+/// What a job came to whose steps are done: its ledger is sealed where all is equal.
+async fn verify_and_seal(
+    request: &Request,
+    pair: &Pair,
+    target: &Session,
+    (job, mut plan): (Job, Arc<Plan>),
+    expected: Expected<'_>,
+    so_far: &mut SoFar,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    let outcome = &so_far.outcome;
     let passwords_to_set = match request.carry_passwords {
-        true => passwords::carry(pair, &target, job.login_roles).await?,
+        true => passwords::carry(pair, target, job.login_roles).await?,
         false => job.login_roles,
     };
 
@@ -157,11 +165,10 @@ pub(super) async fn migrate_one(
     if let Some(plan) = Arc::get_mut(&mut plan) {
         plan.forget_run();
     }
-    let receipts = Ledger::of(&target).receipts().await?;
-    let expected = Expected { adapted: &adapted, large_objects, same_major };
+    let receipts = Ledger::of(target).receipts().await?;
     let refused = receipts.left_out().chain(&outcome.undone).next().is_some();
     let reading = Reading { rows: job.verify, catalog: refused };
-    let judged = judge(reading, &plan, &receipts, &expected, &pair.scope, &target);
+    let judged = judge(reading, &plan, &receipts, &expected, &pair.scope, target);
     let mut verification = stop.or(judged).await?;
     let locating = async {
         locate(pair, &ReadFrom::target(&pair.target), &plan, &mut verification).await;
@@ -172,30 +179,23 @@ pub(super) async fn migrate_one(
     let left_out = receipts.left_out().filter(|_| !verification.is_clean());
     let undone = left_out.chain(&outcome.undone).cloned().collect::<Vec<_>>();
     let fence = so_far.fence.as_deref();
-    let since = source_since(pair, &plan, &receipts, &target, fence);
+    let since = source_since(pair, &plan, &receipts, target, fence);
     let since = stop.or(async { Ok(since.await) }).await?;
     if let Some(fence) = fence {
         stop.or(fence.holds()).await?;
     }
     let report = DatabaseReport {
-        database: pair.target.database().to_owned(),
-        was_resumed: so_far.was_resumed == Some(true),
-        objects: count_objects(&adapted.toc),
-        tables: plan.count_tables(),
-        seconds: so_far.started.elapsed().as_secs_f64(),
         passwords_to_set,
-        retries: outcome.retries,
-        restarts: so_far.restarts,
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
         source_since: Some(since),
         fence: fence.map(|fence| Fenced { id: fence.id, roles: fence.roles.clone() }),
-        ..totals(&plan, &receipts, outcome)
+        ..totals(pair.target.database(), &expected.adapted.toc, &plan, &receipts, so_far)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
     if report.verification.is_clean() {
         so_far.is_sealing = true;
-        Ledger::of(&target).seal(&take_back, &render(&report)?).await?;
+        Ledger::of(target).seal(&take_back, &render(&report)?).await?;
     } else {
         target.execute("leaving the owners on the target", &take_back).await?;
     }
@@ -265,84 +265,6 @@ fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseR
     report.was_finished = true;
     report.finished_at = Some(at);
     Ok(report)
-}
-
-/// How a run takes up a job.
-#[derive(Clone, Copy)]
-struct GoingOn {
-    /// Whether the job was there before.
-    goes_on: bool,
-    /// Whether rows have to be those of this run's snapshot: nobody writes to the source after it.
-    is_final: bool,
-    /// Whether a later run is to read them again.
-    is_warm: bool,
-}
-
-/// Brings the data receipts under the new snapshot, unless all rows were copied under one already.
-async fn prepare_data(
-    ours: &Ours<'_>,
-    source: &Conninfo,
-    mut receipts: Receipts,
-    GoingOn { goes_on, is_final, is_warm }: GoingOn,
-    snapshot: SourceSnapshot,
-    events: &Events,
-) -> Result<(Receipts, Option<SourceSnapshot>)> {
-    let Ours { plan, session: target, .. } = *ours;
-    let ledger = Ledger::of(target);
-    if goes_on {
-        ours.refuse_filled(&receipts).await?;
-        let strangers = engine::strangers(target).await?;
-        if !strangers.is_empty() {
-            let words =
-                format!("others are connected to the target database: {}", strangers.join(", "));
-            events.say(Event::Note(words)).await;
-        }
-    }
-    // Without tables nothing is copied under any snapshot.
-    if !goes_on {
-        note_source(ours, &snapshot).await?;
-    }
-    // The source's sequences may have moved on since; but once grants stand we may lack the right.
-    let (setting, beyond) = plan.sequences();
-    let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
-    let mut doubtful: Vec<_> =
-        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
-    doubtful.extend(receipts.of_differing(plan));
-    ledger.forget(&doubtful).await?;
-    receipts.0.retain(|key, _| !doubtful.contains(key));
-    let beyond = plan.beyond_data();
-    let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
-    if receipts.data_is_complete(plan) {
-        let lost = engine::lost(plan, &receipts, target).await?;
-        if lost.is_empty() && !is_final && !is_warm {
-            snapshot.release().await?;
-            return Ok((receipts, None));
-        }
-        if is_beyond && !lost.is_empty() {
-            return Err(too_late_to_copy(plan, &lost));
-        }
-    }
-    if is_beyond && is_warm {
-        return Err(too_late_to_warm());
-    }
-    if is_beyond {
-        let changed = engine::changed(ours, &receipts, &snapshot, source).await?;
-        if !changed.is_empty() {
-            return Err(too_late_to_renew(&changed));
-        }
-    }
-    let receipts = engine::recheck(ours, receipts, &snapshot, source, events).await?;
-    if goes_on {
-        note_source(ours, &snapshot).await?;
-    }
-    Ok((receipts, Some(snapshot)))
-}
-
-/// Keeps what the source is like, to tell in the end whether it was written to since.
-async fn note_source(ours: &Ours<'_>, snapshot: &SourceSnapshot) -> Result<()> {
-    let tables = engine::written(snapshot.session(), ours.plan).await?;
-    let then = SourceThen { mark: snapshot.mark.clone(), tables };
-    Ledger::of(ours.session).keep_source(&then).await
 }
 
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {

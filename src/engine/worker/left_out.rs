@@ -10,7 +10,7 @@ use crate::wire::TransactionStatus;
 
 use super::{Moved, Worker, plain};
 use crate::engine::faults::is_its_own_fault;
-use crate::engine::receipts::{Receipt, insert};
+use crate::engine::receipts::Receipt;
 
 /// What is told of VACUUM or ANALYZE of a table.
 pub(super) fn of_maintenance(title: &str, error: &Error) -> Finding {
@@ -51,8 +51,9 @@ pub(super) fn but_strict(error: Error) -> Error {
 }
 
 impl Worker {
-    /// Does what can be done of a step that failed as a whole. What may be done twice is tried again
-    /// by the next run, so there is no receipt then; else that says what was left out.
+    /// Does what can be done of a step that failed as a whole. What may be done twice, which is a step
+    /// of its own, is tried again by the next run, so there is no receipt then; else that says what
+    /// was left out.
     pub(super) async fn leave_out(
         &mut self,
         step: &Step,
@@ -87,11 +88,11 @@ impl Worker {
         }
         if later.is_empty() {
             let receipt = Receipt { left_out, ..plain(started) };
-            let sql = insert(step.id, &[(0, receipt)]);
-            self.target.execute("writing the receipt", &sql).await?;
+            self.commit(step, Vec::new(), &[(0, receipt)]).await?;
+        } else {
+            self.target.execute("committing", "COMMIT").await?;
+            self.undone.append(&mut later);
         }
-        self.target.execute("committing", "COMMIT").await?;
-        self.undone.append(&mut later);
         Ok(Moved::default())
     }
 }

@@ -9,15 +9,11 @@ use postgres_protocol::message::frontend;
 
 use super::{RawConnection, TransactionStatus};
 use crate::error::{Error, Kind, Result};
-use crate::wire::message::{self, tag, take_string};
+use crate::wire::message::{self, LARGEST_ANSWER_BYTES, LARGEST_RESULT_BYTES, tag, take_string};
 use crate::wire::server_words::Fields;
 
-/// What a row of text may hold, and what any other answer may, CopyData aside.
+/// What a row of text may hold.
 const LARGEST_ROW_BYTES: usize = 1 << 30;
-const LARGEST_ANSWER_BYTES: usize = 1 << 20;
-
-/// What the rows of a query that are held together may take: what we ask for is far smaller.
-const LARGEST_RESULT_BYTES: usize = 1 << 30;
 /// What holding a row takes beside its bytes.
 const ROW_OVERHEAD: usize = 64;
 
