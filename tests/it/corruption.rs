@@ -263,7 +263,7 @@ async fn constraints_that_are_only_said_to_hold_are_found_by_their_rows_or_by_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_constraint_that_doesnt_hold_on_the_source_stops_the_job_with_its_name() {
+async fn a_constraint_that_doesnt_hold_on_the_source_stops_a_strict_job_with_its_name() {
     let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
     let sql = "
         CREATE TABLE orders (id int PRIMARY KEY);
@@ -273,7 +273,8 @@ async fn a_constraint_that_doesnt_hold_on_the_source_stops_the_job_with_its_name
     trial::make_database(&source, "store", sql).await;
     let delete = "SET session_replication_role = replica; DELETE FROM orders WHERE id = 50";
     trial::change(&source, "store", delete).await;
-    let run = trial::run(&request(&source, &target, &["store"])).await;
+    let request = Request { strict: true, ..request(&source, &target, &["store"]) };
+    let run = trial::run(&request).await;
     let error = run.error();
     assert_eq!(error.kind(), Kind::Step, "{error}");
     assert!(error.to_string().contains("lines_orders_id_fkey"), "{error}");
