@@ -224,7 +224,7 @@ pub(super) struct Migrate {
     /// Leave ANALYZE to you, as pg_restore does: until then the target plans its queries blindly
     #[arg(long)]
     pub(super) no_analyze: bool,
-    /// Refuse what would differ on the target, rather than report it
+    /// Refuse what would differ on the target or be left out, rather than report it
     #[arg(long)]
     pub(super) strict: bool,
     /// Give new roles the password verifiers that the source keeps, if it can be read

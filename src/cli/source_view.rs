@@ -26,7 +26,7 @@ fn source_since(page: &mut Page, since: &SourceSince) {
     const SEE: &str = "`pgconvoy verify` compares what is there now";
     let (tone, text) = match since {
         SourceSince::Unchanged => {
-            (Tone::Good, "nothing was committed there since its rows were copied".to_owned())
+            (Tone::Good, "wasn't written to since its rows were copied".to_owned())
         }
         SourceSince::Changed { .. } => {
             (Tone::Bad, format!("was written to since its rows were copied; {SEE}"))
@@ -80,7 +80,7 @@ mod tests {
         ];
         let render = render(|page| all.iter().for_each(|since| source_since(page, since)));
         insta::assert_snapshot!(render, @r"
-        source        nothing was committed there since its rows were copied
+        source        wasn't written to since its rows were copied
         source        was written to since its rows were copied; `pgconvoy verify` compares what is there
                       now
           SEQUENCE public.s

@@ -70,7 +70,7 @@ async fn judge(
     let noted = Ledger::of(target).source_then().await?;
     let copied = receipts.mark(plan).map(str::to_owned);
     let Some(mark) = copied.or_else(|| noted.as_ref().map(|then| then.mark.clone())) else {
-        let because = "an earlier version didn't note where it stood".to_owned();
+        let because = "the ledger doesn't say where it stood".to_owned();
         return Ok(SourceSince::Unknown { because });
     };
     let source = Session::connect(&pair.source).await?;

@@ -27,11 +27,12 @@ const SHOP: &str = r#"
 /// What the source has, and the target not before the job's end.
 const FINE: &str = "ALTER DATABASE shop SET trial.is_fine = 'yes'";
 
-/// What fails on the target, and quotes the whole statement.
+/// What fails on the target in a way that ends a job, and quotes the whole statement.
 const QUOTING: &str = "
     CREATE FUNCTION quoting(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
       'BEGIN IF pg_catalog.current_setting(''trial.is_fine'', true) IS NULL THEN
-       RAISE EXCEPTION ''refused: %'', pg_catalog.current_query(); END IF; RETURN i; END';
+       RAISE EXCEPTION ''refused: %'', pg_catalog.current_query() USING ERRCODE = ''42501'';
+       END IF; RETURN i; END';
     CREATE INDEX quoted ON orders (public.quoting(id))";
 
 /// The password of a URI.

@@ -44,10 +44,7 @@ impl Fence {
     /// Who has yet to be kept out of the server of `pairs`, which from then on lead to that very
     /// one. What a fence takes and isn't there is refused: nothing is changed.
     pub(super) async fn refuse(names: &[String], pairs: &mut [Pair]) -> Result<Vec<String>> {
-        let Some(first) = pairs.first() else {
-            return Err(Error::usage("raising the fence").because("there is no database to fence"));
-        };
-        let source = Session::connect(&first.source).await?;
+        let source = Session::connect(server(pairs)?).await?;
         for pair in pairs.iter_mut() {
             let database = pair.source.database().to_owned();
             pair.source = source.same_server().with_database(&database);
@@ -63,14 +60,12 @@ impl Fence {
         pairs: &[Pair],
         events: &Events,
     ) -> Result<Fence> {
-        let server = pairs.first().map(|pair| &pair.source);
-        let server = server.ok_or_else(|| Error::usage("raising the fence"))?;
-        let source = Session::connect(server).await?;
+        let source = Session::connect(server(pairs)?).await?;
         let id = roles::keep_out(&source, open).await?;
         let databases: Vec<&str> = pairs.iter().map(|pair| pair.source.database()).collect();
         let mut ended = roles::end_sessions(&source, names, &databases).await?;
         let mut locks = Vec::new();
-        for pair in pairs.iter() {
+        for pair in pairs {
             locks.push(Locks::take(&pair.source).await?);
         }
         // Who was just logging in while that was forbidden.
@@ -133,6 +128,15 @@ impl Fence {
             sleep(WATCH).await;
         }
     }
+}
+
+/// The server that the pairs lead to.
+fn server(pairs: &[Pair]) -> Result<&Conninfo> {
+    let first = pairs.first().map(|pair| &pair.source);
+    first.ok_or_else(|| {
+        let error = Error::usage("raising the fence").because("no database moves");
+        error.hint("name those that do: --database NAME")
+    })
 }
 
 /// Nothing mends that: what was written since isn't in the copy.
