@@ -98,8 +98,13 @@ fn refused<const N: usize>(error: &Error, words: [&str; N]) {
 
 async fn nothing_that_a_service_committed_is_lost(major: u32) {
     let (source, target, request) = shop(major).await;
-    trial::change(&source, "shop", "CREATE ROLE clerk NOLOGIN; GRANT SELECT ON items TO clerk")
-        .await;
+    trial::change(
+        &source,
+        "shop",
+        "CREATE ROLE clerk NOLOGIN; GRANT SELECT ON items TO clerk;
+         SELECT lo_from_bytea(0, 'a picture')",
+    )
+    .await;
     let before = pg_dump::schema(&source, "shop");
     let service = Service::start(&source);
     let run = trial::run(&request).await;

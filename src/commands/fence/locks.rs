@@ -20,8 +20,6 @@ pub(super) struct Locks {
     pub(super) session: Session,
     /// How many tables there are.
     pub(super) tables: usize,
-    /// Whether large objects are locked, too: their catalogs are the superuser's to lock.
-    pub(super) large_objects: bool,
 }
 
 /// The tables to be locked: with each those that inherit from it are, partitions among them.
@@ -32,8 +30,6 @@ pub(super) struct Tables {
     pub(super) denied: Vec<String>,
     /// How many locks that takes.
     pub(super) locks: usize,
-    /// Whether large objects may be locked.
-    pub(super) large_objects: bool,
 }
 
 impl Tables {
@@ -46,8 +42,7 @@ impl Tables {
         };
         let sql = format!(
             "SELECT n.nspname::text, c.relname::text, c.relispartition, \
-             pg_catalog.has_table_privilege(c.oid, '{rights}'), \
-             pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', '{rights}') \
+             pg_catalog.has_table_privilege(c.oid, '{rights}') \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {} ORDER BY 1, 2",
             Scope::default().schemas("n.nspname")
@@ -56,7 +51,6 @@ impl Tables {
         let rows = source.query("listing the source's tables", &sql, &[]).await?;
         for row in rows {
             tables.locks += 1;
-            tables.large_objects = row.get(4);
             let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
             if !row.get::<_, bool>(2) {
                 if !row.get::<_, bool>(3) {
@@ -82,11 +76,7 @@ impl Locks {
         let session = Session::connect(source).await?;
         let tables = Tables::of(&session).await?;
         session.execute(doing, &format!("BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
-        let mut names: Vec<String> = tables.roots.iter().map(QualifiedName::sql).collect();
-        if tables.large_objects {
-            let catalogs = ["pg_largeobject_metadata", "pg_largeobject"];
-            names.extend(catalogs.map(|name| QualifiedName::new("pg_catalog", name).sql()));
-        }
+        let names: Vec<String> = tables.roots.iter().map(QualifiedName::sql).collect();
         for some in names.chunks(BATCH) {
             let sql = format!("LOCK TABLE {} IN SHARE MODE", some.join(", "));
             if let Err(error) = session.execute(doing, &sql).await {
@@ -101,7 +91,7 @@ impl Locks {
             }
         }
         session.execute(doing, "SET LOCAL lock_timeout = 0").await?;
-        Ok(Locks { session, tables: tables.locks, large_objects: tables.large_objects })
+        Ok(Locks { session, tables: tables.locks })
     }
 }
 
