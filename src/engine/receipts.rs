@@ -74,6 +74,12 @@ impl Receipts {
         }
     }
 
+    /// Whether rows of a chunk don't have to be final.
+    pub fn are_warm(&self, plan: &Plan) -> bool {
+        let mut copies = plan.copies().filter_map(|(step, part, _)| self.0.get(&(step, part)));
+        copies.any(|receipt| is_warm(&receipt.snapshot))
+    }
+
     /// What the target refused, and the job was done without.
     pub fn left_out(&self) -> impl Iterator<Item = &Finding> {
         self.0.values().flat_map(|receipt| &receipt.left_out)
@@ -124,18 +130,23 @@ impl Receipts {
             verified[index].is_some_and(|theirs| theirs != ours)
                 || counted[index].is_some_and(|rows| rows != ours.rows)
         };
+        self.read_back(plan, differs)
+    }
+
+    /// What was read back or counted of the tables for which `of` holds.
+    pub fn read_back(&self, plan: &Plan, of: impl Fn(TableId) -> bool) -> Vec<(StepId, usize)> {
         let mut parts = Vec::new();
         for step in &plan.steps {
             match &step.action {
                 Action::Verify { chunks } => {
-                    let numbered = chunks.iter().enumerate();
-                    let theirs = numbered.filter(|(_, chunk)| differs(chunk.table));
+                    let theirs = chunks.iter().enumerate().filter(|(_, chunk)| of(chunk.table));
                     parts.extend(theirs.map(|(part, _)| (step.id, part)));
                 }
-                Action::Count { table } if differs(*table) => parts.push((step.id, 0)),
+                Action::Count { table } if of(*table) => parts.push((step.id, 0)),
                 _ => {}
             }
         }
+        parts.retain(|key| self.0.contains_key(key));
         parts
     }
 

@@ -113,7 +113,8 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let taken_up = TakenUp { goes_on, is_final, is_warm: request.warm };
+    let is_retried = so_far.reached.is_some();
+    let taken_up = TakenUp { goes_on, is_retried, is_final, is_warm: request.warm };
     let renewing = renew(&ours, &pair.source, receipts, taken_up, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(renewing)).await?;
     announce(&plan, &receipts, events).await;
