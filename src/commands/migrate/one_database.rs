@@ -135,9 +135,10 @@ pub(super) async fn migrate_one(
     engine::run(run, &mut so_far.outcome, events, stop).await?;
     if request.warm {
         let receipts = Ledger::of(&target).receipts().await?;
+        let undone = receipts.left_out().chain(&so_far.outcome.undone).cloned();
         return Ok(DatabaseReport {
             is_warm: true,
-            changes: job.changes,
+            changes: job.changes.into_iter().chain(undone).collect(),
             verification: Verification { mode: VerifyMode::None, ..Verification::default() },
             ..totals(pair.target.database(), &adapted.toc, &plan, &receipts, so_far)
         });
