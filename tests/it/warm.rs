@@ -1,10 +1,17 @@
 //! The short window: rows are copied while the source lives, and what has changed by the time it is
 //! fenced is copied anew, nothing else.
 
+#[cfg(unix)]
+use std::process::Command;
+#[cfg(unix)]
+use std::time::Duration;
+
 use pgconvoy::commands::{self, Event, Phase, Request, SourceSince};
 use pgconvoy::error::Kind;
 use pgconvoy::servers::Cluster;
 use pgconvoy::wire::{Conninfo, Environment};
+#[cfg(unix)]
+use tokio::time::sleep;
 
 use crate::migration::request;
 use crate::resuming::finished;
@@ -167,4 +174,33 @@ async fn what_others_write_between_two_fenced_runs_is_found_but_where_row_securi
     let run = assert_found(&target, &last).await;
     let closed = "keep us from reading public.secrets back again";
     assert!(run.notes().contains(closed), "{}", run.notes());
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_table_that_a_crash_of_the_source_emptied_is_copied_anew() {
+    let quiet = pgconvoy::servers::Spec::bundled().major(15).setting("autovacuum", "off");
+    let (source, target) = tokio::join!(kit::start(quiet), kit::bundled(15));
+    let baskets = "CREATE UNLOGGED TABLE baskets AS SELECT generate_series(1, 30) AS id;";
+    trial::make_database(&source, "shop", &format!("{SHOP}{baskets}")).await;
+    let last = request(&source, &target, &["shop"]);
+    trial::run(&Request { warm: true, ..last.clone() }).await.clean();
+
+    // The server then restarts all of its processes but the first.
+    let one = "SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'background writer'";
+    let pid = trial::ask(&source, "shop", one).await;
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let count = "SELECT count(*)::text FROM public.baskets";
+    let emptied = async || {
+        let session = source.superuser_session("shop").await?;
+        session.query_one("counting", count, &[]).await.map(|row| row.get::<_, String>(0) == "0")
+    };
+    while !emptied().await.is_ok_and(|emptied| emptied) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let run = trial::run(&last).await;
+    assert!(run.clean().was_resumed);
+    // All other rows are proven by the marks.
+    assert!(run.notes().contains("reading 1 finished chunk again"), "{}", run.notes());
+    assert_eq!(trial::ask(&target, "shop", count).await, "0");
 }
