@@ -14,7 +14,8 @@ use super::worker::Moved;
 /// What a step's part left in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
-    /// Rows and bytes moved or read, and what they were.
+    /// Rows and bytes moved or read, and what they were. Of copied large objects the CRC-32 is that
+    /// of their owners, comments and grants, which no fingerprint tells.
     pub tally: Tally,
     /// The mark of the snapshot the rows were seen under; empty for what reads no rows.
     pub snapshot: String,

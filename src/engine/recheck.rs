@@ -11,6 +11,7 @@ use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
 use super::failpoint::{self, Act, Point};
+use super::large_objects;
 use super::ledger::{Ledger, forget_sql};
 use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
@@ -144,8 +145,34 @@ async fn differing(
     let from = ReadFrom::source(source, snapshot);
     let found = read_chunks(plan, chunks.clone(), &from, jobs, progress).await?;
     let read = keys.into_iter().zip(chunks).zip(found);
-    let differs = read.filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found);
-    Ok(differs.map(|(chunk, _)| chunk).collect())
+    let (differing, same): (Vec<_>, Vec<_>) =
+        read.partition(|((key, _), found)| receipts.0[key].tally.fingerprint != *found);
+    let mut differing: Vec<_> = differing.into_iter().map(|(chunk, _)| chunk).collect();
+    let same = same.into_iter().map(|(chunk, _)| chunk);
+    let objects = same.filter(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
+    differing.extend(settled_otherwise(receipts, objects.collect(), &from).await?);
+    Ok(differing)
+}
+
+/// Those of the chunks of large objects that have other owners, comments or grants than they were
+/// copied with.
+async fn settled_otherwise(
+    receipts: &Receipts,
+    chunks: Vec<((StepId, usize), Chunk)>,
+    from: &ReadFrom,
+) -> Result<Vec<((StepId, usize), Chunk)>> {
+    let mut others = Vec::new();
+    if chunks.is_empty() {
+        return Ok(others);
+    }
+    let mut source = from.connect().await?;
+    for (key, chunk) in chunks {
+        let objects = large_objects::read(&mut source, &chunk.range).await?;
+        if receipts.0[&key].tally.crc32 != large_objects::crc32(&objects) {
+            others.push((key, chunk));
+        }
+    }
+    Ok(others)
 }
 
 /// Tables between which foreign keys stand can only be emptied together.
