@@ -140,6 +140,14 @@ async fn a_source_that_proves_unchanged_since_a_warm_copy_is_not_read_again() {
     assert_moved(&source, &target).await;
 }
 
+/// As if the last run had ended just before its seal, and its fence had been lifted.
+async fn reopen(source: &Cluster, target: &Cluster) {
+    let unseal = "UPDATE pgconvoy.job SET sealed_at = NULL, report = NULL";
+    trial::change(target, "shop", unseal).await;
+    let server = Conninfo::parse(&source.conninfo("postgres"), &Environment::default()).unwrap();
+    commands::unfence(&server).await.unwrap();
+}
+
 /// Has a service write to the target, and asserts that the run which would end the job finds it.
 async fn assert_found(target: &Cluster, last: &Request) -> Watched {
     trial::change(target, "shop", "UPDATE orders SET note = 'rehearsed' WHERE id = 5").await;
@@ -167,13 +175,22 @@ async fn what_others_write_between_two_fenced_runs_is_found_but_where_row_securi
                   ALTER TABLE secrets ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
     trial::change(&source, "shop", secret).await;
     trial::run(&last).await.clean();
-    let unseal = "UPDATE pgconvoy.job SET sealed_at = NULL, report = NULL";
-    trial::change(&target, "shop", unseal).await;
-    let server = Conninfo::parse(&source.conninfo("postgres"), &Environment::default()).unwrap();
-    commands::unfence(&server).await.unwrap();
+    reopen(&source, &target).await;
     let run = assert_found(&target, &last).await;
     let closed = "keep us from reading public.secrets back again";
     assert!(run.notes().contains(closed), "{}", run.notes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_that_move_between_two_fenced_runs_are_set_though_grants_stand() {
+    let (source, target, [_, last]) = shop().await;
+    trial::run(&last).await.clean();
+    reopen(&source, &target).await;
+    let draw = "SELECT nextval('customers_id_seq') FROM generate_series(1, 50)";
+    trial::change(&source, "shop", draw).await;
+    trial::run(&last).await.clean();
+    let next = "SELECT last_value || ' ' || is_called FROM public.customers_id_seq";
+    assert_eq!(trial::ask(&target, "shop", next).await, "150 true");
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use crate::engine::{self, Event, Events, Ledger, Ours, Receipts, SourceSnapshot,
 use crate::error::Result;
 use crate::plan::StepId;
 use crate::toc::named;
-use crate::wire::Conninfo;
+use crate::wire::{Conninfo, Session};
 
 use super::super::going_on::{too_late_to_copy, too_late_to_renew, too_late_to_warm};
 
@@ -46,11 +46,21 @@ pub(super) async fn renew(
     } else {
         note_source(ours, &snapshot).await?;
     }
-    // The source's sequences may have moved on since; but once grants stand we may lack the right.
+    // The source's sequences may have moved on since. Once grants stand we may lack the right to set
+    // them: that is tried only where a job that is final needs it.
     let (setting, beyond) = plan.sequences();
     let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
+    let set_anew = match (stood_upon, is_final) {
+        (false, _) => true,
+        (true, false) => false,
+        (true, true) => {
+            // In no transaction: each sequence that is read stays locked until its end.
+            let session = Session::connect(source).await?;
+            !engine::moved_sequences(&session, target, plan).await?.is_empty()
+        }
+    };
     let mut doubtful: BTreeSet<_> =
-        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
+        setting.into_iter().filter(|_| set_anew).map(|step| (step, 0)).collect();
     doubtful.extend(receipts.of_differing(plan));
     let seals_earlier_rows = is_final || receipts.are_warm(plan);
     if goes_on && !is_retried && !is_warm && seals_earlier_rows {
