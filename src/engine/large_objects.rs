@@ -25,23 +25,38 @@ CREATE TRIGGER put_piece INSTEAD OF INSERT ON pgconvoy.\"large objects\"
     )
 }
 
-/// The statements that give the large objects of a range their owners, comments and grants, as the
-/// snapshot of `source` has them.
-pub(super) async fn settling(
+/// The large objects of a range as the snapshot of `source` has them, without their contents.
+pub(super) async fn read(
     source: &mut RawConnection,
-    groups: &[LargeObjectGroup],
     range: &ChunkRange,
-) -> Result<Vec<String>> {
+) -> Result<Vec<LargeObject>> {
     let doing = "reading large objects' owners and grants";
     let rows = source.query(doing, &toc::objects_sql(range.condition().as_deref())).await?;
     let objects: Option<Vec<LargeObject>> = rows.into_iter().map(object).collect();
-    let objects = objects.ok_or_else(|| Error::step(doing).because("a value is missing"))?;
-    toc::settling(groups, &objects).map_err(|unknown| {
-        Error::step(doing).because(format!(
+    objects.ok_or_else(|| Error::step(doing).because("a value is missing"))
+}
+
+/// The statements that give large objects their owners, comments and grants.
+pub(super) fn settling(
+    groups: &[LargeObjectGroup],
+    objects: &[LargeObject],
+) -> Result<Vec<String>> {
+    toc::settling(groups, objects).map_err(|unknown| {
+        Error::step("reading large objects' owners and grants").because(format!(
             "large object {} has got another owner or other grants since the job was planned",
             unknown.oid
         ))
     })
+}
+
+/// A checksum of what large objects are but for their contents: their receipt's CRC-32.
+pub(super) fn crc32(objects: &[LargeObject]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for LargeObject { oid, key, comment } in objects {
+        let comment = comment.as_deref().unwrap_or_default();
+        hasher.update(format!("{oid}\0{key}\0{comment}\0").as_bytes());
+    }
+    hasher.finalize()
 }
 
 fn object(row: Vec<Option<String>>) -> Option<LargeObject> {

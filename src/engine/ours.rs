@@ -37,6 +37,8 @@ struct There {
     of_extension: bool,
     /// Whether it has, or may have, pages.
     may_have_rows: bool,
+    /// Whether we may read all of its rows: row security and grants that stand may keep us from it.
+    may_be_read: bool,
 }
 
 impl Ours<'_> {
@@ -50,6 +52,12 @@ impl Ours<'_> {
         });
         let suspects: Vec<TableId> = suspects.map(|(id, _)| *id).collect();
         self.with_rows(&suspects).await
+    }
+
+    /// The tables that we may not read whole any more, as their row security or grants stand.
+    pub async fn unreadable(&self) -> Result<BTreeSet<TableId>> {
+        let there = self.there().await?;
+        Ok(there.iter().filter(|(_, table)| !table.may_be_read).map(|(id, _)| *id).collect())
     }
 
     /// Those of `tables` with receipts whose rows aren't those that the receipts speak of. An
@@ -180,7 +188,9 @@ impl Ours<'_> {
         let sql = "SELECT wanted.number, EXISTS (SELECT FROM pg_catalog.pg_depend d \
              WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
              AND d.objid = c.oid AND d.deptype = 'e'), \
-             c.relkind <> 'r' OR pg_catalog.pg_relation_size(c.oid) > 0 \
+             c.relkind <> 'r' OR pg_catalog.pg_relation_size(c.oid) > 0, \
+             pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+             AND NOT pg_catalog.row_security_active(c.oid) \
              FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), \
              pg_catalog.unnest($2::pg_catalog.text[])) \
              WITH ORDINALITY wanted (schema, name, number) \
@@ -190,7 +200,12 @@ impl Ours<'_> {
         let rows = self.session.query(doing, sql, &[&schemas, &relations]).await?;
         let table = |row: &tokio_postgres::Row| {
             let id = TableId((row.get::<_, i64>(0) - 1) as u32);
-            (id, There { of_extension: row.get(1), may_have_rows: row.get(2) })
+            let there = There {
+                of_extension: row.get(1),
+                may_have_rows: row.get(2),
+                may_be_read: row.get(3),
+            };
+            (id, there)
         };
         Ok(rows.iter().map(table).collect())
     }

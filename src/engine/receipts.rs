@@ -14,7 +14,8 @@ use super::worker::Moved;
 /// What a step's part left in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
-    /// Rows and bytes moved or read, and what they were.
+    /// Rows and bytes moved or read, and what they were. Of copied large objects the CRC-32 is that
+    /// of their owners, comments and grants, which no fingerprint tells.
     pub tally: Tally,
     /// The mark of the snapshot the rows were seen under; empty for what reads no rows.
     pub snapshot: String,
@@ -74,6 +75,12 @@ impl Receipts {
         }
     }
 
+    /// Whether rows of a chunk don't have to be final.
+    pub fn are_warm(&self, plan: &Plan) -> bool {
+        let mut copies = plan.copies().filter_map(|(step, part, _)| self.0.get(&(step, part)));
+        copies.any(|receipt| is_warm(&receipt.snapshot))
+    }
+
     /// What the target refused, and the job was done without.
     pub fn left_out(&self) -> impl Iterator<Item = &Finding> {
         self.0.values().flat_map(|receipt| &receipt.left_out)
@@ -124,18 +131,23 @@ impl Receipts {
             verified[index].is_some_and(|theirs| theirs != ours)
                 || counted[index].is_some_and(|rows| rows != ours.rows)
         };
+        self.read_back(plan, differs)
+    }
+
+    /// What was read back or counted of the tables for which `of` holds.
+    pub fn read_back(&self, plan: &Plan, of: impl Fn(TableId) -> bool) -> Vec<(StepId, usize)> {
         let mut parts = Vec::new();
         for step in &plan.steps {
             match &step.action {
                 Action::Verify { chunks } => {
-                    let numbered = chunks.iter().enumerate();
-                    let theirs = numbered.filter(|(_, chunk)| differs(chunk.table));
+                    let theirs = chunks.iter().enumerate().filter(|(_, chunk)| of(chunk.table));
                     parts.extend(theirs.map(|(part, _)| (step.id, part)));
                 }
-                Action::Count { table } if differs(*table) => parts.push((step.id, 0)),
+                Action::Count { table } if of(*table) => parts.push((step.id, 0)),
                 _ => {}
             }
         }
+        parts.retain(|key| self.0.contains_key(key));
         parts
     }
 

@@ -11,6 +11,7 @@ use crate::wire::{Conninfo, Session};
 
 use super::events::{Event, Events};
 use super::failpoint::{self, Act, Point};
+use super::large_objects;
 use super::ledger::{Ledger, forget_sql};
 use super::ours::Ours;
 use super::reading::{ReadFrom, read_chunks};
@@ -103,22 +104,13 @@ pub async fn changed(
     Ok(names.into_iter().collect())
 }
 
-/// The chunks whose receipts say another mark than this snapshot's.
+/// The chunks whose receipts say another mark than this snapshot's, and those of unlogged tables.
 fn stale(plan: &Plan, receipts: &Receipts, snapshot: &SourceSnapshot) -> Vec<(StepId, usize)> {
-    let keys = plan.copies().map(|(step, part, _)| (step, part));
-    let is_stale =
-        |key: &(StepId, usize)| receipts.0.get(key).is_some_and(|r| r.snapshot != snapshot.mark);
-    keys.filter(is_stale).collect()
-}
-
-/// Those of them of which the marks don't prove that they would be read as they were copied.
-fn unseen(
-    receipts: &Receipts,
-    stale: &[(StepId, usize)],
-    snapshot: &SourceSnapshot,
-) -> Vec<(StepId, usize)> {
-    let is_seen = |key: &(StepId, usize)| see_equal_rows(&receipts.0[key].snapshot, &snapshot.mark);
-    stale.iter().filter(|key| !is_seen(key)).copied().collect()
+    let is_stale = |(step, part, chunk): &(StepId, usize, &Chunk)| {
+        let receipt = receipts.0.get(&(*step, *part));
+        receipt.is_some_and(|r| r.snapshot != snapshot.mark || plan.table(chunk.table).unlogged)
+    };
+    plan.copies().filter(is_stale).map(|(step, part, _)| (step, part)).collect()
 }
 
 /// Those of the chunks that are read otherwise on the source now than they were copied.
@@ -131,12 +123,19 @@ async fn differing(
     events: &Events,
 ) -> Result<Vec<((StepId, usize), Chunk)>> {
     let Ours { plan, jobs, progress, .. } = *ours;
-    let stale = unseen(receipts, stale, snapshot);
-    let chunk = |(step, part): &(StepId, usize)| match &plan.steps[step.0 as usize].action {
-        Action::Copy { chunks } => Some(chunks[*part].clone()),
+    // Equal marks prove nothing of an unlogged table: a crash empties it, which takes no transaction,
+    // and restarts all processes but the postmaster (source: postmaster.c, HandleChildCrash).
+    let is_seen = |key: &(StepId, usize), chunk: &Chunk| {
+        see_equal_rows(&receipts.0[key].snapshot, &snapshot.mark)
+            && !plan.table(chunk.table).unlogged
+    };
+    let unseen = |key: &(StepId, usize)| match &plan.steps[key.0.0 as usize].action {
+        Action::Copy { chunks } if !is_seen(key, &chunks[key.1]) => {
+            Some((*key, chunks[key.1].clone()))
+        }
         _ => None,
     };
-    let chunks: Vec<Chunk> = stale.iter().filter_map(chunk).collect();
+    let (keys, chunks): (Vec<_>, Vec<_>) = stale.iter().filter_map(unseen).unzip();
     if chunks.is_empty() {
         return Ok(Vec::new());
     }
@@ -145,9 +144,35 @@ async fn differing(
     events.say(Event::Note(note)).await;
     let from = ReadFrom::source(source, snapshot);
     let found = read_chunks(plan, chunks.clone(), &from, jobs, progress).await?;
-    let read = stale.iter().zip(chunks).zip(found);
-    let differs = read.filter(|((key, _), found)| receipts.0[key].tally.fingerprint != *found);
-    Ok(differs.map(|((key, chunk), _)| (*key, chunk)).collect())
+    let read = keys.into_iter().zip(chunks).zip(found);
+    let (differing, same): (Vec<_>, Vec<_>) =
+        read.partition(|((key, _), found)| receipts.0[key].tally.fingerprint != *found);
+    let mut differing: Vec<_> = differing.into_iter().map(|(chunk, _)| chunk).collect();
+    let same = same.into_iter().map(|(chunk, _)| chunk);
+    let objects = same.filter(|(_, chunk)| plan.table(chunk.table).holds_large_objects());
+    differing.extend(settled_otherwise(receipts, objects.collect(), &from).await?);
+    Ok(differing)
+}
+
+/// Those of the chunks of large objects that have other owners, comments or grants than they were
+/// copied with.
+async fn settled_otherwise(
+    receipts: &Receipts,
+    chunks: Vec<((StepId, usize), Chunk)>,
+    from: &ReadFrom,
+) -> Result<Vec<((StepId, usize), Chunk)>> {
+    let mut others = Vec::new();
+    if chunks.is_empty() {
+        return Ok(others);
+    }
+    let mut source = from.connect().await?;
+    for (key, chunk) in chunks {
+        let objects = large_objects::read(&mut source, &chunk.range).await?;
+        if receipts.0[&key].tally.crc32 != large_objects::crc32(&objects) {
+            others.push((key, chunk));
+        }
+    }
+    Ok(others)
 }
 
 /// Tables between which foreign keys stand can only be emptied together.

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::pg::ToastCompression;
-use crate::plan::{Action, Phase, Plan};
+use crate::plan::{Action, Phase, Plan, StepId};
 use crate::toc::Finding;
 use crate::wire::{Conninfo, Session};
 
@@ -84,7 +84,12 @@ pub async fn run(
         mark: snapshot.mark.clone(),
     });
     let receipts = Arc::new(receipts);
-    let mut schedule = Schedule::new(&plan, |id| receipts.is_done(&plan.steps[id.0 as usize]));
+    // A later run reads the target back, as it is then.
+    let is_done = |id: StepId| {
+        let step = &plan.steps[id.0 as usize];
+        receipts.is_done(step) || warm && step.reads_back()
+    };
+    let mut schedule = Schedule::new(&plan, is_done);
     let shared = Arc::new(Shared {
         source,
         target,

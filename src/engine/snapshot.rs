@@ -9,8 +9,9 @@ pub struct SourceSnapshot {
     /// The name under which a session of the same database can import it while this lives.
     pub id: String,
     /// What it saw: which server, since which start, which transactions. Equal marks see equal
-    /// rows, so work done under an equal mark holds. On a standby no two marks are equal: its
-    /// snapshots don't tell running transactions (source: procarray.c, GetSnapshotData).
+    /// rows, so work done under an equal mark holds, but for unlogged tables, which a crash empties.
+    /// On a standby no two marks are equal: its snapshots don't tell running transactions (source:
+    /// procarray.c, GetSnapshotData).
     pub mark: String,
 }
 

@@ -195,6 +195,11 @@ impl Step {
         self.locks.dedup();
     }
 
+    /// Whether it reads or counts rows on the target.
+    pub fn reads_back(&self) -> bool {
+        matches!(self.action, Action::Verify { .. } | Action::Count { .. })
+    }
+
     /// How many receipts the finished step has: one a chunk, one for anything else that has an
     /// effect.
     pub fn parts(&self) -> usize {

@@ -103,6 +103,20 @@ async fn large_objects_that_change_between_two_runs_arrive_as_they_are_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_objects_whose_owner_or_comment_changes_between_two_runs_are_copied_anew() {
+    let (source, target) = tokio::join!(source_of(15), kit::rds_like(16));
+    let last = request(&source, &target, &["shop"]);
+    trial::run(&Request { warm: true, ..last.clone() }).await.clean();
+    let changes = "COMMENT ON LARGE OBJECT 60001 IS NULL; COMMENT ON LARGE OBJECT 60003 IS 'new'; \
+                   ALTER LARGE OBJECT 60006 OWNER TO reader";
+    trial::change(&source, "shop", changes).await;
+    let run = trial::run(&last).await;
+    assert!(run.clean().was_resumed);
+    assert!(run.notes().contains("copying 1 chunk of them anew"), "{}", run.notes());
+    assert_eq!(objects(&source).await, objects(&target).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_object_that_differs_on_the_target_is_found_and_named() {
     let (source, target) = tokio::join!(source_of(15), kit::rds_like(15));
     let request = request(&source, &target, &["shop"]);

@@ -177,3 +177,13 @@ async fn what_is_left_out_is_a_difference_though_nothing_is_verified() {
     let report = differs(&Request { verify, ..request(&source, &target, &["shop"]) }).await;
     assert_eq!(report.verification.catalog.len(), LEFT_OUT.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_warm_run_leaves_out_is_told_by_it() {
+    let (source, target) = (source().await, kit::rds_like(15).await);
+    let request = Request { warm: true, ..request(&source, &target, &["shop"]) };
+    let watched = run(&request).await;
+    for object in ["INDEX public.by_one", "INDEX public.of_few", "INDEX public.by_many"] {
+        assert!(told(watched.clean(), object).what.contains("left out"), "{object}");
+    }
+}

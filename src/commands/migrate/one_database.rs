@@ -113,7 +113,8 @@ pub(super) async fn migrate_one(
         jobs: request.jobs(),
         progress: &events.verified,
     };
-    let taken_up = TakenUp { goes_on, is_final, is_warm: request.warm };
+    let is_retried = so_far.reached.is_some();
+    let taken_up = TakenUp { goes_on, is_retried, is_final, is_warm: request.warm };
     let renewing = renew(&ours, &pair.source, receipts, taken_up, snapshot, events);
     let (receipts, snapshot) = stop.or(Box::pin(renewing)).await?;
     announce(&plan, &receipts, events).await;
@@ -134,9 +135,10 @@ pub(super) async fn migrate_one(
     engine::run(run, &mut so_far.outcome, events, stop).await?;
     if request.warm {
         let receipts = Ledger::of(&target).receipts().await?;
+        let undone = receipts.left_out().chain(&so_far.outcome.undone).cloned();
         return Ok(DatabaseReport {
             is_warm: true,
-            changes: job.changes,
+            changes: job.changes.into_iter().chain(undone).collect(),
             verification: Verification { mode: VerifyMode::None, ..Verification::default() },
             ..totals(pair.target.database(), &adapted.toc, &plan, &receipts, so_far)
         });

@@ -1,9 +1,13 @@
 //! Which receipts of rows hold for this run: what of an earlier one is believed, and what is copied
 //! anew.
 
+use std::collections::BTreeSet;
+
 use crate::engine::{self, Event, Events, Ledger, Ours, Receipts, SourceSnapshot, SourceThen};
 use crate::error::Result;
-use crate::wire::Conninfo;
+use crate::plan::StepId;
+use crate::toc::named;
+use crate::wire::{Conninfo, Session};
 
 use super::super::going_on::{too_late_to_copy, too_late_to_renew, too_late_to_warm};
 
@@ -12,6 +16,8 @@ use super::super::going_on::{too_late_to_copy, too_late_to_renew, too_late_to_wa
 pub(super) struct TakenUp {
     /// Whether the job was there before.
     pub(super) goes_on: bool,
+    /// Whether this run has begun with steps before: what it has read back since holds.
+    pub(super) is_retried: bool,
     /// Whether rows have to be those of this run's snapshot: nobody writes to the source after it.
     pub(super) is_final: bool,
     /// Whether a later run is to read them again.
@@ -23,7 +29,7 @@ pub(super) async fn renew(
     ours: &Ours<'_>,
     source: &Conninfo,
     mut receipts: Receipts,
-    TakenUp { goes_on, is_final, is_warm }: TakenUp,
+    TakenUp { goes_on, is_retried, is_final, is_warm }: TakenUp,
     snapshot: SourceSnapshot,
     events: &Events,
 ) -> Result<(Receipts, Option<SourceSnapshot>)> {
@@ -40,13 +46,27 @@ pub(super) async fn renew(
     } else {
         note_source(ours, &snapshot).await?;
     }
-    // The source's sequences may have moved on since; but once grants stand we may lack the right.
+    // The source's sequences may have moved on since. Once grants stand we may lack the right to set
+    // them: that is tried only where a job that is final needs it.
     let (setting, beyond) = plan.sequences();
     let stood_upon = receipts.0.keys().any(|(step, _)| beyond.contains(step));
-    let mut doubtful: Vec<_> =
-        setting.into_iter().filter(|_| !stood_upon).map(|step| (step, 0)).collect();
+    let set_anew = match (stood_upon, is_final) {
+        (false, _) => true,
+        (true, false) => false,
+        (true, true) => {
+            // In no transaction: each sequence that is read stays locked until its end.
+            let session = Session::connect(source).await?;
+            !engine::moved_sequences(&session, target, plan).await?.is_empty()
+        }
+    };
+    let mut doubtful: BTreeSet<_> =
+        setting.into_iter().filter(|_| set_anew).map(|step| (step, 0)).collect();
     doubtful.extend(receipts.of_differing(plan));
-    ledger.forget(&doubtful).await?;
+    let seals_earlier_rows = is_final || receipts.are_warm(plan);
+    if goes_on && !is_retried && !is_warm && seals_earlier_rows {
+        doubtful.extend(read_long_ago(ours, &receipts, events).await?);
+    }
+    ledger.forget(&doubtful.iter().copied().collect::<Vec<_>>()).await?;
     receipts.0.retain(|key, _| !doubtful.contains(key));
     let beyond = plan.beyond_data();
     let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
@@ -77,6 +97,31 @@ pub(super) async fn renew(
         note_source(ours, &snapshot).await?;
     }
     Ok((receipts, Some(snapshot)))
+}
+
+/// What an earlier run has read back: somebody may have rehearsed on the target since. What can't be
+/// read any more is told.
+async fn read_long_ago(
+    ours: &Ours<'_>,
+    receipts: &Receipts,
+    events: &Events,
+) -> Result<Vec<(StepId, usize)>> {
+    let read = receipts.read_back(ours.plan, |_| true);
+    if read.is_empty() {
+        return Ok(read);
+    }
+    let closed = ours.unreadable().await?;
+    if !closed.is_empty() {
+        let name = |table| ours.plan.table(table).relation.to_string();
+        let names: Vec<String> = closed.iter().copied().map(name).collect();
+        let note = format!(
+            "row security or grants keep us from reading {} back again: what an earlier run read \
+             counts",
+            named(&names)
+        );
+        events.say(Event::Note(note)).await;
+    }
+    Ok(receipts.read_back(ours.plan, |table| !closed.contains(&table)))
 }
 
 /// Keeps what the source is like, to tell in the end whether it was written to since.

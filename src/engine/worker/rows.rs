@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::copy::{self, CopyPart, Fingerprint, Progress, ReadPart, Tally};
 use crate::error::{Error, Result};
 use crate::plan::{Chunk, Step, TableId};
-use crate::toc::{ChunkRange, LargeObjectGroup, RowsOf, Side, TableData};
-use crate::wire::{self, RawConnection};
+use crate::toc::{ChunkRange, LargeObject, LargeObjectGroup, RowsOf, Side, TableData};
+use crate::wire;
 
 use super::{Moved, Shared, Worker, plain, sent};
 use crate::engine::receipts::Receipt;
@@ -51,7 +51,7 @@ impl Worker {
             self.target.execute_all(&beginning(&owed)).await?;
             copy::forward(&mut source, &mut self.target, &parts, &progress).await
         };
-        let tallies = match copying.await {
+        let mut tallies = match copying.await {
             Ok(tallies) => tallies,
             Err(error) => {
                 progress.take_back();
@@ -60,9 +60,11 @@ impl Worker {
                 return Err(held_up::explained(error, &snapshot.source, &tables).await);
             }
         };
-        for (_, chunk, table) in &owed {
+        for ((_, chunk, table), tally) in owed.iter().zip(&mut tallies) {
             if let RowsOf::LargeObjects { groups } = &table.rows_of {
-                self.settle_large_objects(&mut source, groups, &chunk.range).await?;
+                let objects = large_objects::read(&mut source, &chunk.range).await?;
+                self.settle_large_objects(groups, &objects).await?;
+                tally.crc32 = large_objects::crc32(&objects);
             }
         }
         unmoved::settle(&mut source, Side::Source, &tables).await?;
@@ -79,15 +81,13 @@ impl Worker {
         Ok(sum)
     }
 
-    /// Gives the large objects of a range their owners, comments and grants, as the snapshot has
-    /// them.
+    /// Gives large objects their owners, comments and grants.
     async fn settle_large_objects(
         &mut self,
-        source: &mut RawConnection,
         groups: &[LargeObjectGroup],
-        range: &ChunkRange,
+        objects: &[LargeObject],
     ) -> Result<()> {
-        let statements = large_objects::settling(source, groups, range).await?;
+        let statements = large_objects::settling(groups, objects)?;
         let doing = "giving large objects their owners and grants";
         let all: Vec<wire::Statement> = statements.iter().map(|sql| sent(doing, sql)).collect();
         self.target.execute_all(&all).await
