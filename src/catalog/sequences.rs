@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio_postgres::Row;
 
 use crate::error::Result;
-use crate::pg::{quote_ident, quote_literal};
+use crate::pg::{ONLY_STORED, quote_ident, quote_literal};
 use crate::toc::{Entry, EntryId, Kind};
 use crate::wire::Session;
 
@@ -205,7 +205,7 @@ fn at_a_time(table: LockTable) -> usize {
 /// Likewise the right to read them, which an owner can give itself back.
 async fn read_values(session: &Session, batch: &[&Relation], borrow: bool) -> Result<Vec<Row>> {
     let doing = "reading sequence values";
-    session.execute(doing, "SAVEPOINT sequence_values").await?;
+    session.execute(doing, &format!("SAVEPOINT sequence_values; {ONLY_STORED}")).await?;
     if borrow {
         let names: Vec<String> = batch.iter().map(|relation| relation.sql()).collect();
         let sql = format!("GRANT SELECT ON SEQUENCE {} TO CURRENT_USER", names.join(", "));

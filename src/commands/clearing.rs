@@ -171,7 +171,7 @@ async fn leave_owners(held: &Held, target: &Session, server: &Session) -> Result
         return Ok(());
     };
     let given = stored.plan.take_back();
-    let given: Vec<_> = given.filter(|statement| statement.sql.starts_with("REVOKE ")).collect();
+    let given: Vec<_> = given.filter(|given| revokes_a_membership(&given.sql)).collect();
     if !given.is_empty() {
         own(target, server).await?;
     }
@@ -187,6 +187,25 @@ async fn leave_owners(held: &Held, target: &Session, server: &Session) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether a statement is one that takes a membership back, and nothing else.
+fn revokes_a_membership(sql: &str) -> bool {
+    let role = sql.strip_prefix("REVOKE ").and_then(past_name);
+    let user = role.and_then(|rest| rest.strip_prefix(" FROM ")).and_then(past_name);
+    user.is_some_and(|rest| rest == ";\n")
+}
+
+/// What follows a quoted name.
+fn past_name(sql: &str) -> Option<&str> {
+    let mut rest = sql.strip_prefix('"')?;
+    loop {
+        rest = rest.split_once('"')?.1;
+        match rest.strip_prefix('"') {
+            Some(more) => rest = more,
+            None => return Some(rest),
+        }
+    }
 }
 
 /// Makes the target database our own, which we drop as members of its owner otherwise.
@@ -333,4 +352,25 @@ async fn not_made(stored: &StoredJob, target: &Session) -> Result<Vec<String>> {
     let doing = "looking for tables that the job hasn't made";
     let rows = target.query(doing, &sql, &[&titles, &moves_objects]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_membership_is_run_of_what_a_ledger_says() {
+        for ours in ["REVOKE \"a\" FROM \"b\";\n", "REVOKE \"a\"\"; b\" FROM \"c d\";\n"] {
+            assert!(revokes_a_membership(ours), "{ours}");
+        }
+        for other in [
+            "REVOKE \"a\" FROM \"b\"; ALTER ROLE \"b\" SUPERUSER;\n",
+            "REVOKE \"a\" FROM \"b\";\n;\n",
+            "REVOKE a FROM b; ALTER ROLE b SUPERUSER",
+            "REVOKE \"a\" FROM \"b",
+            "GRANT \"a\" TO \"b\";\n",
+        ] {
+            assert!(!revokes_a_membership(other), "{other}");
+        }
+    }
 }

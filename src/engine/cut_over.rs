@@ -17,6 +17,7 @@ impl Ledger<'_> {
         if !self.target.query_one(READING, sql, &[]).await?.get::<_, bool>(0) {
             return Ok(None);
         }
+        self.refuse_others().await?;
         // A ledger of another layout may lack the column.
         let sql = "SELECT pg_catalog.to_jsonb(j) ->> 'cut_over_at' FROM pgconvoy.job j";
         let rows = self.target.query(READING, sql, &[]).await?;

@@ -228,7 +228,7 @@ impl<'a> Ledger<'a> {
         Ok(steps)
     }
 
-    /// Whether there is a ledger, one that this version reads and this user may.
+    /// Whether there is a ledger, one that this version reads and this user may believe.
     pub(super) async fn is_there(&self) -> Result<bool> {
         let schema = "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') \
                       FROM pg_catalog.pg_namespace WHERE nspname = 'pgconvoy'";
@@ -239,6 +239,7 @@ impl<'a> Ledger<'a> {
                 .because("this user may not read schema pgconvoy")
                 .hint("connect as the user that ran the migration"));
         }
+        self.refuse_others().await?;
         let job = "SELECT pg_catalog.to_regclass('pgconvoy.job') IS NOT NULL";
         if !field::<bool>(&self.target.query_one(READING, job, &[]).await?, 0)? {
             return Err(foreign("it holds no job"));

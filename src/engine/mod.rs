@@ -16,6 +16,7 @@ mod held_up;
 mod invalid_text;
 mod large_objects;
 mod ledger;
+mod ledgers_owner;
 mod ours;
 mod persistence;
 mod reading;

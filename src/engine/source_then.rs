@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 
 use crate::error::Result;
 use crate::pg::{QualifiedName, quote_literal};
@@ -82,7 +84,7 @@ pub async fn written(source: &Session, plan: &Plan) -> Result<BTreeMap<String, W
              (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) t)) sums";
     let doing = "asking the source what was written";
     let rows = source.query(doing, sql, &[&schemas, &relations]).await?;
-    let told = |row: &tokio_postgres::Row| {
+    let told = |row: &Row| {
         let number = row.get::<_, i64>(0) - 1;
         let table = plan.tables.get(usize::try_from(number).ok()?)?;
         let name = match table.holds_large_objects() {
@@ -124,14 +126,28 @@ async fn places(
     session: &Session,
     names: &[&QualifiedName],
 ) -> Result<BTreeMap<String, (i64, bool)>> {
+    session.execute(sequences::READING, &sequences::beginning()).await?;
+    let read = read_places(session, names).await;
+    session.execute(sequences::READING, "ROLLBACK").await?;
+    read
+}
+
+async fn read_places(
+    session: &Session,
+    names: &[&QualifiedName],
+) -> Result<BTreeMap<String, (i64, bool)>> {
     let mut found = BTreeMap::new();
     for some in sequences::reads(names.iter().copied()).chunks(UNDER_WAY) {
-        let asked = some.iter().map(|sql| session.query("reading sequences", sql, &[]));
+        let asked = some.iter().map(|sql| session.query(sequences::READING, sql, &[]));
         for row in try_join_all(asked).await?.into_iter().flatten() {
-            found.insert(row.get(0), (row.get(1), row.get(2)));
+            found.insert(value(&row, 0)?, (value(&row, 1)?, value(&row, 2)?));
         }
     }
     Ok(found)
+}
+
+fn value<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T> {
+    row.try_get(index).map_err(|_| sequences::replaced())
 }
 
 impl Ledger<'_> {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::copy::Progress;
 use crate::error::{Error, Result};
-use crate::pg::{QualifiedName, ToastCompression, quote_literal};
+use crate::pg::{QualifiedName, ToastCompression};
 use crate::plan::{Action, Phase, Plan, Statement, Step};
 use crate::toc::Finding;
 use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
@@ -283,23 +283,13 @@ impl Worker {
         sequences: &[QualifiedName],
         started: Instant,
     ) -> Result<Moved> {
-        let doing = "setting sequences";
         let mut source = RawConnection::connect(&self.shared.source).await?;
+        source.execute(sequences::READING, &sequences::beginning()).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
-        let mut rows = Vec::new();
         for sql in sequences::reads(sequences.iter()) {
-            rows.extend(source.query("reading sequences", &sql).await?);
-        }
-        for row in rows {
-            let [Some(name), Some(value), Some(called)] = row.as_slice() else {
-                return Err(Error::step("reading sequences").because("a value is missing"));
-            };
-            let sql = format!(
-                "SELECT pg_catalog.setval({}, {value}, {called:?})",
-                quote_literal(name),
-                called = called == "t"
-            );
-            all.push(sent(doing, &sql));
+            for row in source.query(sequences::READING, &sql).await? {
+                all.push(sent("setting sequences", &sequences::setting(&row)?));
+            }
         }
         self.commit(step, all, &[(0, plain(started))]).await?;
         Ok(Moved::default())

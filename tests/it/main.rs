@@ -50,6 +50,7 @@ mod secrets;
 mod servers;
 mod services;
 mod source_since;
+mod swapped;
 mod trial;
 mod verification;
 mod warm;

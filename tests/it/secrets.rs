@@ -186,6 +186,66 @@ async fn a_forged_ledger_has_nothing_run_on_the_source() {
     assert_eq!(trial::ask(&source, "shop", made).await, "0");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_another_role_could_have_forged_is_refused() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    trial::make_database(&source, "shop", "CREATE TABLE orders AS SELECT 1 AS id").await;
+    trial::change(&source, "shop", FINE).await;
+    trial::change(&source, "shop", QUOTING).await;
+    let (from, to) = (source.conninfo("shop"), target.conninfo("shop"));
+    let both = ["--source", &from, "--target", &to];
+    let run = |words: &[&str]| run_in(&[], &[words, &both].concat());
+    assert_eq!(run(&["migrate", "--strict"]).code, Some(5));
+    trial::change(&target, "shop", FINE).await;
+    for (theirs, ours) in [
+        (
+            "CREATE FUNCTION pgconvoy.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+             ALTER FUNCTION pgconvoy.f() OWNER TO shop",
+            "DROP FUNCTION pgconvoy.f()",
+        ),
+        ("ALTER TABLE pgconvoy.step OWNER TO shop", "ALTER TABLE pgconvoy.step OWNER TO postgres"),
+        ("ALTER SCHEMA pgconvoy OWNER TO shop", "SELECT 1"),
+    ] {
+        trial::change(&target, "shop", theirs).await;
+        for command in [&["migrate"][..], &["migrate", "--restart"], &["migrate", "--clean"]] {
+            let ended = run(command);
+            assert_eq!(ended.code, Some(3), "{theirs}, {command:?}: {}", ended.said);
+            assert!(ended.said.contains("it belongs to shop"), "{}", ended.said);
+        }
+        let ended = run_in(&[], &["status", "--target", &to]);
+        assert!(ended.said.contains("it belongs to shop"), "{}", ended.said);
+        trial::change(&target, "shop", ours).await;
+    }
+    forge_index(&target, "ALTER ROLE shop SUPERUSER; ").await;
+    let ended = run(&["migrate", "--strict"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.said);
+    let superuser = "SELECT rolsuper::text FROM pg_roles WHERE rolname = 'shop'";
+    assert_eq!(trial::ask(&target, "shop", superuser).await, "false");
+    // Roles of ours, whoever of them is a superuser, go on with each other's jobs.
+    let back = "ALTER SCHEMA pgconvoy OWNER TO CURRENT_USER";
+    trial::change(&target, "shop", back).await;
+    forge_index(&target, "").await;
+    assert_eq!(run(&["migrate"]).code, Some(0));
+}
+
+/// Has the ledger's step of the index begin with another statement.
+async fn forge_index(target: &Cluster, evil: &str) {
+    const INDEX: &str = "FROM pgconvoy.step WHERE body LIKE '%CREATE INDEX%'";
+    let column = |name| async move {
+        trial::ask(target, "shop", &format!("SELECT {name}::text {INDEX}")).await
+    };
+    let (id, phase, title) = (column("id").await, column("phase").await, column("title").await);
+    let (parts, cost) = (column("parts").await, column("cost").await);
+    let body = column("body").await.replace("ALTER ROLE shop SUPERUSER; ", "");
+    let body = body.replace("CREATE INDEX", &format!("{evil}CREATE INDEX"));
+    let written = format!("{id}\0{phase}\0{title}\0{parts}\0{cost}\0{body}\0");
+    let checksum = crc32fast::hash(written.as_bytes());
+    let body = quote_literal(&body);
+    let sql =
+        format!("UPDATE pgconvoy.step SET body = {body}, checksum = {checksum} WHERE id = {id}");
+    trial::change(target, "shop", &sql).await;
+}
+
 /// A name that means harm to a terminal, to SQL, to JSON, to psql and to a format string.
 fn evil(number: usize) -> String {
     format!("{number}'\"\\$$;--/*\n\u{1b}[31m\u{9b}2J\u{202e}\\q%s{{}}\r")
