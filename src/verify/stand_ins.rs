@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::toc::{Entry, Kind};
+use crate::toc::{Entry, Kind, Token, tokens};
 
 /// The entries, with what replaces a stand-in in its place.
 pub(super) fn joined<'e>(entries: Vec<Cow<'e, Entry>>) -> Vec<Cow<'e, Entry>> {
@@ -29,6 +29,16 @@ pub(super) fn joined<'e>(entries: Vec<Cow<'e, Entry>>) -> Vec<Cow<'e, Entry>> {
         }
     };
     first.into_iter().map(join).collect()
+}
+
+/// Whether a view is as a stand-in is, on whatever server that is rendered: NULLs that come from
+/// nowhere, or no columns at all.
+pub(super) fn reads_nothing(create: &str) -> bool {
+    let words = tokens(create).map(|(_, token)| token);
+    let mut query = words.skip_while(|word| !word.is_word("SELECT")).skip(1);
+    let first = query.find(|word| *word != Token::Mark('('));
+    first.is_some_and(|word| word.is_word("NULL") || word == Token::Mark(';'))
+        && !query.any(|word| word.is_word("FROM"))
 }
 
 /// What an entry replaces the stand-in of, by its kind and name.
