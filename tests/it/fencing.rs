@@ -234,7 +234,9 @@ async fn a_run_that_is_killed_leaves_what_unfence_mends() {
     // A run that fails leaves the fence of another one alone.
     let again = Request { fence: vec!["shop".into(), "worker".into()], ..request };
     let cut = trial::interrupt(&again, |event| matches!(event, Event::Planned { .. })).await;
-    assert!(cut.notes().contains("fence of an earlier run still stands"), "{}", cut.notes());
+    let notes = cut.notes();
+    assert!(notes.contains("an earlier run still stands on the source and keeps out shop, worker"));
+    assert!(!notes.contains("may log in again"), "{notes}");
     assert_eq!(unfenced(&source).await, ["shop", "worker"]);
     assert!(may_log_in(&source, "shop").await && may_log_in(&source, "worker").await);
     trial::run(&again).await.clean();
@@ -373,4 +375,35 @@ async fn what_a_user_of_15_lacks_is_told_and_enough() {
 async fn what_a_user_of_18_lacks_is_told_and_enough() {
     let grant = "ALTER ROLE \"mover\" CREATEROLE; GRANT \"shop\" TO \"mover\" WITH ADMIN OPTION;";
     with_few_rights(18, grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_restarts_is_waited_for_to_lift_the_fence_it_broke() {
+    let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let patient = Request { patience: Duration::from_secs(60), ..request.clone() };
+    let run = trial::harm(&patient, started(Phase::Data), || async {
+        source.stop(StopMode::Immediate).await.unwrap();
+        sleep(Duration::from_secs(4)).await;
+        source.start_again().await.unwrap();
+    })
+    .await;
+    let error = run.error().to_string();
+    assert!(error.contains("the fence is broken"), "{error}");
+    assert!(run.notes().contains("lifted: shop may log in again"), "{}", run.notes());
+    assert!(may_log_in(&source, "shop").await);
+
+    // One that stays away is an error that says what to do.
+    let short = Request { patience: Duration::from_secs(1), ..request };
+    let run = trial::harm(&short, started(Phase::Data), || async {
+        source.stop(StopMode::Immediate).await.unwrap();
+    })
+    .await;
+    let error = run.error().to_string();
+    for words in ["still stands", "pgconvoy unfence --source"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    source.start_again().await.unwrap();
+    assert!(!may_log_in(&source, "shop").await);
+    assert_eq!(unfenced(&source).await, ["shop"]);
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::engine::{Event, Events, strangers};
+use crate::engine::{Event, Events, Stop, strangers};
 use crate::error::{Error, Result};
 use crate::toc::{counted, named};
 use crate::wire::{Conninfo, Session};
@@ -23,7 +23,7 @@ use super::databases::{self, Pair};
 use super::report::Fenced;
 use locks::Locks;
 pub(super) use refusals::findings;
-pub(super) use roles::{lift, stands};
+pub(super) use roles::{Lifted, lift};
 
 /// How often the sessions that hold the locks are asked whether they are still there.
 const WATCH: Duration = Duration::from_secs(1);
@@ -62,11 +62,25 @@ impl Fence {
         open: &[String],
         pairs: &[Pair],
         events: &Events,
+        stop: &mut Stop,
     ) -> Result<Fence> {
         let server = pairs.first().map(|pair| &pair.source);
         let server = server.ok_or_else(|| Error::usage("raising the fence"))?;
         let source = Session::connect(server).await?;
+        // Not to be stopped: what was sent to the server would happen all the same, perhaps once we
+        // had found nothing to lift.
         let id = roles::keep_out(&source, open).await?;
+        stop.or(Fence::close(id, names, open, pairs, (source, events))).await
+    }
+
+    /// Ends the sessions of those who may not log in any more, and locks the tables.
+    async fn close(
+        id: u32,
+        names: &[String],
+        open: &[String],
+        pairs: &[Pair],
+        (source, events): (Session, &Events),
+    ) -> Result<Fence> {
         let databases: Vec<&str> = pairs.iter().map(|pair| pair.source.database()).collect();
         let mut ended = roles::end_sessions(&source, names, &databases).await?;
         let mut locks = Vec::new();

@@ -3,13 +3,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use crate::engine::{Event, Events, JobState, Ledger, Stop};
-use crate::error::{Error, Result};
+use tokio::time::sleep;
+
+use crate::engine::{Event, Events, JobState, Ledger, Persistence, Remedy, Stop, remedy};
+use crate::error::{Error, Kind, Result};
 use crate::toc::named;
 use crate::wire::Conninfo;
 
 use super::super::databases::{self, Pair, TargetDatabase};
-use super::super::fence::{self, Fence};
+use super::super::fence::{self, Fence, Lifted};
 use super::super::report::DatabaseReport;
 use super::super::request::{Beginning, Request};
 use super::{Checked, move_all};
@@ -34,8 +36,8 @@ pub(super) async fn migrate_fenced(
     }
     let open = stop.or(Box::pin(Fence::refuse(names, &mut pairs))).await?;
     let server = pairs.first().map(|pair| pair.source.clone());
-    let raising = Fence::raise(names, &open, &pairs, events);
-    let ended = match stop.or(Box::pin(raising)).await {
+    let raised = Box::pin(Fence::raise(names, &open, &pairs, events, stop)).await;
+    let ended = match raised {
         Ok(fence) => {
             let fence = Arc::new(fence);
             Box::pin(move_guarded(request, pairs, checked, fence, events, stop, reports)).await
@@ -44,7 +46,7 @@ pub(super) async fn migrate_fenced(
     };
     let is_clean = reports.iter().all(|report| report.verification.is_clean());
     if let (true, Some(server)) = (ended.is_err() || !is_clean, server) {
-        lift(&server, &open, events).await;
+        return lift(request, &server, &open, ended, events).await;
     }
     ended
 }
@@ -100,28 +102,66 @@ async fn all_sealed(pairs: &[Pair]) -> Result<bool> {
     Ok(true)
 }
 
-/// Lifts what this run has raised. An earlier one's fence may be what another copy's being final
-/// stands on.
-async fn lift(server: &Conninfo, open: &[String], events: &Events) {
-    let lifted = async {
-        let source = databases::maintenance(server).await?;
-        let lifted = fence::lift(&source, Some(open)).await?;
-        Ok::<_, Error>((lifted, fence::stands(&source).await?))
+/// Lifts what this run has raised, and hands back how the run has `ended`. An earlier one's fence
+/// may be what another copy's being final stands on. The same restart of the source that broke the
+/// fence may keep it from being lifted, so that is tried again; where nothing helps, it is the
+/// error's hint, as the service is locked out until somebody acts.
+async fn lift(
+    request: &Request,
+    server: &Conninfo,
+    open: &[String],
+    ended: Result<()>,
+    events: &Events,
+) -> Result<()> {
+    let mut persistence = Persistence::new(request.patience);
+    let error = loop {
+        let error = match lift_once(server, open).await {
+            Ok(lifted) => {
+                say_lifted(&lifted, events).await;
+                return ended;
+            }
+            Err(error) => error,
+        };
+        let pause = match remedy(&error) {
+            Remedy::Stop => None,
+            Remedy::Again | Remedy::Resume => persistence.pause(),
+        };
+        let Some(pause) = pause else { break error };
+        let seconds = pause.as_secs_f64();
+        let words = format!("{}; lifting it is tried again in {seconds:.1} s", error.message());
+        events.say(Event::Note(words)).await;
+        sleep(pause).await;
     };
-    let words = match lifted.await {
-        Ok((lifted, _)) if !lifted.is_empty() => {
-            format!("the fence on the source is lifted: {} may log in again", named(&lifted))
-        }
-        Ok((_, true)) => {
-            "the fence of an earlier run still stands on the source; `pgconvoy unfence` lifts it"
-                .to_owned()
-        }
-        // It was never raised.
-        Ok((_, false)) => return,
-        Err(error) => format!(
-            "the fence on the source still stands, as {}; `pgconvoy unfence` lifts it",
-            error.message()
-        ),
+    let lifting = format!("the fence on the source still stands, as {}", error.message());
+    let failed = match ended {
+        Err(failed) => failed,
+        Ok(()) => Error::new(Kind::Step, "lifting the fence on the source"),
     };
-    events.say(Event::Note(words)).await;
+    let because = failed.message();
+    let hint = failed.hint_text().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(Error::new(failed.kind(), because).because(lifting).hint(format!(
+        "{} may not log in to the source until `pgconvoy unfence --source …` lets them{hint}",
+        named(open)
+    )))
+}
+
+async fn lift_once(server: &Conninfo, open: &[String]) -> Result<Lifted> {
+    let source = databases::maintenance(server).await?;
+    fence::lift(&source, Some(open)).await
+}
+
+async fn say_lifted(lifted: &Lifted, events: &Events) {
+    if !lifted.again.is_empty() {
+        let again = named(&lifted.again);
+        let words = format!("the fence on the source is lifted: {again} may log in again");
+        events.say(Event::Note(words)).await;
+    }
+    if !lifted.stay.is_empty() {
+        let words = format!(
+            "the fence of an earlier run still stands on the source and keeps out {}; `pgconvoy \
+             unfence` lifts it",
+            named(&lifted.stay)
+        );
+        events.say(Event::Note(words)).await;
+    }
 }
