@@ -249,7 +249,12 @@ async fn a_fence_whose_locks_are_gone_or_that_was_lifted_ends_the_run() {
     hold_up_on(&target, &source).await;
     let end_locks = "SELECT pg_terminate_backend(pid) FROM pg_locks
                      WHERE mode = 'ShareLock' AND locktype = 'relation'";
-    for (harm, words) in [(end_locks, "held its locks is gone"), ("", "somebody has lifted it")] {
+    let let_in = "ALTER ROLE shop LOGIN";
+    for (harm, words) in [
+        (end_locks, "held its locks is gone"),
+        ("", "somebody has lifted it"),
+        (let_in, "somebody has let shop log in again"),
+    ] {
         let run = trial::harm(&request, started(Phase::Data), || async {
             match harm {
                 "" => drop(unfenced(&source).await),

@@ -18,11 +18,17 @@ const PATIENCE: &str = "30s";
 pub(super) struct Locks {
     /// They go with it.
     pub(super) session: Session,
+    /// What they were taken in.
+    transaction: Transaction,
     /// How many tables there are.
     pub(super) tables: usize,
     /// Whether large objects are locked, too: their catalogs are the superuser's to lock.
     pub(super) large_objects: bool,
 }
+
+/// A server process, and when its transaction began. Where both are the same as they were, so is the
+/// transaction, and no lock that it took is gone: the other way would be ROLLBACK TO SAVEPOINT.
+type Transaction = (i32, String);
 
 /// The tables to be locked: with each those that inherit from it are, partitions among them.
 #[derive(Default)]
@@ -81,7 +87,10 @@ impl Locks {
         let doing = "locking the source's tables against writes";
         let session = Session::connect(source).await?;
         let tables = Tables::of(&session).await?;
-        session.execute(doing, &format!("BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
+        // What becomes of the roles has to be seen from within.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+        session.execute(doing, &format!("{begin}; SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
+        let transaction = transaction(&session).await?;
         let mut names: Vec<String> = tables.roots.iter().map(QualifiedName::sql).collect();
         if tables.large_objects {
             let catalogs = ["pg_largeobject_metadata", "pg_largeobject"];
@@ -101,8 +110,26 @@ impl Locks {
             }
         }
         session.execute(doing, "SET LOCAL lock_timeout = 0").await?;
-        Ok(Locks { session, tables: tables.locks, large_objects: tables.large_objects })
+        Ok(Locks {
+            session,
+            transaction,
+            tables: tables.locks,
+            large_objects: tables.large_objects,
+        })
     }
+
+    /// Whether they are still held. What stands between us and the server may have led the session
+    /// to another server process meanwhile.
+    pub(super) async fn are_held(&self) -> Result<bool> {
+        Ok(transaction(&self.session).await? == self.transaction)
+    }
+}
+
+async fn transaction(session: &Session) -> Result<Transaction> {
+    let sql = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.transaction_timestamp()::text";
+    let row =
+        session.query_one("asking for the transaction that holds the locks", sql, &[]).await?;
+    Ok((row.get(0), row.get(1)))
 }
 
 /// Who holds locks on the database's tables that keep SHARE locks away.

@@ -127,15 +127,38 @@ impl Fence {
 
     /// Fails unless it has stood until now.
     pub(super) async fn holds(&self) -> Result<()> {
+        let gone = |error: Error| {
+            broken(format!("a session that held its locks is gone: {}", error.message()))
+        };
         for locks in &self.locks {
-            let stands = roles::id(&locks.session).await.map_err(|error| {
-                broken(format!("a session that held its locks is gone: {}", error.message()))
-            })?;
-            if stands != Some(self.id) {
-                return Err(broken("somebody has lifted it".to_owned()));
+            if !locks.are_held().await.map_err(gone)? {
+                return Err(broken("a transaction that held its locks is gone".to_owned()));
             }
         }
+        // Roles are the server's.
+        let Some(locks) = self.locks.first() else { return Ok(()) };
+        if roles::id(&locks.session).await.map_err(gone)? != Some(self.id) {
+            return Err(broken("somebody has lifted it".to_owned()));
+        }
+        let able = roles::able(&locks.session, &self.roles).await.map_err(gone)?;
+        if !able.is_empty() {
+            return Err(broken(format!("somebody has let {} log in again", named(&able))));
+        }
         Ok(())
+    }
+
+    /// The same for the last time: whoever came in all the same, and waits to write as soon as the
+    /// locks go, is sent away.
+    pub(super) async fn held(&self) -> Result<()> {
+        if let Some(locks) = self.locks.first() {
+            let source = Session::connect(&locks.session.same_server()).await?;
+            let servers: Vec<Conninfo> =
+                self.locks.iter().map(|locks| locks.session.same_server()).collect();
+            let databases: Vec<&str> = servers.iter().map(Conninfo::database).collect();
+            roles::end_sessions(&source, &self.roles, &databases).await?;
+            source.close().await;
+        }
+        self.holds().await
     }
 
     /// Returns once it doesn't stand any more, with what happened.
