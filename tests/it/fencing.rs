@@ -329,13 +329,13 @@ async fn more_tables_than_there_is_room_to_lock_are_refused() {
     let few = pgconvoy::servers::Spec::bundled().major(15);
     let few = few.setting("max_locks_per_transaction", "10").setting("max_connections", "20");
     let (source, target) = tokio::join!(kit::start(few), kit::bundled(15));
-    let tables = "DO $$ BEGIN FOR i IN 1..120 LOOP
+    let tables = "DO $$ BEGIN FOR i IN 1..60 LOOP
                       EXECUTE format('CREATE TABLE public.%I (n int)', 't' || i);
                   END LOOP; END $$";
     trial::make_database(&source, "shop", tables).await;
     let request = request(&source, &target, &["shop"]);
     let run = trial::run(&Request { fence: vec!["shop".into()], ..request }).await;
-    refused(run.error(), ["120 tables can't all be locked", "max_locks_per_transaction"]);
+    refused(run.error(), ["60 tables can't all be locked", "max_locks_per_transaction"]);
     assert!(may_log_in(&source, "shop").await);
 }
 

@@ -74,10 +74,10 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Whether the server has room for their locks.
+    /// Whether the server has room for their locks, and for as many of the survey's on top of them.
     pub(super) async fn fit(&self, source: &Session) -> Result<bool> {
         let locks = i64::try_from(self.locks).unwrap_or(i64::MAX);
-        Ok(LockTable::of(source).await?.bears(locks))
+        Ok(LockTable::of(source).await?.bears(locks.saturating_mul(2)))
     }
 }
 

@@ -161,7 +161,8 @@ async fn database(name: &str, source: &Session) -> Result<Vec<Finding>> {
     if !tables.fit(source).await? {
         let table = LockTable::of(source).await?;
         let what = format!(
-            "its {} tables can't all be locked: there is room for {} locks of all sessions together",
+            "its {} tables can't all be locked, once against writes and once to be copied: there is \
+             room for {} locks of all sessions together",
             tables.locks,
             table.room()
         );
