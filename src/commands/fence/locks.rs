@@ -2,6 +2,8 @@
 //! doesn't notice (documentation: "Explicit Locking"). Taken once no transaction is left that has
 //! written and not ended.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{LockTable, Scope};
 use crate::error::Result;
 use crate::pg::QualifiedName;
@@ -14,14 +16,16 @@ const BATCH: usize = 500;
 /// How long those are waited for who are in the midst of writing.
 const PATIENCE: &str = "30s";
 
+const LOCKING: &str = "locking the source's tables against writes";
+
 /// A database's locks.
 pub(super) struct Locks {
     /// They go with it.
     pub(super) session: Session,
     /// What they were taken in.
     transaction: Transaction,
-    /// How many tables there are.
-    pub(super) tables: usize,
+    /// Which tables are locked.
+    pub(super) tables: BTreeSet<QualifiedName>,
     /// Whether large objects are locked, too: their catalogs are the superuser's to lock.
     pub(super) large_objects: bool,
 }
@@ -36,8 +40,8 @@ pub(super) struct Tables {
     pub(super) roots: Vec<QualifiedName>,
     /// Those of them that the user may not lock.
     pub(super) denied: Vec<String>,
-    /// How many locks that takes.
-    pub(super) locks: usize,
+    /// All that this locks.
+    pub(super) all: BTreeSet<QualifiedName>,
     /// Whether large objects may be locked.
     pub(super) large_objects: bool,
 }
@@ -61,61 +65,58 @@ impl Tables {
         let mut tables = Tables::default();
         let rows = source.query("listing the source's tables", &sql, &[]).await?;
         for row in rows {
-            tables.locks += 1;
             tables.large_objects = row.get(4);
             let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
             if !row.get::<_, bool>(2) {
                 if !row.get::<_, bool>(3) {
                     tables.denied.push(name.to_string());
                 }
-                tables.roots.push(name);
+                tables.roots.push(name.clone());
             }
+            tables.all.insert(name);
         }
         Ok(tables)
     }
 
     /// Whether the server has room for their locks, and for as many of the survey's on top of them.
     pub(super) async fn fit(&self, source: &Session) -> Result<bool> {
-        let locks = i64::try_from(self.locks).unwrap_or(i64::MAX);
+        let locks = i64::try_from(self.all.len()).unwrap_or(i64::MAX);
         Ok(LockTable::of(source).await?.bears(locks.saturating_mul(2)))
     }
 }
 
 impl Locks {
-    /// Locks all tables of the database.
+    /// Locks all tables of the database, those too that others make until then.
     pub(super) async fn take(source: &Conninfo) -> Result<Locks> {
-        let doing = "locking the source's tables against writes";
         let session = Session::connect(source).await?;
-        let tables = Tables::of(&session).await?;
         // What becomes of the roles has to be seen from within.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        session.execute(doing, &format!("{begin}; SET LOCAL lock_timeout = '{PATIENCE}'")).await?;
+        session
+            .execute(LOCKING, &format!("{begin}; SET LOCAL lock_timeout = '{PATIENCE}'"))
+            .await?;
         let transaction = transaction(&session).await?;
-        let mut names: Vec<String> = tables.roots.iter().map(QualifiedName::sql).collect();
-        if tables.large_objects {
-            let catalogs = ["pg_largeobject_metadata", "pg_largeobject"];
-            names.extend(catalogs.map(|name| QualifiedName::new("pg_catalog", name).sql()));
-        }
-        for some in names.chunks(BATCH) {
-            let sql = format!("LOCK TABLE {} IN SHARE MODE", some.join(", "));
-            if let Err(error) = session.execute(doing, &sql).await {
-                return Err(match error.server_error().map(|server| server.sqlstate.as_str()) {
-                    Some("55P03") => error.hint(format!(
-                        "who is in the midst of writing was waited for {PATIENCE}: {}; let that \
-                         finish, or end it with SELECT pg_terminate_backend(pid), then run again",
-                        named(&writers(source).await?)
-                    )),
-                    _ => error,
-                });
+        let mut locked = BTreeSet::new();
+        let tables = loop {
+            let tables = Tables::of(&session).await?;
+            let mut new = tables.roots.clone();
+            if tables.large_objects {
+                let catalogs = ["pg_largeobject_metadata", "pg_largeobject"];
+                new.extend(catalogs.map(|name| QualifiedName::new("pg_catalog", name)));
             }
-        }
-        session.execute(doing, "SET LOCAL lock_timeout = 0").await?;
-        Ok(Locks {
-            session,
-            transaction,
-            tables: tables.locks,
-            large_objects: tables.large_objects,
-        })
+            new.retain(|name| !locked.contains(name));
+            if new.is_empty() {
+                break tables;
+            }
+            lock(&session, source, &new).await?;
+            locked.extend(new);
+        };
+        session.execute(LOCKING, "SET LOCAL lock_timeout = 0").await?;
+        Ok(Locks { session, transaction, tables: tables.all, large_objects: tables.large_objects })
+    }
+
+    /// Whose tables.
+    pub(super) fn database(&self) -> String {
+        self.session.same_server().database().to_owned()
     }
 
     /// Whether they are still held. What stands between us and the server may have led the session
@@ -123,6 +124,24 @@ impl Locks {
     pub(super) async fn are_held(&self) -> Result<bool> {
         Ok(transaction(&self.session).await? == self.transaction)
     }
+}
+
+async fn lock(session: &Session, source: &Conninfo, names: &[QualifiedName]) -> Result<()> {
+    for some in names.chunks(BATCH) {
+        let some: Vec<String> = some.iter().map(QualifiedName::sql).collect();
+        let sql = format!("LOCK TABLE {} IN SHARE MODE", some.join(", "));
+        if let Err(error) = session.execute(LOCKING, &sql).await {
+            return Err(match error.server_error().map(|server| server.sqlstate.as_str()) {
+                Some("55P03") => error.hint(format!(
+                    "who is in the midst of writing was waited for {PATIENCE}: {}; let that \
+                     finish, or end it with SELECT pg_terminate_backend(pid), then run again",
+                    named(&writers(source).await?)
+                )),
+                _ => error,
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn transaction(session: &Session) -> Result<Transaction> {

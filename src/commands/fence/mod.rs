@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::engine::{Event, Events, Stop, strangers};
 use crate::error::{Error, Result};
-use crate::toc::{counted, named};
+use crate::toc::{TableData, counted, named};
 use crate::wire::{Conninfo, Session};
 
 use super::databases::{self, Pair};
@@ -90,7 +90,7 @@ impl Fence {
         // Who was just logging in while that was forbidden.
         ended += roles::end_sessions(&source, names, &databases).await?;
         source.close().await;
-        let tables = locks.iter().map(|locks| locks.tables).sum();
+        let tables = locks.iter().map(|locks| locks.tables.len()).sum();
         let words = format!(
             "the source is fenced: {} may not log in, {} ended, {} locked against writes",
             named(names),
@@ -118,11 +118,16 @@ impl Fence {
         self.stood && then.id == self.id && self.roles.iter().all(named)
     }
 
-    /// Whether nobody can have written to the plan's rows since it was raised, large objects
-    /// included where there are any.
-    pub(super) fn covers(&self, large_objects: bool) -> bool {
-        let holds = |locks: &Locks| locks.large_objects || !large_objects;
-        !self.locks.is_empty() && self.locks.iter().all(holds)
+    /// Whether nobody can have written to the rows of these tables of a database since it was raised.
+    /// Large objects' catalogs aren't everybody's to lock, and others may have made tables since.
+    pub(super) fn covers(&self, database: &str, tables: &[TableData]) -> bool {
+        let locks = self.locks.iter().find(|locks| locks.database() == database);
+        locks.is_some_and(|locks| {
+            tables.iter().all(|table| match table.holds_large_objects() {
+                true => locks.large_objects,
+                false => locks.tables.contains(&table.relation),
+            })
+        })
     }
 
     /// Fails unless it has stood until now.
