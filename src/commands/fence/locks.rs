@@ -119,6 +119,11 @@ impl Locks {
         self.session.same_server().database().to_owned()
     }
 
+    /// The server process that holds them.
+    pub(super) fn pid(&self) -> i32 {
+        self.transaction.0
+    }
+
     /// Whether they are still held. What stands between us and the server may have led the session
     /// to another server process meanwhile.
     pub(super) async fn are_held(&self) -> Result<bool> {

@@ -7,6 +7,7 @@
 //! ([`roles`]), and stays until `unfence`, or until a run that doesn't end well lifts it.
 
 mod locks;
+mod others;
 mod refusals;
 mod roles;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::engine::{Event, Events, Stop, strangers};
+use crate::engine::{Event, Events, Stop};
 use crate::error::{Error, Result};
 use crate::toc::{TableData, counted, named};
 use crate::wire::{Conninfo, Session};
@@ -98,8 +99,9 @@ impl Fence {
             counted(tables, "table")
         );
         events.say(Event::Note(words)).await;
-        for (pair, locks) in pairs.iter().zip(&locks) {
-            say_others(pair, locks, events).await?;
+        let ours: Vec<String> = locks.iter().map(|locks| locks.pid().to_string()).collect();
+        for pair in pairs {
+            others::say(&pair.source, &ours, events).await?;
         }
         Ok(Fence { id, roles: names.to_vec(), stood: open.is_empty(), locks })
     }
@@ -182,18 +184,4 @@ fn broken(because: String) -> Error {
     Error::step("keeping the source fenced")
         .because(format!("the fence is broken, so the copy may not be final: {because}"))
         .hint("see to the source, then run the same command again: it goes on from here")
-}
-
-async fn say_others(pair: &Pair, locks: &Locks, events: &Events) -> Result<()> {
-    let others = strangers(&locks.session).await?;
-    if !others.is_empty() {
-        let words = format!(
-            "others stay connected to database {} of the source: {}; what they write to its tables \
-             waits, but sequences may move, and new tables come",
-            pair.source.database(),
-            named(&others)
-        );
-        events.say(Event::Note(words)).await;
-    }
-    Ok(())
 }
