@@ -73,8 +73,8 @@ impl Service {
     }
 }
 
-/// A table of the shop whose rows aren't copied as long as role `held_up` is on the target, which is
-/// there from now on; for a minute at most.
+/// A table of the shop whose check, which comes with the triggers, isn't added as long as role
+/// `held_up` is on the target, which is there from now on; for a minute at most.
 async fn hold_up_on(target: &Cluster, source: &Cluster) {
     let held = "CREATE FUNCTION waited(int) RETURNS boolean LANGUAGE plpgsql AS $$
                 BEGIN
@@ -170,16 +170,23 @@ async fn nothing_that_a_service_committed_on_16_is_lost_behind_the_fence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_isn_t_named_waits_with_his_writes_and_is_told_of() {
     let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let sql = "CREATE SUBSCRIPTION feed CONNECTION 'host=/nowhere dbname=x' PUBLICATION p
+                   WITH (connect = false);
+               ALTER SUBSCRIPTION feed ENABLE";
+    trial::change(&source, "shop", sql).await;
     let other = source.superuser_session("shop").await.unwrap();
     let write = "SET lock_timeout = '100ms'; INSERT INTO public.visits VALUES (1)";
     let mut waited = None;
     let run = trial::harm(&request, started(Phase::Data), || async {
         waited = Some(other.execute("writing", write).await.unwrap_err());
+        trial::change(&target, "postgres", "DROP ROLE held_up").await;
     })
     .await;
-    run.clean();
+    run.ended.as_ref().unwrap();
     assert_eq!(waited.unwrap().server_error().unwrap().sqlstate, "55P03");
     let notes = run.notes();
+    assert!(notes.contains("subscriptions write to database shop of the source: feed"), "{notes}");
     assert!(notes.contains("others stay connected to database shop"), "{notes}");
     trial::assert_same_rows(&source, &target, "shop").await;
 }
@@ -265,9 +272,9 @@ async fn a_fence_whose_locks_are_gone_or_that_was_lifted_ends_the_run() {
         let error = run.error().to_string();
         assert_eq!(run.error().kind(), Kind::Step, "{error}");
         assert!(error.contains("the fence is broken") && error.contains(words), "{error}");
-        // It was found out while rows were copied, not in the end.
-        let copied = |event: &Event| matches!(event, Event::StepFinished { title, .. } if title.contains("held"));
-        assert!(!run.events.iter().any(copied), "{:?}", run.events);
+        // It was found out while the run was held up, not in the end.
+        let past = |event: &Event| matches!(event, Event::StepFinished { title, .. } if title == "triggers");
+        assert!(!run.events.iter().any(past), "{:?}", run.events);
         assert!(may_log_in(&source, "shop").await);
     }
     let let_go = "DROP ROLE held_up";
@@ -411,4 +418,52 @@ async fn a_source_that_restarts_is_waited_for_to_lift_the_fence_it_broke() {
     source.start_again().await.unwrap();
     assert!(!may_log_in(&source, "shop").await);
     assert_eq!(unfenced(&source).await, ["shop"]);
+}
+
+/// Runs a migration whose fence waits for a writer, after its tables were listed: `sql` comes first.
+async fn while_it_waits<F: Future<Output = ()>>(
+    source: &Cluster,
+    request: &Request,
+    sql: &str,
+    harm: impl FnOnce() -> F,
+) -> trial::Watched {
+    let writer = source.superuser_session("shop").await.unwrap();
+    writer.execute("writing", "BEGIN; INSERT INTO public.visits VALUES (1)").await.unwrap();
+    let meanwhile = async {
+        let waiting = "SELECT count(*)::text FROM pg_locks
+                       WHERE mode = 'ShareLock' AND locktype = 'relation' AND NOT granted";
+        while trial::ask(source, "shop", waiting).await == "0" {
+            sleep(Duration::from_millis(20)).await;
+        }
+        trial::change(source, "shop", sql).await;
+        writer.execute("ending", "COMMIT").await.unwrap();
+    };
+    tokio::join!(trial::harm(request, started(Phase::Data), harm), meanwhile).0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_made_while_the_fence_is_raised_is_locked_too() {
+    let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let other = source.superuser_session("shop").await.unwrap();
+    let write = "SET lock_timeout = '100ms'; INSERT INTO public.late VALUES (1)";
+    let mut waited = None;
+    let run = while_it_waits(&source, &request, "CREATE TABLE late (n int)", || async {
+        waited = Some(other.execute("writing", write).await);
+        trial::change(&target, "postgres", "DROP ROLE held_up").await;
+    })
+    .await;
+    run.clean();
+    assert_eq!(waited.unwrap().unwrap_err().server_error().unwrap().sqlstate, "55P03");
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_t_move_and_is_made_while_the_fence_is_raised_is_refused() {
+    let (source, _target, request) = shop(15).await;
+    let sql = "CREATE SCHEMA pgconvoy; CREATE TABLE pgconvoy.theirs (n int)";
+    let run = while_it_waits(&source, &request, sql, || async {}).await;
+    refused(run.error(), ["schema pgconvoy", "theirs"]);
+    assert!(may_log_in(&source, "shop").await);
+    assert_eq!(fences(&source).await, "0");
 }

@@ -14,7 +14,7 @@ use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::fence::{self, Fence, Lifted};
 use super::super::report::DatabaseReport;
 use super::super::request::{Beginning, Request};
-use super::{Checked, move_all};
+use super::{Checked, move_all, refuse_findings};
 
 /// Raises the fence, moves all databases, and leaves the roles kept out where all came out equal.
 /// However else it ends, the fence is lifted: the service goes on with the source.
@@ -26,11 +26,11 @@ pub(super) async fn migrate_fenced(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    let checked = checked.into_iter().map(|checked| (checked, None)).collect();
     let names = &request.fence;
     if request.beginning == Beginning::GoOn && stop.or(all_sealed(&pairs)).await? {
         // What was copied under a fence that still stands is final; all else is refused.
         let fence = stop.or(Fence::standing(names, &request.source)).await?;
+        let checked = checked.into_iter().map(|checked| (checked, None)).collect();
         return move_all(request, pairs, checked, Some(Arc::new(fence)), events, stop, reports)
             .await;
     }
@@ -39,8 +39,16 @@ pub(super) async fn migrate_fenced(
     let raised = Box::pin(Fence::raise(names, &open, &pairs, events, stop)).await;
     let ended = match raised {
         Ok(fence) => {
-            let fence = Arc::new(fence);
-            Box::pin(move_guarded(request, pairs, checked, fence, events, stop, reports)).await
+            // What was made before it stood was read by no check.
+            match stop.or(Box::pin(refuse_findings(request, &pairs))).await {
+                Ok(checked) => {
+                    let fence = Arc::new(fence);
+                    let moving =
+                        move_guarded(request, pairs, checked, fence, events, stop, reports);
+                    Box::pin(moving).await
+                }
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     };
