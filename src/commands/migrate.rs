@@ -43,7 +43,7 @@ async fn migrate_all(
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
     let pairs = stop.or(databases::pairs(request)).await?;
-    let checked = stop.or(Box::pin(refuse_findings(request))).await?;
+    let checked = stop.or(Box::pin(refuse_findings(request, &pairs))).await?;
     if !request.fence.is_empty() {
         // What was read of the source is from before the fence.
         let checked = checked.into_iter().map(|(checked, _)| checked).collect();
@@ -148,8 +148,11 @@ impl SoFar {
 }
 
 /// Everything that would stop the job is said at once, before anything is touched.
-async fn refuse_findings(request: &Request) -> Result<Vec<(Checked, Option<Source>)>> {
-    let checked = check_and_keep(request).await?;
+async fn refuse_findings(
+    request: &Request,
+    pairs: &[Pair],
+) -> Result<Vec<(Checked, Option<Source>)>> {
+    let checked = check_and_keep(request, pairs).await?;
     let refusing = checked.iter().map(|(checked, _)| checked);
     let refusing = refusing.filter(|checked| checked.is_refused(request.strict));
     let all: Vec<String> = refusing

@@ -10,7 +10,6 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::toc::TableData;
 use crate::wire::Session;
 
 use super::check::is_refusal_of_a_statement;
@@ -52,8 +51,8 @@ pub(super) async fn source_since(
     target: &Session,
     fence: Option<&Fence>,
 ) -> SourceSince {
-    let large_objects = plan.tables.iter().any(TableData::holds_large_objects);
-    let rows_are_fenced = fence.is_some_and(|fence| fence.covers(large_objects));
+    let database = pair.source.database();
+    let rows_are_fenced = fence.is_some_and(|fence| fence.covers(database, &plan.tables));
     match judge(pair, plan, receipts, target, rows_are_fenced).await {
         Ok(since) => since,
         Err(error) => SourceSince::Unknown { because: error.message() },

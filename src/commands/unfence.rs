@@ -17,5 +17,5 @@ pub struct Unfenced {
 /// Lifts the fence on the server of `source`, if one stands there.
 pub async fn unfence(source: &Conninfo) -> Result<Unfenced> {
     let session = databases::maintenance(source).await?;
-    Ok(Unfenced { roles: fence::lift(&session, None).await? })
+    Ok(Unfenced { roles: fence::lift(&session, None).await?.again })
 }

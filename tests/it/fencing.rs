@@ -73,6 +73,29 @@ impl Service {
     }
 }
 
+/// Every run comes by that, those too whose rows are copied already; the fence stands by then.
+fn planned(event: &Event) -> bool {
+    matches!(event, Event::Planned { .. })
+}
+
+/// A table of the shop whose check, which comes with the triggers, isn't added as long as role
+/// `held_up` is on the target, which is there from now on; for a minute at most.
+async fn hold_up_on(target: &Cluster, source: &Cluster) {
+    let held = "CREATE FUNCTION waited(int) RETURNS boolean LANGUAGE plpgsql AS $$
+                BEGIN
+                    FOR i IN 1..600 LOOP
+                        EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles
+                                              WHERE rolname = 'held_up');
+                        PERFORM pg_catalog.pg_sleep(0.1);
+                    END LOOP;
+                    RETURN true;
+                END $$;
+                CREATE TABLE held (n int CHECK (public.waited(n)));
+                INSERT INTO held VALUES (1)";
+    trial::change(source, "shop", held).await;
+    trial::change(target, "postgres", "CREATE ROLE held_up").await;
+}
+
 async fn may_log_in(cluster: &Cluster, role: &str) -> bool {
     let sql = format!("SELECT rolcanlogin::text FROM pg_roles WHERE rolname = '{role}'");
     trial::ask(cluster, "postgres", &sql).await == "true"
@@ -157,16 +180,23 @@ async fn nothing_that_a_service_committed_on_16_is_lost_behind_the_fence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_isn_t_named_waits_with_his_writes_and_is_told_of() {
     let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let sql = "CREATE SUBSCRIPTION feed CONNECTION 'host=/nowhere dbname=x' PUBLICATION p
+                   WITH (connect = false);
+               ALTER SUBSCRIPTION feed ENABLE";
+    trial::change(&source, "shop", sql).await;
     let other = source.superuser_session("shop").await.unwrap();
     let write = "SET lock_timeout = '100ms'; INSERT INTO public.visits VALUES (1)";
     let mut waited = None;
     let run = trial::harm(&request, started(Phase::Data), || async {
         waited = Some(other.execute("writing", write).await.unwrap_err());
+        trial::change(&target, "postgres", "DROP ROLE held_up").await;
     })
     .await;
-    run.clean();
+    run.ended.as_ref().unwrap();
     assert_eq!(waited.unwrap().server_error().unwrap().sqlstate, "55P03");
     let notes = run.notes();
+    assert!(notes.contains("subscriptions write to database shop of the source: feed"), "{notes}");
     assert!(notes.contains("others stay connected to database shop"), "{notes}");
     trial::assert_same_rows(&source, &target, "shop").await;
 }
@@ -221,7 +251,9 @@ async fn a_run_that_is_killed_leaves_what_unfence_mends() {
     // A run that fails leaves the fence of another one alone.
     let again = Request { fence: vec!["shop".into(), "worker".into()], ..request };
     let cut = trial::interrupt(&again, |event| matches!(event, Event::Planned { .. })).await;
-    assert!(cut.notes().contains("fence of an earlier run still stands"), "{}", cut.notes());
+    let notes = cut.notes();
+    assert!(notes.contains("an earlier run still stands on the source and keeps out shop, worker"));
+    assert!(!notes.contains("may log in again"), "{notes}");
     assert_eq!(unfenced(&source).await, ["shop", "worker"]);
     assert!(may_log_in(&source, "shop").await && may_log_in(&source, "worker").await);
     trial::run(&again).await.clean();
@@ -231,27 +263,32 @@ async fn a_run_that_is_killed_leaves_what_unfence_mends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_whose_locks_are_gone_or_that_was_lifted_ends_the_run() {
     let (source, target, request) = shop(15).await;
-    let blocker = target.superuser_session("postgres").await.unwrap();
+    hold_up_on(&target, &source).await;
     let end_locks = "SELECT pg_terminate_backend(pid) FROM pg_locks
                      WHERE mode = 'ShareLock' AND locktype = 'relation'";
-    for (harm, words) in [(end_locks, "held its locks is gone"), ("", "somebody has lifted it")] {
-        let run = trial::harm(&request, started(Phase::Data), || async {
+    let let_in = "ALTER ROLE shop LOGIN";
+    for (harm, words) in [
+        (end_locks, "held its locks is gone"),
+        ("", "somebody has lifted it"),
+        (let_in, "somebody has let shop log in again"),
+    ] {
+        let run = trial::harm(&request, planned, || async {
             match harm {
                 "" => drop(unfenced(&source).await),
                 harm => trial::change(&source, "shop", harm).await,
             }
-            // It is found out within moments, not in the end.
-            let hold = "SELECT pg_sleep(5)";
-            blocker.execute("giving it time", hold).await.unwrap();
         })
         .await;
         let error = run.error().to_string();
         assert_eq!(run.error().kind(), Kind::Step, "{error}");
         assert!(error.contains("the fence is broken") && error.contains(words), "{error}");
-        let sealed = "SELECT count(*)::text FROM pgconvoy.job WHERE sealed_at IS NOT NULL";
-        assert_eq!(trial::ask(&target, "shop", sealed).await, "0");
+        // It was found out while the run was held up, not in the end.
+        let past = |event: &Event| matches!(event, Event::StepFinished { title, .. } if title == "triggers");
+        assert!(!run.events.iter().any(past), "{:?}", run.events);
         assert!(may_log_in(&source, "shop").await);
     }
+    let let_go = "DROP ROLE held_up";
+    trial::change(&target, "postgres", let_go).await;
     source.restart(StopMode::Fast).await.unwrap();
     trial::run(&request).await.clean();
 }
@@ -309,13 +346,13 @@ async fn more_tables_than_there_is_room_to_lock_are_refused() {
     let few = pgconvoy::servers::Spec::bundled().major(15);
     let few = few.setting("max_locks_per_transaction", "10").setting("max_connections", "20");
     let (source, target) = tokio::join!(kit::start(few), kit::bundled(15));
-    let tables = "DO $$ BEGIN FOR i IN 1..120 LOOP
+    let tables = "DO $$ BEGIN FOR i IN 1..60 LOOP
                       EXECUTE format('CREATE TABLE public.%I (n int)', 't' || i);
                   END LOOP; END $$";
     trial::make_database(&source, "shop", tables).await;
     let request = request(&source, &target, &["shop"]);
     let run = trial::run(&Request { fence: vec!["shop".into()], ..request }).await;
-    refused(run.error(), ["120 tables can't all be locked", "max_locks_per_transaction"]);
+    refused(run.error(), ["60 tables can't all be locked", "max_locks_per_transaction"]);
     assert!(may_log_in(&source, "shop").await);
 }
 
@@ -360,4 +397,83 @@ async fn what_a_user_of_15_lacks_is_told_and_enough() {
 async fn what_a_user_of_18_lacks_is_told_and_enough() {
     let grant = "ALTER ROLE \"mover\" CREATEROLE; GRANT \"shop\" TO \"mover\" WITH ADMIN OPTION;";
     with_few_rights(18, grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_restarts_is_waited_for_to_lift_the_fence_it_broke() {
+    let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let patient = Request { patience: Duration::from_secs(60), ..request.clone() };
+    let run = trial::harm(&patient, planned, || async {
+        source.stop(StopMode::Immediate).await.unwrap();
+        sleep(Duration::from_secs(4)).await;
+        source.start_again().await.unwrap();
+    })
+    .await;
+    let error = run.error().to_string();
+    assert!(error.contains("the fence is broken"), "{error}");
+    assert!(run.notes().contains("lifted: shop may log in again"), "{}", run.notes());
+    assert!(may_log_in(&source, "shop").await);
+
+    // One that stays away is an error that says what to do.
+    let short = Request { patience: Duration::from_secs(1), ..request };
+    let run = trial::harm(&short, planned, || async {
+        source.stop(StopMode::Immediate).await.unwrap();
+    })
+    .await;
+    let error = run.error().to_string();
+    for words in ["still stands", "pgconvoy unfence --source"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    source.start_again().await.unwrap();
+    assert!(!may_log_in(&source, "shop").await);
+    assert_eq!(unfenced(&source).await, ["shop"]);
+}
+
+/// Runs a migration whose fence waits for a writer, after its tables were listed: `sql` comes first.
+async fn while_it_waits<F: Future<Output = ()>>(
+    source: &Cluster,
+    request: &Request,
+    sql: &str,
+    harm: impl FnOnce() -> F,
+) -> trial::Watched {
+    let writer = source.superuser_session("shop").await.unwrap();
+    writer.execute("writing", "BEGIN; INSERT INTO public.visits VALUES (1)").await.unwrap();
+    let meanwhile = async {
+        let waiting = "SELECT count(*)::text FROM pg_locks
+                       WHERE mode = 'ShareLock' AND locktype = 'relation' AND NOT granted";
+        while trial::ask(source, "shop", waiting).await == "0" {
+            sleep(Duration::from_millis(20)).await;
+        }
+        trial::change(source, "shop", sql).await;
+        writer.execute("ending", "COMMIT").await.unwrap();
+    };
+    tokio::join!(trial::harm(request, started(Phase::Data), harm), meanwhile).0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_made_while_the_fence_is_raised_is_locked_too() {
+    let (source, target, request) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let other = source.superuser_session("shop").await.unwrap();
+    let write = "SET lock_timeout = '100ms'; INSERT INTO public.late VALUES (1)";
+    let mut waited = None;
+    let run = while_it_waits(&source, &request, "CREATE TABLE late (n int)", || async {
+        waited = Some(other.execute("writing", write).await);
+        trial::change(&target, "postgres", "DROP ROLE held_up").await;
+    })
+    .await;
+    run.clean();
+    assert_eq!(waited.unwrap().unwrap_err().server_error().unwrap().sqlstate, "55P03");
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_t_move_and_is_made_while_the_fence_is_raised_is_refused() {
+    let (source, _target, request) = shop(15).await;
+    let sql = "CREATE SCHEMA pgconvoy; CREATE TABLE pgconvoy.theirs (n int)";
+    let run = while_it_waits(&source, &request, sql, || async {}).await;
+    refused(run.error(), ["schema pgconvoy", "theirs"]);
+    assert!(may_log_in(&source, "shop").await);
+    assert_eq!(fences(&source).await, "0");
 }

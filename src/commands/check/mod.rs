@@ -76,19 +76,21 @@ impl Checked {
 
 /// Checks every database of the request.
 pub async fn check(request: &Request) -> Result<Vec<Checked>> {
-    let checked = check_and_keep(request).await?;
+    let checked = check_and_keep(request, &databases::pairs(request).await?).await?;
     Ok(checked.into_iter().map(|(checked, _source)| checked).collect())
 }
 
-/// The same, and what was read of the source where there is but one database: the snapshots of
+/// The same of these databases, and what was read of the source where there is but one database: the snapshots of
 /// several would stay open while the first ones are moved.
-pub(super) async fn check_and_keep(request: &Request) -> Result<Vec<(Checked, Option<Source>)>> {
+pub(super) async fn check_and_keep(
+    request: &Request,
+    pairs: &[Pair],
+) -> Result<Vec<(Checked, Option<Source>)>> {
     let mut all = Vec::new();
-    let pairs = databases::pairs(request).await?;
     let only_one = pairs.len() == 1;
     for pair in pairs {
         let database = pair.target.database().to_owned();
-        let checked = Box::pin(check_database(request, &pair)).await;
+        let checked = Box::pin(check_database(request, pair)).await;
         let (findings, source) =
             checked.map_err(|error| error.within(format_args!("checking database {database}")))?;
         all.push((Checked { database, findings }, source.filter(|_| only_one)));

@@ -7,6 +7,7 @@
 //! ([`roles`]), and stays until `unfence`, or until a run that doesn't end well lifts it.
 
 mod locks;
+mod others;
 mod refusals;
 mod roles;
 
@@ -14,16 +15,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::engine::{Event, Events, strangers};
+use crate::engine::{Event, Events, Stop};
 use crate::error::{Error, Result};
-use crate::toc::{counted, named};
+use crate::toc::{TableData, counted, named};
 use crate::wire::{Conninfo, Session};
 
 use super::databases::{self, Pair};
 use super::report::Fenced;
 use locks::Locks;
 pub(super) use refusals::findings;
-pub(super) use roles::{lift, stands};
+pub(super) use roles::{Lifted, lift};
 
 /// How often the sessions that hold the locks are asked whether they are still there.
 const WATCH: Duration = Duration::from_secs(1);
@@ -59,9 +60,23 @@ impl Fence {
         open: &[String],
         pairs: &[Pair],
         events: &Events,
+        stop: &mut Stop,
     ) -> Result<Fence> {
         let source = Session::connect(server(pairs)?).await?;
+        // Not to be stopped: what was sent to the server would happen all the same, perhaps once we
+        // had found nothing to lift.
         let id = roles::keep_out(&source, open).await?;
+        stop.or(Fence::close(id, names, open, pairs, (source, events))).await
+    }
+
+    /// Ends the sessions of those who may not log in any more, and locks the tables.
+    async fn close(
+        id: u32,
+        names: &[String],
+        open: &[String],
+        pairs: &[Pair],
+        (source, events): (Session, &Events),
+    ) -> Result<Fence> {
         let databases: Vec<&str> = pairs.iter().map(|pair| pair.source.database()).collect();
         let mut ended = roles::end_sessions(&source, names, &databases).await?;
         let mut locks = Vec::new();
@@ -71,7 +86,7 @@ impl Fence {
         // Who was just logging in while that was forbidden.
         ended += roles::end_sessions(&source, names, &databases).await?;
         source.close().await;
-        let tables = locks.iter().map(|locks| locks.tables).sum();
+        let tables = locks.iter().map(|locks| locks.tables.len()).sum();
         let words = format!(
             "the source is fenced: {} may not log in, {} ended, {} locked against writes",
             named(names),
@@ -79,8 +94,9 @@ impl Fence {
             counted(tables, "table")
         );
         events.say(Event::Note(words)).await;
-        for (pair, locks) in pairs.iter().zip(&locks) {
-            say_others(pair, locks, events).await?;
+        let ours: Vec<String> = locks.iter().map(|locks| locks.pid().to_string()).collect();
+        for pair in pairs {
+            others::say(&pair.source, &ours, events).await?;
         }
         Ok(Fence { id, roles: names.to_vec(), stood: open.is_empty(), locks })
     }
@@ -99,24 +115,51 @@ impl Fence {
         self.stood && then.id == self.id && self.roles.iter().all(named)
     }
 
-    /// Whether nobody can have written to the plan's rows since it was raised. Large objects can't
-    /// be locked: who reads one takes the lock of those who write (source:
-    /// storage/large_object/inv_api.c, open_lo_relation).
-    pub(super) fn covers(&self, large_objects: bool) -> bool {
-        !self.locks.is_empty() && !large_objects
+    /// Whether nobody can have written to the rows of these tables of a database since it was raised:
+    /// others may have made tables since. Large objects can't be locked: who reads one takes the lock
+    /// of those who write (source: storage/large_object/inv_api.c, open_lo_relation).
+    pub(super) fn covers(&self, database: &str, tables: &[TableData]) -> bool {
+        let locks = self.locks.iter().find(|locks| locks.database() == database);
+        let is_locked = |locks: &Locks, table: &TableData| {
+            !table.holds_large_objects() && locks.tables.contains(&table.relation)
+        };
+        locks.is_some_and(|locks| tables.iter().all(|table| is_locked(locks, table)))
     }
 
     /// Fails unless it has stood until now.
     pub(super) async fn holds(&self) -> Result<()> {
+        let gone = |error: Error| {
+            broken(format!("a session that held its locks is gone: {}", error.message()))
+        };
         for locks in &self.locks {
-            let stands = roles::id(&locks.session).await.map_err(|error| {
-                broken(format!("a session that held its locks is gone: {}", error.message()))
-            })?;
-            if stands != Some(self.id) {
-                return Err(broken("somebody has lifted it".to_owned()));
+            if !locks.are_held().await.map_err(gone)? {
+                return Err(broken("a transaction that held its locks is gone".to_owned()));
             }
         }
+        // Roles are the server's.
+        let Some(locks) = self.locks.first() else { return Ok(()) };
+        if roles::id(&locks.session).await.map_err(gone)? != Some(self.id) {
+            return Err(broken("somebody has lifted it".to_owned()));
+        }
+        let able = roles::able(&locks.session, &self.roles).await.map_err(gone)?;
+        if !able.is_empty() {
+            return Err(broken(format!("somebody has let {} log in again", named(&able))));
+        }
         Ok(())
+    }
+
+    /// The same for the last time: whoever came in all the same, and waits to write as soon as the
+    /// locks go, is sent away.
+    pub(super) async fn held(&self) -> Result<()> {
+        if let Some(locks) = self.locks.first() {
+            let source = Session::connect(&locks.session.same_server()).await?;
+            let servers: Vec<Conninfo> =
+                self.locks.iter().map(|locks| locks.session.same_server()).collect();
+            let databases: Vec<&str> = servers.iter().map(Conninfo::database).collect();
+            roles::end_sessions(&source, &self.roles, &databases).await?;
+            source.close().await;
+        }
+        self.holds().await
     }
 
     /// Returns once it doesn't stand any more, with what happened.
@@ -144,18 +187,4 @@ fn broken(because: String) -> Error {
     Error::step("keeping the source fenced")
         .because(format!("the fence is broken, so the copy may not be final: {because}"))
         .hint("see to the source, then run the same command again: it goes on from here")
-}
-
-async fn say_others(pair: &Pair, locks: &Locks, events: &Events) -> Result<()> {
-    let others = strangers(&locks.session).await?;
-    if !others.is_empty() {
-        let words = format!(
-            "others stay connected to database {} of the source: {}; what they write to its tables \
-             waits, but sequences may move, and new tables come",
-            pair.source.database(),
-            named(&others)
-        );
-        events.say(Event::Note(words)).await;
-    }
-    Ok(())
 }

@@ -161,8 +161,9 @@ async fn database(name: &str, source: &Session) -> Result<Vec<Finding>> {
     if !tables.fit(source).await? {
         let table = LockTable::of(source).await?;
         let what = format!(
-            "its {} tables can't all be locked: there is room for {} locks of all sessions together",
-            tables.locks,
+            "its {} tables can't all be locked, once against writes and once to be copied: there is \
+             room for {} locks of all sessions together",
+            tables.all.len(),
             table.room()
         );
         let remedy = "raise max_locks_per_transaction on the source and restart it; or stop what \

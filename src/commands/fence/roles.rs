@@ -23,11 +23,6 @@ pub(super) async fn id(source: &Session) -> Result<Option<u32>> {
     Ok(rows.first().map(|row| row.get(0)))
 }
 
-/// Whether a fence stands.
-pub(in crate::commands) async fn stands(source: &Session) -> Result<bool> {
-    Ok(id(source).await?.is_some())
-}
-
 /// Those of the roles that may log in.
 pub(super) async fn able(source: &Session, names: &[String]) -> Result<Vec<String>> {
     let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r \
@@ -41,7 +36,7 @@ pub(super) async fn keep_out(source: &Session, names: &[String]) -> Result<u32> 
     let doing = "forbidding roles to log in";
     let ours = quote_ident(FENCE_ROLE);
     let mut sql = String::from("BEGIN;\n");
-    if !stands(source).await? {
+    if id(source).await?.is_none() {
         let words = "pgconvoy has forbidden the members of this role to log in: `pgconvoy unfence` \
                      lets them in again";
         sql.push_str(&format!(
@@ -88,27 +83,33 @@ pub(super) async fn end_sessions(
     }
 }
 
-/// Lets the roles in again that a fence keeps out, of them only those of `some` if that is said; who
-/// they are. With the last one the fence is forgotten. Where none stands there is nothing to do.
-pub(in crate::commands) async fn lift(
-    source: &Session,
-    some: Option<&[String]>,
-) -> Result<Vec<String>> {
+/// Whom lifting a fence lets in, and whom it doesn't.
+#[derive(Default)]
+pub(in crate::commands) struct Lifted {
+    /// They may log in again.
+    pub(in crate::commands) again: Vec<String>,
+    /// The fence still keeps them out.
+    pub(in crate::commands) stay: Vec<String>,
+}
+
+/// Lets the roles in again that a fence keeps out, of them only those of `some` if that is said.
+/// With the last one the fence is forgotten. Where none stands there is nothing to do.
+pub(in crate::commands) async fn lift(source: &Session, some: Option<&[String]>) -> Result<Lifted> {
     let doing = "lifting the fence on the source";
-    if !stands(source).await? {
-        return Ok(Vec::new());
+    if id(source).await?.is_none() {
+        return Ok(Lifted::default());
     }
     let sql = format!(
         "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.oid IN ({FENCED}) ORDER BY 1"
     );
     let rows = source.query(doing, &sql, &[]).await?;
-    let (lifted, stay): (Vec<String>, Vec<String>) = rows
+    let (again, stay): (Vec<String>, Vec<String>) = rows
         .iter()
         .map(|row| row.get::<_, String>(0))
         .partition(|name| some.is_none_or(|some| some.contains(name)));
     let ours = quote_ident(FENCE_ROLE);
     let mut sql = String::from("BEGIN;\n");
-    for role in lifted.iter().map(|name| quote_ident(name)) {
+    for role in again.iter().map(|name| quote_ident(name)) {
         sql.push_str(&format!("ALTER ROLE {role} LOGIN;\nREVOKE {ours} FROM {role};\n"));
     }
     if stay.is_empty() {
@@ -122,5 +123,5 @@ pub(in crate::commands) async fn lift(
             _ => error,
         }
     })?;
-    Ok(lifted)
+    Ok(Lifted { again, stay })
 }

@@ -3,16 +3,18 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use crate::engine::{Event, Events, JobState, Ledger, Stop};
-use crate::error::{Error, Result};
+use tokio::time::sleep;
+
+use crate::engine::{Event, Events, JobState, Ledger, Persistence, Remedy, Stop, remedy};
+use crate::error::{Error, Kind, Result};
 use crate::toc::named;
 use crate::wire::Conninfo;
 
 use super::super::databases::{self, Pair, TargetDatabase};
-use super::super::fence::{self, Fence};
+use super::super::fence::{self, Fence, Lifted};
 use super::super::report::DatabaseReport;
 use super::super::request::{Beginning, Request};
-use super::{Checked, move_all};
+use super::{Checked, move_all, refuse_findings};
 
 /// Raises the fence, moves all databases, and leaves the roles kept out where all came out equal.
 /// However else it ends, the fence is lifted: the service goes on with the source.
@@ -24,27 +26,35 @@ pub(super) async fn migrate_fenced(
     stop: &mut Stop,
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
-    let checked = checked.into_iter().map(|checked| (checked, None)).collect();
     let names = &request.fence;
     if request.beginning == Beginning::GoOn && stop.or(all_sealed(&pairs)).await? {
         // What was copied under a fence that still stands is final; all else is refused.
         let fence = stop.or(Fence::standing(names, &request.source)).await?;
+        let checked = checked.into_iter().map(|checked| (checked, None)).collect();
         return move_all(request, pairs, checked, Some(Arc::new(fence)), events, stop, reports)
             .await;
     }
     let open = stop.or(Box::pin(Fence::refuse(names, &mut pairs))).await?;
     let server = pairs.first().map(|pair| pair.source.clone());
-    let raising = Fence::raise(names, &open, &pairs, events);
-    let ended = match stop.or(Box::pin(raising)).await {
+    let raised = Box::pin(Fence::raise(names, &open, &pairs, events, stop)).await;
+    let ended = match raised {
         Ok(fence) => {
-            let fence = Arc::new(fence);
-            Box::pin(move_guarded(request, pairs, checked, fence, events, stop, reports)).await
+            // What was made before it stood was read by no check.
+            match stop.or(Box::pin(refuse_findings(request, &pairs))).await {
+                Ok(checked) => {
+                    let fence = Arc::new(fence);
+                    let moving =
+                        move_guarded(request, pairs, checked, fence, events, stop, reports);
+                    Box::pin(moving).await
+                }
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     };
     let is_clean = reports.iter().all(|report| report.verification.is_clean());
     if let (true, Some(server)) = (ended.is_err() || !is_clean, server) {
-        lift(&server, &open, events).await;
+        return lift(request, &server, &open, ended, events).await;
     }
     ended
 }
@@ -100,28 +110,66 @@ async fn all_sealed(pairs: &[Pair]) -> Result<bool> {
     Ok(true)
 }
 
-/// Lifts what this run has raised. An earlier one's fence may be what another copy's being final
-/// stands on.
-async fn lift(server: &Conninfo, open: &[String], events: &Events) {
-    let lifted = async {
-        let source = databases::maintenance(server).await?;
-        let lifted = fence::lift(&source, Some(open)).await?;
-        Ok::<_, Error>((lifted, fence::stands(&source).await?))
+/// Lifts what this run has raised, and hands back how the run has `ended`. An earlier one's fence
+/// may be what another copy's being final stands on. The same restart of the source that broke the
+/// fence may keep it from being lifted, so that is tried again; where nothing helps, it is the
+/// error's hint, as the service is locked out until somebody acts.
+async fn lift(
+    request: &Request,
+    server: &Conninfo,
+    open: &[String],
+    ended: Result<()>,
+    events: &Events,
+) -> Result<()> {
+    let mut persistence = Persistence::new(request.patience);
+    let error = loop {
+        let error = match lift_once(server, open).await {
+            Ok(lifted) => {
+                say_lifted(&lifted, events).await;
+                return ended;
+            }
+            Err(error) => error,
+        };
+        let pause = match remedy(&error) {
+            Remedy::Stop => None,
+            Remedy::Again | Remedy::Resume => persistence.pause(),
+        };
+        let Some(pause) = pause else { break error };
+        let seconds = pause.as_secs_f64();
+        let words = format!("{}; lifting it is tried again in {seconds:.1} s", error.message());
+        events.say(Event::Note(words)).await;
+        sleep(pause).await;
     };
-    let words = match lifted.await {
-        Ok((lifted, _)) if !lifted.is_empty() => {
-            format!("the fence on the source is lifted: {} may log in again", named(&lifted))
-        }
-        Ok((_, true)) => {
-            "the fence of an earlier run still stands on the source; `pgconvoy unfence` lifts it"
-                .to_owned()
-        }
-        // It was never raised.
-        Ok((_, false)) => return,
-        Err(error) => format!(
-            "the fence on the source still stands, as {}; `pgconvoy unfence` lifts it",
-            error.message()
-        ),
+    let lifting = format!("the fence on the source still stands, as {}", error.message());
+    let failed = match ended {
+        Err(failed) => failed,
+        Ok(()) => Error::new(Kind::Step, "lifting the fence on the source"),
     };
-    events.say(Event::Note(words)).await;
+    let because = failed.message();
+    let hint = failed.hint_text().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(Error::new(failed.kind(), because).because(lifting).hint(format!(
+        "{} may not log in to the source until `pgconvoy unfence --source …` lets them{hint}",
+        named(open)
+    )))
+}
+
+async fn lift_once(server: &Conninfo, open: &[String]) -> Result<Lifted> {
+    let source = databases::maintenance(server).await?;
+    fence::lift(&source, Some(open)).await
+}
+
+async fn say_lifted(lifted: &Lifted, events: &Events) {
+    if !lifted.again.is_empty() {
+        let again = named(&lifted.again);
+        let words = format!("the fence on the source is lifted: {again} may log in again");
+        events.say(Event::Note(words)).await;
+    }
+    if !lifted.stay.is_empty() {
+        let words = format!(
+            "the fence of an earlier run still stands on the source and keeps out {}; `pgconvoy \
+             unfence` lifts it",
+            named(&lifted.stay)
+        );
+        events.say(Event::Note(words)).await;
+    }
 }

@@ -184,7 +184,7 @@ async fn verify_and_seal(
     let since = source_since(pair, &plan, &receipts, target, fence);
     let since = stop.or(async { Ok(since.await) }).await?;
     if let Some(fence) = fence {
-        stop.or(fence.holds()).await?;
+        stop.or(fence.held()).await?;
     }
     let report = DatabaseReport {
         passwords_to_set,
