@@ -303,7 +303,11 @@ async fn roles_that_can_t_be_fenced_are_refused_with_the_reason() {
         fence: names.iter().map(ToString::to_string).collect(),
         ..request.clone()
     };
-    let run = trial::run(&fencing(&["shop", "postgres", "staff", "nobody", "ghost"])).await;
+    // A server would cut a longer name to one that is there.
+    let cut = "a".repeat(63);
+    trial::change(&source, "shop", &format!("CREATE ROLE {cut} LOGIN")).await;
+    let long = cut + "bc";
+    let run = trial::run(&fencing(&["shop", "postgres", "staff", "nobody", "ghost", &long])).await;
     refused(
         run.error(),
         [
@@ -312,6 +316,7 @@ async fn roles_that_can_t_be_fenced_are_refused_with_the_reason() {
             "name the roles that log in: ann",
             "role nobody: can't log in anyway",
             "role ghost: isn't there",
+            "aabc: isn't there",
             "checking before the start",
         ],
     );

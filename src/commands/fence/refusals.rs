@@ -81,7 +81,7 @@ async fn roles(source: &Session, names: &[String]) -> Result<Vec<Finding>> {
          CURRENT_USER::text, coalesce(r.rolsuper, false) \
          FROM pg_catalog.unnest($1::pg_catalog.text[]) wanted (name) \
          JOIN pg_catalog.pg_roles me ON me.rolname = CURRENT_USER \
-         LEFT JOIN pg_catalog.pg_roles r ON r.rolname = wanted.name::pg_catalog.name ORDER BY 1"
+         LEFT JOIN pg_catalog.pg_roles r ON r.rolname::text = wanted.name ORDER BY 1"
     );
     let rows = source.query("asking who may be fenced", &sql, &[&names]).await?;
     let finding = |row: &tokio_postgres::Row| {
