@@ -234,11 +234,12 @@ async fn a_crash_of_the_target_empties_unlogged_tables_which_are_copied_again() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_target_after_the_last_row_is_mended_or_told() {
     let (source, target, request) = shop().await;
-    let all_rows_there = |event: &Event| match event {
-        Event::StepStarted { phase, .. } => *phase == Phase::ForeignKeys,
-        _ => false,
-    };
-    let first = trial::interrupt(&request, all_rows_there).await;
+    // Rows still go into a table that is held like this, foreign keys wait.
+    let aisles = "SET ROLE shop; CREATE TABLE aisles (id bigint REFERENCES orders)";
+    trial::change(&source, "shop", aisles).await;
+    let held = ("public.aisles IN ROW EXCLUSIVE MODE", finished(Phase::Definitions, 2));
+    let all_rows_there = started(Phase::ForeignKeys);
+    let first = trial::interrupt_held_up(&target, held, &request, all_rows_there).await;
     assert_eq!(first.error().kind(), Kind::Interrupted, "{}", first.error());
     target.restart(StopMode::Immediate).await.unwrap();
     let count = "SELECT count(*)::text FROM public.baskets";

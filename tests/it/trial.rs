@@ -4,6 +4,7 @@
 use pgconvoy::commands::{self, DatabaseReport, Databases, Event, Events, Request, Stop};
 use pgconvoy::error::Result;
 use pgconvoy::servers::Cluster;
+use pgconvoy::wire::{Conninfo, Environment, Session};
 
 use crate::kit;
 
@@ -131,27 +132,41 @@ pub(crate) async fn interrupt_without(
     source: &Cluster,
     table: &str,
     request: &Request,
+    when: impl FnMut(&Event) -> bool,
+) -> Watched {
+    // The leader has locked the table by then; whoever asks after us waits for us.
+    let planned = |event: &Event| matches!(event, Event::Planned { .. });
+    let lock = format!("public.{table} IN ACCESS EXCLUSIVE MODE");
+    interrupt_held_up(source, (&lock, planned), request, when).await
+}
+
+/// Runs a migration, locks a table of `server` as `lock` says from the first event on for which its
+/// condition holds, stops the run at the first one for which `when` holds, and lets go of the lock.
+pub(crate) async fn interrupt_held_up(
+    server: &Cluster,
+    (lock, mut held_from): (&str, impl FnMut(&Event) -> bool),
+    request: &Request,
     mut when: impl FnMut(&Event) -> bool,
 ) -> Watched {
     let [name] = request_databases(request) else { panic!("one database at a time") };
-    let blocker = source.superuser_session(name).await.unwrap();
-    let lock = format!("BEGIN; LOCK TABLE public.{table} IN ACCESS EXCLUSIVE MODE");
-    // The leader has locked the table by then; whoever asks after us waits for us.
-    let mut blocking = None;
-    let mut blocker = Some((blocker, lock));
+    let lock = format!("BEGIN; LOCK TABLE {lock}");
+    let mut locker = Some((server.superuser_conninfo(name), lock));
+    let mut holding = None;
     let watched = interrupt(request, |event| {
-        if matches!(event, Event::Planned { .. })
-            && let Some((blocker, lock)) = blocker.take()
+        if held_from(event)
+            && let Some((conninfo, lock)) = locker.take()
         {
-            blocking = Some(tokio::spawn(async move {
-                let _ends_with_its_session = blocker.execute("holding a run up", &lock).await;
+            holding = Some(tokio::spawn(async move {
+                let conninfo = Conninfo::parse(&conninfo, &Environment::default()).unwrap();
+                let session = Session::connect(&conninfo).await.unwrap();
+                let _ends_with_its_session = session.execute("holding a run up", &lock).await;
                 std::future::pending::<()>().await;
             }));
         }
         when(event)
     })
     .await;
-    blocking.unwrap().abort();
+    holding.unwrap().abort();
     watched
 }
 
