@@ -12,9 +12,10 @@ pub(super) fn since(page: &mut Page, report: &DatabaseReport) {
     if let Some(since) = &report.source_since {
         source_since(page, since);
     }
-    if let Some(fence) = &report.fence {
+    // A run that found differences has lifted its fence.
+    if let Some(fence) = report.fence.as_ref().filter(|_| report.verification.is_clean()) {
         let text = format!(
-            "{} may not log in to the source until `pgconvoy unfence`; the locks are gone",
+            "the copy was made behind it; `pgconvoy unfence` lets {} log in to the source again",
             fence.roles.join(", ")
         );
         page.labelled("fence", Tone::Notable, &text);
