@@ -129,9 +129,10 @@ async fn try_case(lane: &mut Lane, number: usize, case: Case) {
         }
         Case::AtWork { table, mode, is_ended } => {
             let blocker = killed_at_work(lane, table, mode).await;
+            let dead = lane.waiting(&blocker, table).await;
             let child = lane.start("shop");
             match is_ended {
-                true => until_nobody_waits(lane, &blocker, table).await,
+                true => until_ended(lane, &blocker, (table, &dead)).await,
                 false => sleep(Duration::from_millis(500)).await,
             }
             blocker.close().await;
@@ -214,7 +215,7 @@ async fn killed_at_work(lane: &mut Lane, table: &str, mode: &str) -> pgconvoy::w
     let child = lane.start("shop");
     let blocker = lane.lock(table, mode).await;
     let until = Instant::now() + Duration::from_secs(30);
-    while lane.waiting(&blocker, table).await == 0 {
+    while lane.waiting(&blocker, table).await.is_empty() {
         assert!(Instant::now() < until, "nobody waits for {table}");
         sleep(Duration::from_millis(10)).await;
     }
@@ -222,9 +223,14 @@ async fn killed_at_work(lane: &mut Lane, table: &str, mode: &str) -> pgconvoy::w
     blocker
 }
 
-async fn until_nobody_waits(lane: &Lane, blocker: &pgconvoy::wire::Session, table: &str) {
+/// Waits until the dead run's sessions wait for the table no more: the next run's do by then.
+async fn until_ended(
+    lane: &Lane,
+    blocker: &pgconvoy::wire::Session,
+    (table, dead): (&str, &[i32]),
+) {
     let until = Instant::now() + Duration::from_secs(30);
-    while lane.waiting(blocker, table).await > 0 {
+    while lane.waiting(blocker, table).await.iter().any(|pid| dead.contains(pid)) {
         assert!(Instant::now() < until, "those who wait for {table} are never ended");
         sleep(Duration::from_millis(10)).await;
     }

@@ -198,13 +198,14 @@ impl Lane {
     }
 
     /// The processes that wait for the lock that `blocker` holds on a table.
-    pub(super) async fn waiting(&self, blocker: &pgconvoy::wire::Session, table: &str) -> i64 {
+    pub(super) async fn waiting(&self, blocker: &pgconvoy::wire::Session, table: &str) -> Vec<i32> {
         let sql = format!(
-            "SELECT count(*) FROM pg_catalog.pg_locks \
+            "SELECT pid FROM pg_catalog.pg_locks \
              WHERE NOT granted AND locktype = 'relation' \
              AND relation = '{table}'::pg_catalog.regclass"
         );
-        blocker.query_one("asking who waits", &sql, &[]).await.unwrap().get(0)
+        let rows = blocker.query("asking who waits", &sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 }
 
