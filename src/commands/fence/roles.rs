@@ -16,6 +16,9 @@ use crate::wire::Session;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A source that is read-only by default is so for those who write to it, not for its fence.
+const BEGINNING: &str = "BEGIN READ WRITE;\n";
+
 /// What tells the fence that stands from others; none where none does.
 pub(super) async fn id(source: &Session) -> Result<Option<u32>> {
     let sql = "SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1";
@@ -35,7 +38,7 @@ pub(super) async fn able(source: &Session, names: &[String]) -> Result<Vec<Strin
 pub(super) async fn keep_out(source: &Session, names: &[String]) -> Result<u32> {
     let doing = "forbidding roles to log in";
     let ours = quote_ident(FENCE_ROLE);
-    let mut sql = String::from("BEGIN;\n");
+    let mut sql = String::from(BEGINNING);
     if id(source).await?.is_none() {
         let words = "pgconvoy has forbidden the members of this role to log in: `pgconvoy unfence` \
                      lets them in again";
@@ -108,7 +111,7 @@ pub(in crate::commands) async fn lift(source: &Session, some: Option<&[String]>)
         .map(|row| row.get::<_, String>(0))
         .partition(|name| some.is_none_or(|some| some.contains(name)));
     let ours = quote_ident(FENCE_ROLE);
-    let mut sql = String::from("BEGIN;\n");
+    let mut sql = String::from(BEGINNING);
     for role in again.iter().map(|name| quote_ident(name)) {
         sql.push_str(&format!("ALTER ROLE {role} LOGIN;\nREVOKE {ours} FROM {role};\n"));
     }
