@@ -127,16 +127,19 @@ pub(super) async fn refusals(
 }
 
 /// Drops the database that `target` is connected to and makes it anew, if that is due; else the
-/// session comes back.
+/// session comes back. With it come the login roles that the job which is given up has made, or
+/// would have: roles outlive the database, and they have no passwords yet.
 pub(super) async fn clear(
     request: &Request,
     pair: &Pair,
     source: &Source,
     target: Session,
     events: &Events,
-) -> Result<Session> {
+) -> Result<(Session, Vec<String>)> {
     Claim::take(&target, None).await?;
-    let Some(held) = due(request, &source.identity, &target).await? else { return Ok(target) };
+    let Some(held) = due(request, &source.identity, &target).await? else {
+        return Ok((target, Vec::new()));
+    };
     let refusals = refusals(request, &source.session, &held, &target).await?;
     if !refusals.is_empty() {
         let all: Vec<String> = refusals.iter().map(|finding| format!("\n  {finding}")).collect();
@@ -160,7 +163,9 @@ pub(super) async fn clear(
     failpoint::pass(Point::Before(Act::DropDatabase));
     server.execute(&format!("dropping database {name}"), &drop).await?;
     failpoint::pass(Point::After(Act::DropDatabase));
-    databases::create(&pair.target, &server, &source.database).await
+    let open = held.job().filter(|stored| stored.state == JobState::Open);
+    let roles = open.map(|stored| stored.job.login_roles.clone()).unwrap_or_default();
+    Ok((databases::create(&pair.target, &server, &source.database).await?, roles))
 }
 
 /// Takes back the memberships that a job which is given up has given itself: they are the

@@ -118,6 +118,8 @@ struct SoFar {
     restarts: u32,
     /// How the next try begins: what was dropped once isn't dropped again.
     beginning: Beginning,
+    /// The login roles of a job that was given up for this one: they are there, without passwords.
+    roles_of_given_up: Vec<String>,
     /// Whether there was a ledger when it first looked.
     was_resumed: Option<bool>,
     /// The claim it has, or had.
@@ -137,6 +139,7 @@ impl SoFar {
             started: Instant::now(),
             restarts: 0,
             beginning,
+            roles_of_given_up: Vec::new(),
             was_resumed: None,
             claim: None,
             reached: None,

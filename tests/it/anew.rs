@@ -279,6 +279,23 @@ async fn a_restart_forgets_an_open_job_and_a_finished_one_and_drops_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn roles_of_a_job_that_is_given_up_get_their_passwords_from_the_next_one() {
+    let (source, target, request) = shop(kit::bundled(15).await).await;
+    let request = Request { carry_passwords: true, ..request };
+    cut_off_after(&request, 1).await;
+    let verifier = "SELECT coalesce(rolpassword, 'none') FROM pg_authid WHERE rolname = 'shop'";
+    assert_eq!(trial::ask(&target, "postgres", verifier).await, "none");
+    trial::run(&beginning(&request, Beginning::Restart)).await.clean();
+    let theirs = trial::ask(&source, "postgres", verifier).await;
+    assert_eq!(trial::ask(&target, "postgres", verifier).await, theirs);
+    // A finished job's roles have theirs, which somebody may have changed since.
+    trial::change(&target, "postgres", "ALTER ROLE shop PASSWORD 'of theirs'").await;
+    let changed = trial::ask(&target, "postgres", verifier).await;
+    trial::run(&beginning(&request, Beginning::Restart)).await.clean();
+    assert_eq!(trial::ask(&target, "postgres", verifier).await, changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_destroys_nothing_that_others_wrote_or_use() {
     let (source, target, request) = shop(kit::bundled(15).await).await;
     let restart = beginning(&request, Beginning::Restart);

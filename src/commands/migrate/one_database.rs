@@ -44,7 +44,7 @@ pub(super) async fn migrate_one(
         Some(source) => source,
         None => stop.or(survey::source(pair)).await?,
     };
-    let connecting = connect_or_create(request, pair, &source, &mut so_far.beginning, events);
+    let connecting = connect_or_create(request, pair, &source, so_far, events);
     let target = stop.or(Box::pin(connecting)).await?;
     so_far.claim = Some(stop.or(Claim::take(&target, so_far.claim.as_ref())).await?);
 
@@ -60,7 +60,10 @@ pub(super) async fn migrate_one(
         Some(stored) => (stored, Some(definitions)),
         None => {
             let there = (&target, facts.user.as_str());
-            let begun = begin(request, &source, definitions, &adapted, changes, there);
+            let mut login_roles = passwords::login_roles(&adapted.toc);
+            login_roles.extend_from_slice(&so_far.roles_of_given_up);
+            let known = (definitions, login_roles);
+            let begun = begin(request, &source, known, &adapted, changes, there);
             (begun.await?, None)
         }
     };
@@ -208,19 +211,21 @@ async fn connect_or_create(
     request: &Request,
     pair: &Pair,
     source: &Source,
-    beginning: &mut Beginning,
+    so_far: &mut SoFar,
     events: &Events,
 ) -> Result<Session> {
     let session = match databases::target_database(&pair.target).await? {
-        TargetDatabase::There(session) if *beginning == Beginning::GoOn => session,
+        TargetDatabase::There(session) if so_far.beginning == Beginning::GoOn => session,
         TargetDatabase::There(session) => {
-            clearing::clear(request, pair, source, session, events).await?
+            let cleared = clearing::clear(request, pair, source, session, events).await?;
+            so_far.roles_of_given_up = cleared.1;
+            cleared.0
         }
         TargetDatabase::Missing(server) => {
             databases::create(&pair.target, &server, &source.database).await?
         }
     };
-    *beginning = Beginning::GoOn;
+    so_far.beginning = Beginning::GoOn;
     Ok(session)
 }
 
@@ -228,7 +233,7 @@ async fn connect_or_create(
 async fn begin(
     request: &Request,
     source: &Source,
-    catalog: BTreeMap<String, u64>,
+    (catalog, login_roles): (BTreeMap<String, u64>, Vec<String>),
     adapted: &Adapted,
     changes: Vec<Finding>,
     (target, user): (&Session, &str),
@@ -240,7 +245,7 @@ async fn begin(
         catalog,
         verify: request.verify,
         changes,
-        login_roles: passwords::login_roles(&adapted.toc),
+        login_roles,
         tables: std::mem::take(&mut plan.tables),
         terms: request.terms(),
         toast_compression: request.toast_compression,
