@@ -9,9 +9,6 @@ use crate::pg::ToastCompression;
 use crate::plan::{Plan, TableId};
 use crate::toc::{TableData, Toc, named};
 
-use super::fence::Fence;
-use super::report::DatabaseReport;
-
 /// Whether the ledger's job is about this source.
 pub(super) fn refuse_another_source(job: &Job, source: &SourceIdentity) -> Result<()> {
     let known = |identity: &SourceIdentity| (identity.system.clone(), identity.database.clone());
@@ -142,23 +139,6 @@ fn another_job(because: String) -> Error {
     Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(because)
         .hint("to drop what it has made and begin anew: --restart")
-}
-
-/// Whether a finished job's copy was made under the fence that stands.
-pub(super) fn refuse_unfenced_copy(report: &DatabaseReport, fence: &Fence) -> Result<()> {
-    if report.fence.as_ref().is_some_and(|then| fence.is_still(then)) {
-        return Ok(());
-    }
-    let at = report.finished_at.as_deref().unwrap_or("an earlier time");
-    Err(Error::new(Kind::Refused, "fencing the source of a finished job")
-        .because(format!(
-            "the copy was finished at {at}, and not under this fence: what was written since isn't \
-             in it"
-        ))
-        .hint(
-            "without --fence `migrate` says whether anything was written since; to drop the copy \
-             and make it anew under a fence: --restart --fence",
-        ))
 }
 
 /// The source has changed after the job went beyond its rows.

@@ -370,9 +370,10 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Notes that a run goes on with the job.
+    /// Notes that a run goes on with the job, which isn't finished any more if it was.
     pub async fn begin_again(&self) -> Result<()> {
-        let sql = "UPDATE pgconvoy.job SET begun_again = begun_again + 1";
+        let sql = "UPDATE pgconvoy.job SET begun_again = begun_again + 1, sealed_at = NULL, \
+                   report = NULL, report_checksum = NULL";
         failpoint::pass(Point::Before(Act::CountRun));
         self.target.execute("noting in the ledger that the job goes on", sql).await?;
         failpoint::pass(Point::After(Act::CountRun));

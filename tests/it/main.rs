@@ -15,6 +15,7 @@ mod demo_data;
 mod every_kind;
 mod extension_config;
 mod faults;
+mod fenced_again;
 mod fencing;
 mod filters;
 mod foretold;

@@ -21,7 +21,7 @@ use crate::toc::{TableData, counted, named};
 use crate::wire::{Conninfo, Session};
 
 use super::databases::{self, Pair};
-use super::report::Fenced;
+use super::report::DatabaseReport;
 use locks::Locks;
 pub(super) use refusals::findings;
 pub(super) use roles::{Lifted, lift};
@@ -109,10 +109,12 @@ impl Fence {
         Ok(Fence { id: id.unwrap_or_default(), roles: names.to_vec(), stood, locks: Vec::new() })
     }
 
-    /// Whether a copy that was final under `then` still is.
-    pub(super) fn is_still(&self, then: &Fenced) -> bool {
-        let named = |role: &String| then.roles.contains(role);
-        self.stood && then.id == self.id && self.roles.iter().all(named)
+    /// Whether a finished job's copy was made under this very fence, so that it still is final.
+    pub(super) fn has_kept(&self, report: &DatabaseReport) -> bool {
+        report.fence.as_ref().is_some_and(|then| {
+            let named = |role: &String| then.roles.contains(role);
+            self.stood && then.id == self.id && self.roles.iter().all(named)
+        })
     }
 
     /// Whether nobody can have written to the rows of these tables of a database since it was raised:

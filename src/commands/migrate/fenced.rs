@@ -27,11 +27,11 @@ pub(super) async fn migrate_fenced(
     reports: &mut Vec<DatabaseReport>,
 ) -> Result<()> {
     let names = &request.fence;
-    if request.beginning == Beginning::GoOn && stop.or(all_sealed(&pairs)).await? {
-        // What was copied under a fence that still stands is final; all else is refused.
-        let fence = stop.or(Fence::standing(names, &request.source)).await?;
+    let standing = stop.or(Fence::standing(names, &request.source)).await?;
+    let is_final = stop.or(all_final(&pairs, &standing)).await?;
+    if let (Beginning::GoOn, true) = (request.beginning, is_final) {
         let checked = checked.into_iter().map(|checked| (checked, None)).collect();
-        return move_all(request, pairs, checked, Some(Arc::new(fence)), events, stop, reports)
+        return move_all(request, pairs, checked, Some(Arc::new(standing)), events, stop, reports)
             .await;
     }
     let open = stop.or(Box::pin(Fence::refuse(names, &mut pairs))).await?;
@@ -96,14 +96,15 @@ async fn move_guarded(
     }
 }
 
-/// Whether every database's job is finished already.
-async fn all_sealed(pairs: &[Pair]) -> Result<bool> {
+/// Whether every database's job was finished under this very fence: then its locks aren't needed.
+async fn all_final(pairs: &[Pair], fence: &Fence) -> Result<bool> {
     for pair in pairs {
         let TargetDatabase::There(target) = databases::target_database(&pair.target).await? else {
             return Ok(false);
         };
         let state = Ledger::of(&target).read().await?.map(|stored| stored.state);
-        if !matches!(state, Some(JobState::Sealed { .. })) {
+        let Some(JobState::Sealed { report, .. }) = state else { return Ok(false) };
+        if !fence.has_kept(&DatabaseReport::parse(&report)?) {
             return Ok(false);
         }
     }

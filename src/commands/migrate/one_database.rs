@@ -18,7 +18,7 @@ use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
-    refuse_other_terms, refuse_unfenced_copy, refuse_what_nobody_asked_for,
+    refuse_other_terms, refuse_what_nobody_asked_for,
 };
 use super::super::passwords;
 use super::super::plan::plan_for;
@@ -73,12 +73,10 @@ pub(super) async fn migrate_one(
     let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_other_terms(&job, &request.terms())?;
     refuse_other_compression(&job, request.toast_compression)?;
-    if let JobState::Sealed { at, report } = state {
-        let mut report = finished_before(at, &report, so_far)?;
+    if let JobState::Sealed { at, report } = state
+        && let Some(mut report) = finished_before(at, &report, so_far)?
+    {
         if report.was_finished {
-            if let Some(fence) = &so_far.fence {
-                refuse_unfenced_copy(&report, fence)?;
-            }
             let since = source_since(pair, &plan, &receipts, &target, None);
             report.source_since = Some(stop.or(async { Ok(since.await) }).await?);
         }
@@ -263,15 +261,20 @@ async fn begin(
 }
 
 /// The report of a job that is found sealed; this one's, if only the answer to its seal got lost.
-fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<DatabaseReport> {
+/// None where its copy wasn't made under the fence that stands: it goes on like any other job, so
+/// that its rows are held against the source once more.
+fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<Option<DatabaseReport>> {
     let mut report = DatabaseReport::parse(report)?;
     if so_far.is_sealing {
         report.restarts = so_far.restarts;
-        return Ok(report);
+        return Ok(Some(report));
+    }
+    if so_far.fence.as_ref().is_some_and(|fence| !fence.has_kept(&report)) {
+        return Ok(None);
     }
     report.was_finished = true;
     report.finished_at = Some(at);
-    Ok(report)
+    Ok(Some(report))
 }
 
 async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
