@@ -43,6 +43,10 @@ pub enum Act {
     RecordCutOver,
     /// The ledger is removed.
     RemoveLedger,
+    /// Roles of the source are kept out.
+    RaiseFence,
+    /// They are let in again.
+    LiftFence,
 }
 
 /// A point that a job passes.
@@ -78,6 +82,8 @@ impl Point {
             Act::LeaveOwners,
             Act::RecordCutOver,
             Act::RemoveLedger,
+            Act::RaiseFence,
+            Act::LiftFence,
         ];
         let once = once.into_iter().flat_map(|act| [Point::Before(act), Point::After(act)]);
         let steps = Phase::ALL.into_iter().flat_map(|phase| {
@@ -109,6 +115,8 @@ impl fmt::Display for Act {
             Act::LeaveOwners => "leave owners",
             Act::RecordCutOver => "record cut-over",
             Act::RemoveLedger => "remove ledger",
+            Act::RaiseFence => "raise fence",
+            Act::LiftFence => "lift fence",
         })
     }
 }

@@ -175,12 +175,42 @@ async fn try_case(lane: &mut Lane, number: usize, case: Case) {
                 lane.compare(&name, &expected, &Receipts::new()).await;
             }
             Act::RecordCutOver | Act::RemoveLedger => is_finished(lane, point).await,
+            Act::RaiseFence | Act::LiftFence => is_fenced(lane, point).await,
             _ => {
                 dies(lane, point, "shop", &["migrate"]).await;
                 goes_on(lane, &name).await;
             }
         },
     }
+}
+
+/// A source has one fence.
+static FENCE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// A fence that is killed while it is raised or lifted: a job goes on behind it, and in the end
+/// everybody is let in again.
+async fn is_fenced(lane: &mut Lane, point: Point) {
+    let _alone = FENCE.lock().await;
+    let name = point.to_string();
+    let fenced = ["migrate", "--fence", "shop"];
+    if act(point) == Act::RaiseFence {
+        dies(lane, point, "shop", &fenced).await;
+    }
+    let child = lane.command("shop", &fenced).spawn().unwrap();
+    lane.see_to_the_end(child, &name).await;
+    if act(point) == Act::LiftFence {
+        dies(lane, point, "shop", &["unfence"]).await;
+    }
+    let child = lane.command("shop", &["unfence"]).spawn().unwrap();
+    lane.see_to_the_end(child, &name).await;
+    let sql = "SELECT string_agg(concat_ws(' ', rolname, rolcanlogin), ', ' ORDER BY rolname)
+               FROM pg_roles WHERE rolname IN ('shop', 'pgconvoy_fenced')";
+    let roles = crate::trial::ask(&lane.source, "postgres", sql).await;
+    if roles != "shop t" {
+        lane.tally.failures.push(format!("{name}: {roles}"));
+    }
+    let whole = lane.whole.clone();
+    lane.compare(&name, &whole, &Receipts::new()).await;
 }
 
 fn act(point: Point) -> Act {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::catalog::{FENCE_ROLE, FENCED};
+use crate::engine::failpoint::{self, Act, Point};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::wire::Session;
@@ -50,7 +51,9 @@ pub(super) async fn keep_out(source: &Session, names: &[String]) -> Result<u32> 
     for role in names.iter().map(|name| quote_ident(name)) {
         sql.push_str(&format!("GRANT {ours} TO {role};\nALTER ROLE {role} NOLOGIN;\n"));
     }
+    failpoint::pass(Point::Before(Act::RaiseFence));
     source.execute(doing, &(sql + "COMMIT;\n")).await?;
+    failpoint::pass(Point::After(Act::RaiseFence));
     id(source).await?.ok_or_else(|| {
         let error = Error::step(doing).because("somebody has lifted the fence meanwhile");
         error.hint("see that nobody runs `pgconvoy unfence`, then run the same command again")
@@ -118,6 +121,7 @@ pub(in crate::commands) async fn lift(source: &Session, some: Option<&[String]>)
     if stay.is_empty() {
         sql.push_str(&format!("DROP ROLE {ours};\n"));
     }
+    failpoint::pass(Point::Before(Act::LiftFence));
     source.execute(doing, &(sql + "COMMIT;\n")).await.map_err(|error| {
         match error.server_error() {
             Some(server) if server.sqlstate == "42501" => {
@@ -126,5 +130,6 @@ pub(in crate::commands) async fn lift(source: &Session, some: Option<&[String]>)
             _ => error,
         }
     })?;
+    failpoint::pass(Point::After(Act::LiftFence));
     Ok(Lifted { again, stay })
 }

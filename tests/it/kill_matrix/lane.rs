@@ -66,10 +66,15 @@ impl Lane {
 
     pub(super) fn command(&self, source: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgconvoy"));
-        command.args(words).args(["--json", "--target"]).arg(self.target.conninfo("shop"));
+        command.args(words).arg("--json");
+        if words[0] != "unfence" {
+            command.arg("--target").arg(self.target.conninfo("shop"));
+        }
         if words[0] == "migrate" {
-            command.args(["-j", "2", "--carry-passwords", "--source"]);
-            command.arg(self.source.conninfo(source));
+            command.args(["-j", "2", "--carry-passwords"]);
+        }
+        if words[0] != "finish" {
+            command.arg("--source").arg(self.source.conninfo(source));
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
