@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     Ledger, Receipts, SourceSnapshot, SourceThen, has_open_writers, moved_sequences, same_server,
-    unlike, written,
+    why_marks_differ, write_counts,
 };
 use crate::error::Result;
 use crate::plan::Plan;
@@ -92,7 +92,7 @@ async fn judge(
         return Ok(SourceSince::Changed { what });
     }
     let because = match unasked {
-        _ if now != mark && !rows_are_fenced => Some(unlike(&mark, &now).to_owned()),
+        _ if now != mark && !rows_are_fenced => Some(why_marks_differ(&mark, &now).to_owned()),
         Some(words) => Some(format!("its sequences can't be compared: {words}")),
         None if !rows_are_fenced && has_open_writers(&source).await? => {
             Some("transactions that have written, or may yet, are under way on its server".into())
@@ -112,7 +112,7 @@ async fn changed(
 ) -> Result<Vec<String>> {
     let mut what = Vec::new();
     if let Some(then) = then {
-        let now = written(source, plan).await?;
+        let now = write_counts(source, plan).await?;
         what.extend(then.written_since(&now).into_iter().map(|name| format!("rows of {name}")));
     }
     let planned_for = Ledger::of(target).catalog().await?;

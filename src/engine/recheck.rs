@@ -31,7 +31,7 @@ pub async fn recheck(
     events: &Events,
 ) -> Result<Receipts> {
     let Ours { plan, session: target, .. } = *ours;
-    let emptied = lost(plan, &receipts, target).await?;
+    let emptied = emptied_tables(plan, &receipts, target).await?;
     let emptied = with_those_bound(plan, emptied);
     ours.refuse_emptying(&receipts, &emptied).await?;
     empty(plan, &mut receipts, &emptied, target).await?;
@@ -87,7 +87,7 @@ pub async fn renew(
 }
 
 /// What differs on the source from what was copied of it: tables by name, and the large objects.
-pub async fn changed(
+pub async fn changed_tables(
     ours: &Ours<'_>,
     receipts: &Receipts,
     snapshot: &SourceSnapshot,
@@ -186,7 +186,11 @@ fn with_those_bound(plan: &Plan, mut tables: BTreeSet<TableId>) -> BTreeSet<Tabl
 
 /// The tables of which the target has lost rows that receipts speak of: an unlogged table is empty
 /// after its server crashed. Their rows are counted.
-pub async fn lost(plan: &Plan, receipts: &Receipts, target: &Session) -> Result<BTreeSet<TableId>> {
+pub async fn emptied_tables(
+    plan: &Plan,
+    receipts: &Receipts,
+    target: &Session,
+) -> Result<BTreeSet<TableId>> {
     let mut copied: BTreeMap<TableId, u64> = BTreeMap::new();
     for (step, part, chunk) in plan.copies() {
         if let Some(receipt) = receipts.0.get(&(step, part)) {

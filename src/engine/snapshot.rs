@@ -105,7 +105,7 @@ pub fn same_server(then: &str, now: &str) -> bool {
 }
 
 /// Why two marks of one server that differ prove nothing.
-pub fn unlike(then: &str, now: &str) -> &'static str {
+pub fn why_marks_differ(then: &str, now: &str) -> &'static str {
     let ((_, started, was_standby), (_, starts, is_standby)) = (parts(then), parts(now));
     match (was_standby || is_standby, started == starts) {
         (true, _) => "it is a standby, whose snapshots don't tell what was committed",
@@ -158,10 +158,10 @@ mod tests {
         let mark = "7 1700000000.5 750:750:";
         assert!(same_server(mark, "7 1800000000 760:760:"));
         assert!(!same_server("database 5 17 1:1:", "database 6 17 1:1:"));
-        assert!(unlike(mark, "7 1700000000.5 751:751:").contains("transactions ended"));
-        assert!(unlike(mark, "7 1800000000 750:750:").contains("started again"));
+        assert!(why_marks_differ(mark, "7 1700000000.5 751:751:").contains("transactions ended"));
+        assert!(why_marks_differ(mark, "7 1800000000 750:750:").contains("started again"));
         let standby = "7 1700000000.5 750:750: 2026-01-02 03:04:05.6+00";
         assert!(same_server(mark, standby));
-        assert!(unlike(standby, mark).contains("standby"));
+        assert!(why_marks_differ(standby, mark).contains("standby"));
     }
 }

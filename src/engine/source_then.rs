@@ -60,7 +60,7 @@ impl SourceThen {
 }
 
 /// What the server behind `source` has counted of writes to the plan's tables.
-pub async fn written(source: &Session, plan: &Plan) -> Result<BTreeMap<String, Written>> {
+pub async fn write_counts(source: &Session, plan: &Plan) -> Result<BTreeMap<String, Written>> {
     let name = |table: &TableData| match table.holds_large_objects() {
         true => QualifiedName::new("pg_catalog", "pg_largeobject"),
         false => table.relation.clone(),

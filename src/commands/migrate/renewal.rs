@@ -71,7 +71,7 @@ pub(super) async fn renew(
     let beyond = plan.beyond_data();
     let is_beyond = receipts.0.keys().any(|(step, _)| beyond.contains(step));
     if receipts.data_is_complete(plan) {
-        let lost = engine::lost(plan, &receipts, target).await?;
+        let lost = engine::emptied_tables(plan, &receipts, target).await?;
         if lost.is_empty() && !is_final && !is_warm {
             snapshot.release().await?;
             return Ok((receipts, None));
@@ -84,7 +84,7 @@ pub(super) async fn renew(
         if is_warm {
             return Err(too_late_to_warm());
         }
-        let changed = engine::changed(ours, &receipts, &snapshot, source, events).await?;
+        let changed = engine::changed_tables(ours, &receipts, &snapshot, source, events).await?;
         if !changed.is_empty() {
             return Err(too_late_to_renew(&changed));
         }
@@ -126,7 +126,7 @@ async fn read_long_ago(
 
 /// Keeps what the source is like, to tell in the end whether it was written to since.
 async fn note_source(ours: &Ours<'_>, snapshot: &SourceSnapshot) -> Result<()> {
-    let tables = engine::written(snapshot.session(), ours.plan).await?;
+    let tables = engine::write_counts(snapshot.session(), ours.plan).await?;
     let then = SourceThen { mark: snapshot.mark.clone(), tables };
     Ledger::of(ours.session).keep_source(&then).await
 }
