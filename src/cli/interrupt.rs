@@ -1,5 +1,6 @@
 //! Ctrl-C, and SIGTERM where that exists: the first stops the work cleanly, the second one ends the
-//! process where it stands. Either way the same command goes on from there.
+//! process where it stands. Either way the same command goes on from there. A terminal that closes
+//! stops the work as well, unless the program was started to outlive it.
 
 use tokio::task::JoinHandle;
 
@@ -22,10 +23,10 @@ pub(super) fn listen(stopper: Stopper, messages: Messages, on_first: &'static st
                 return std::future::pending().await;
             }
         };
-        asked.next().await;
+        asked.first().await;
         stopper.stop();
         messages.say(on_first);
-        asked.next().await;
+        asked.again().await;
         std::process::exit(i32::from(Exit::Interrupted.code()));
     }))
 }
@@ -40,6 +41,8 @@ impl Drop for Listening {
 struct Asked {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// None where a terminal that closes is no matter.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -49,15 +52,45 @@ impl Asked {
         Ok(Asked {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: match outlives_its_terminal() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
-    async fn next(&mut self) {
+    async fn first(&mut self) {
+        let hangs_up = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = hangs_up => {}
+        }
+    }
+
+    /// A terminal that closes may say so twice: by the shell, and by the system.
+    async fn again(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// Whether SIGHUP is ignored, as nohup has it: to listen would undo that. Where the system doesn't
+/// tell, it is left as it is.
+#[cfg(unix)]
+fn outlives_its_terminal() -> bool {
+    const SIGHUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_none_or(|mask| mask & SIGHUP != 0)
 }
 
 #[cfg(windows)]
@@ -75,7 +108,11 @@ impl Asked {
         })
     }
 
-    async fn next(&mut self) {
+    async fn first(&mut self) {
+        self.again().await;
+    }
+
+    async fn again(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.ctrl_break.recv() => {}

@@ -2,7 +2,7 @@
 //! lacks, and whatever becomes of the run, the service can be let in again.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -235,22 +235,59 @@ async fn what_is_written_after_foreign_keys_stand_can_t_be_taken_in_and_is_named
     assert!(may_log_in(&source, "shop").await, "a run that fails lifts its fence");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_killed_leaves_what_unfence_mends() {
-    let (source, target, request) = shop(15).await;
-    trial::change(&source, "shop", "CREATE ROLE worker LOGIN").await;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
-        .args(["migrate", "--json", "-j", "1", "--database", "shop"])
-        .args(["--fence", "shop,worker", "--source"])
+/// Starts a fenced run, and waits until it copies rows.
+fn until_it_copies(mut program: Command, source: &Cluster, target: &Cluster, roles: &str) -> Child {
+    let mut child = program
+        .args(["migrate", "--json", "-j", "1", "--database", "shop", "--fence", roles, "--source"])
         .arg(source.conninfo("postgres"))
         .arg("--target")
         .arg(target.conninfo("postgres"))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = BufReader::new(child.stdout.take().unwrap());
-    let copied = |line: &String| line.contains("step_finished") && line.contains("\"data\"");
-    assert!(said.lines().map(Result::unwrap).any(|line| copied(&line)), "it never copied");
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !(line.contains("step_finished") && line.contains("\"data\"")) {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it never copied");
+    }
+    child.stdout = Some(said.into_inner());
+    child
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_closes_has_the_fence_lifted_unless_the_run_is_to_outlive_it() {
+    let (source, target, _) = shop(15).await;
+    hold_up_on(&target, &source).await;
+    let hang_up = |child: &Child| {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    };
+    let program = env!("CARGO_BIN_EXE_pgconvoy");
+    let mut child = until_it_copies(Command::new(program), &source, &target, "shop");
+    // Nobody reads any more, and both the shell and the system say so.
+    drop(child.stdout.take());
+    hang_up(&child);
+    hang_up(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(may_log_in(&source, "shop").await);
+
+    let mut nohup = Command::new("nohup");
+    nohup.arg(program);
+    let mut child = until_it_copies(nohup, &source, &target, "shop");
+    hang_up(&child);
+    trial::change(&target, "postgres", "DROP ROLE held_up").await;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    trial::assert_same_rows(&source, &target, "shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_leaves_what_unfence_mends() {
+    let (source, target, request) = shop(15).await;
+    trial::change(&source, "shop", "CREATE ROLE worker LOGIN").await;
+    let program = env!("CARGO_BIN_EXE_pgconvoy");
+    let mut child = until_it_copies(Command::new(program), &source, &target, "shop,worker");
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!may_log_in(&source, "shop").await && !may_log_in(&source, "worker").await);
