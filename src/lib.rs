@@ -1,6 +1,7 @@
 //! pgconvoy moves PostgreSQL databases: in parallel, checksummed, resumable after any crash and
 //! verified to the last row. ARCHITECTURE.md has the map of the rooms and why they are so.
 
+pub mod archive;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
