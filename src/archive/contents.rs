@@ -88,6 +88,9 @@ impl Contents {
         let mut from = Numbers::new(from);
         let header = Header::read(&mut from)?;
         let count = from.int()?;
+        if count < 0 {
+            return Err(from.damaged("less than no entries"));
+        }
         let mut items = Vec::new();
         for _ in 0..count {
             items.push(Item::read(&mut from, &header)?);

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 
 use crate::error::{Error, Kind, Result};
 
-use super::numbers::{Numbers, write_int, write_string};
+use super::numbers::{INT_SIZE, Numbers, write_int, write_string};
 
-const MAGIC: &[u8; 5] = b"PGDMP";
-const INT_SIZE: u8 = 4;
+/// How a table of contents begins.
+pub(super) const MAGIC: &[u8; 5] = b"PGDMP";
 const OFFSET_SIZE: u8 = 8;
 
 /// What an archive says of itself.

@@ -4,11 +4,29 @@
 //! pg_backup_directory.c, pg_backup_tar.c), so that pg_restore reads what is written here and the
 //! other way round.
 
+mod blocks;
 mod contents;
+mod copy_text;
+mod custom;
+mod damage;
+mod decode;
+mod files;
 mod header;
+mod inflate;
+#[cfg(test)]
+mod made;
 mod manifest;
 mod numbers;
+mod object_lists;
+mod open;
+mod proof;
+mod source;
+mod tar;
+#[cfg(test)]
+mod tests;
 
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
+pub use damage::read_error;
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
-pub use manifest::{Chunk, Manifest, Rows};
+pub use manifest::{Chunk, FORMAT, Manifest, Rows};
+pub use open::Archive;

@@ -5,31 +5,36 @@ use std::io::{Read, Write};
 
 use crate::error::{Error, Kind, Result};
 
+use super::damage::wrong;
+
 /// How much is read at once of a string that claims to be long: what it claims may be a lie.
 const PIECE: u64 = 64 << 10;
+
+/// Bytes of an integer, its sign not counted.
+pub(super) const INT_SIZE: u8 = 4;
+
+const OUT_OF_RANGE: &str = "a number that is out of range";
 
 /// Reads numbers and strings, and knows where it is.
 pub(super) struct Numbers<R> {
     from: R,
     /// Bytes read so far.
     offset: u64,
-    /// Bytes of an integer, its sign not counted: 4 in every archive met so far.
-    int_size: usize,
     offset_size: usize,
 }
 
 impl<R: Read> Numbers<R> {
     pub(super) fn new(from: R) -> Numbers<R> {
-        Numbers { from, offset: 0, int_size: 4, offset_size: 8 }
+        Numbers { from, offset: 0, offset_size: 8 }
     }
 
-    /// Reads integers and offsets of so many bytes from now on.
+    /// Takes integers and offsets to be of so many bytes, signs not counted.
     pub(super) fn sized(&mut self, int_size: u8, offset_size: u8) -> Result<()> {
-        // The widest that anything here is kept in.
-        if !(1..=8).contains(&int_size) || !(1..=8).contains(&offset_size) {
+        // Every server's int has four bytes, and an offset is kept in eight.
+        if int_size != INT_SIZE || !(1..=8).contains(&offset_size) {
             return Err(self.damaged("sizes of numbers that no server has"));
         }
-        (self.int_size, self.offset_size) = (int_size.into(), offset_size.into());
+        self.offset_size = offset_size.into();
         Ok(())
     }
 
@@ -49,13 +54,8 @@ impl<R: Read> Numbers<R> {
     }
 
     pub(super) fn int(&mut self) -> Result<i32> {
-        let is_negative = self.byte()? != 0;
-        let size = self.int_size;
-        let magnitude = self.little_endian(size)?;
-        let value = i64::try_from(magnitude).ok().map(|n| if is_negative { -n } else { n });
-        value
-            .and_then(|value| i32::try_from(value).ok())
-            .ok_or_else(|| self.damaged("a number that is out of range"))
+        let bytes = self.bytes()?;
+        int(bytes).ok_or_else(|| self.damaged(OUT_OF_RANGE))
     }
 
     /// None for what isn't there, which isn't what is empty.
@@ -110,6 +110,19 @@ impl<R: Read> Numbers<R> {
         self.offset += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Reads an integer.
+pub(super) fn read_int(from: &mut impl Read) -> std::io::Result<i32> {
+    let mut bytes = [0; 1 + INT_SIZE as usize];
+    from.read_exact(&mut bytes)?;
+    int(bytes).ok_or_else(|| wrong(OUT_OF_RANGE))
+}
+
+/// A sign, and four bytes from the smallest on.
+fn int([sign, magnitude @ ..]: [u8; 1 + INT_SIZE as usize]) -> Option<i32> {
+    let magnitude = i64::from(u32::from_le_bytes(magnitude));
+    i32::try_from(if sign == 0 { magnitude } else { -magnitude }).ok()
 }
 
 /// Writes an integer: a sign, and four bytes from the smallest on.
