@@ -14,12 +14,8 @@ use super::tar::Tar;
 /// What a file's name ends in, by how it is compressed. A table of contents doesn't say that: as
 /// with pg_restore, a file may have been compressed or not after it was dumped (source:
 /// bin/pg_dump/compress_io.c, InitDiscoverCompressFileHandle).
-const SUFFIXES: [(&str, Coding); 4] = [
-    ("", Coding::Plain),
-    (".gz", Coding::Gzip),
-    (".lz4", Coding::Lz4),
-    (".zst", Coding::Zstd),
-];
+const SUFFIXES: [(&str, Coding); 4] =
+    [("", Coding::Plain), (".gz", Coding::Gzip), (".lz4", Coding::Lz4), (".zst", Coding::Zstd)];
 
 /// An archive's files.
 #[derive(Debug)]
@@ -33,8 +29,10 @@ pub(super) enum Files {
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// Its whole name, as errors say it.
+    /// Its name, as errors say it.
     pub(super) name: String,
+    /// Its name in the archive.
+    pub(super) file: String,
     /// How it is compressed.
     pub(super) coding: Coding,
     /// Its bytes.
@@ -52,19 +50,19 @@ impl Files {
                 .hint("don't trust this archive: make it anew"));
         }
         for (suffix, coding) in SUFFIXES {
-            let name = format!("{name}{suffix}");
+            let file = format!("{name}{suffix}");
             let found = match self {
-                Files::Folder(folder) => in_folder(folder, &name)?,
+                Files::Folder(folder) => in_folder(folder, &file)?,
                 Files::Tar(tar) => {
-                    tar.place(&name).map(|(start, length)| (tar.path().to_owned(), start, length))
+                    tar.place(&file).map(|(start, length)| (tar.path().to_owned(), start, length))
                 }
             };
             if let Some((path, start, length)) = found {
                 let name = match self {
                     Files::Folder(_) => path.display().to_string(),
-                    Files::Tar(_) => format!("{name} in {}", path.display()),
+                    Files::Tar(_) => format!("{file} in {}", path.display()),
                 };
-                return Ok(Member { name, coding, length, path, start });
+                return Ok(Member { name, file, coding, length, path, start });
             }
         }
         let doing = format!("looking for {name} in {}", self.path().display());

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use super::contents::{Contents, Item, ItemId, ItemSection, Place};
 use super::header::{Compression, CreatedAt, Header, Layout, Version};
+use super::manifest::{Chunk, FORMAT, Manifest, Rows};
 use super::numbers::write_int;
 
 /// The rows of entry 2, and those of entry 3.
 pub(super) const ROWS: &str = "1\ta\n2\t\\N\n3\t\\\\.\n";
 pub(super) const NO_ROWS: &str = "";
+const FIRST_CHUNK: usize = "1\ta\n2\t\\N\n".len();
+const END: &str = "\\.\n\n\n";
 
 /// The large objects of entry 4.
 pub(super) const OBJECTS: [(u32, &[u8]); 3] =
@@ -97,31 +100,130 @@ pub(super) fn files(contents: &Contents) -> Vec<(String, Vec<u8>)> {
 /// A custom archive; without places, as when its writer couldn't go back to note them.
 pub(super) fn custom(contents: &Contents, with_places: bool) -> Vec<u8> {
     let compression = contents.header.compression;
-    let mut toc = Vec::new();
-    contents.write(&mut toc).unwrap();
-    let (mut data, mut places) = (Vec::new(), Vec::new());
-    for (id, rows) in [(2, ROWS), (3, NO_ROWS)] {
-        places.push((toc.len() + data.len()) as u64);
-        data.push(1);
-        write_int(&mut data, id).unwrap();
-        blocks(&mut data, &compressed(format!("{rows}\\.\n\n\n").as_bytes(), compression, true));
+    let rows = compressed(format!("{ROWS}\\.\n\n\n").as_bytes(), compression, true);
+    custom_of(contents, with_places, &[rows]).0
+}
+
+/// The same, the rows of entry 2 in pieces, each in blocks of its own; where the pieces begin.
+fn custom_of(contents: &Contents, with_places: bool, pieces: &[Vec<u8>]) -> (Vec<u8>, Vec<u64>) {
+    let compression = contents.header.compression;
+    let mut whole = Vec::new();
+    contents.write(&mut whole).unwrap();
+    let (mut begun, mut places) = (Vec::new(), vec![whole.len() as u64]);
+    begin(&mut whole, 1, 2);
+    for piece in pieces {
+        begun.push(whole.len() as u64);
+        blocks(&mut whole, piece);
     }
-    places.push((toc.len() + data.len()) as u64);
-    data.push(3);
-    write_int(&mut data, 4).unwrap();
+    write_int(&mut whole, 0).unwrap();
+
+    places.push(whole.len() as u64);
+    begin(&mut whole, 1, 3);
+    blocks(&mut whole, &compressed(format!("{NO_ROWS}\\.\n\n\n").as_bytes(), compression, true));
+    write_int(&mut whole, 0).unwrap();
+
+    places.push(whole.len() as u64);
+    begin(&mut whole, 3, 4);
     for (oid, bytes) in OBJECTS {
-        write_int(&mut data, oid.cast_signed()).unwrap();
-        blocks(&mut data, &compressed(bytes, compression, true));
+        write_int(&mut whole, oid.cast_signed()).unwrap();
+        blocks(&mut whole, &compressed(bytes, compression, true));
+        write_int(&mut whole, 0).unwrap();
     }
-    write_int(&mut data, 0).unwrap();
+    write_int(&mut whole, 0).unwrap();
 
     let mut contents = contents.clone();
     for (item, place) in contents.items[1..].iter_mut().zip(places) {
         item.place = Place::Offset(with_places.then_some(place));
     }
-    toc.clear();
+    let mut toc = Vec::new();
     contents.write(&mut toc).unwrap();
-    [toc, data].concat()
+    whole[..toc.len()].copy_from_slice(&toc);
+    (whole, begun)
+}
+
+fn begin(data: &mut Vec<u8>, kind: u8, id: i32) {
+    data.push(kind);
+    write_int(data, id).unwrap();
+}
+
+/// An archive as we make them: the rows of entry 2 in two chunks, and a manifest.
+pub(super) fn ours(layout: Layout, compression: Compression) -> (OnDisk, Manifest) {
+    let contents = contents(layout, compression, Version::V1_15);
+    let texts: [&str; 2] = ROWS.split_at(FIRST_CHUNK).into();
+    let (mut pieces, is_zlib) = match (layout, compression) {
+        (Layout::Custom, Compression::Gzip) => (zlib_pieces(&texts), true),
+        _ => {
+            let texts = texts.iter().chain([&END]).map(|text| text.as_bytes());
+            let in_blocks = layout == Layout::Custom;
+            (texts.map(|text| compressed(text, compression, in_blocks)).collect(), false)
+        }
+    };
+    let (made, begun) = match layout {
+        Layout::Custom => {
+            let (whole, begun) = custom_of(&contents, true, &pieces);
+            (OnDisk::file(&whole), begun)
+        }
+        _ => {
+            let mut files = files(&contents);
+            files[1].1 = pieces.concat();
+            let lengths = pieces.iter().scan(0, |sum, piece| {
+                *sum += piece.len() as u64;
+                Some(*sum - piece.len() as u64)
+            });
+            (OnDisk::folder(&files), lengths.collect())
+        }
+    };
+    if is_zlib {
+        pieces.remove(0);
+    }
+    let begun = &begun[usize::from(is_zlib)..];
+    let chunks = texts.iter().zip(begun.windows(2)).map(|(text, begun)| Chunk {
+        offset: begun[0],
+        length: begun[1] - begun[0],
+        bytes: text.len() as u64,
+        crc32: crc32fast::hash(text.as_bytes()),
+        rows: text.lines().count() as u64,
+    });
+    let rows = |item, text: &str, chunks| {
+        let mut rows = crate::copy::TextRows::new();
+        rows.take(text.as_bytes());
+        Rows { item, fingerprint: rows.finish().unwrap().to_string(), chunks }
+    };
+    let objects = OBJECTS.map(|(_, bytes)| bytes).concat();
+    let of_objects = Chunk {
+        offset: 0,
+        length: 0,
+        bytes: objects.len() as u64,
+        crc32: crc32fast::hash(&objects),
+        rows: 3,
+    };
+    let manifest = Manifest {
+        format: FORMAT,
+        tool: "0.0.0".into(),
+        contents_crc32: made.crc32_of_contents(),
+        rows: vec![
+            rows(2, ROWS, chunks.collect()),
+            rows(3, NO_ROWS, Vec::new()),
+            rows(4, NO_ROWS, vec![of_objects]),
+        ],
+    };
+    made.put_manifest(&manifest);
+    (made, manifest)
+}
+
+/// A zlib stream in pieces: its header, parts that end with a flush, and the end of it all.
+fn zlib_pieces(texts: &[&str]) -> Vec<Vec<u8>> {
+    let mut to = flate2::write::ZlibEncoder::new(Vec::new(), Default::default());
+    let mut ends = vec![0, 2];
+    for text in texts {
+        to.write_all(text.as_bytes()).unwrap();
+        to.flush().unwrap();
+        ends.push(to.get_ref().len());
+    }
+    to.write_all(END.as_bytes()).unwrap();
+    let stream = to.finish().unwrap();
+    ends.push(stream.len());
+    ends.windows(2).map(|ends| stream[ends[0]..ends[1]].to_vec()).collect()
 }
 
 /// A tar file.
@@ -155,7 +257,6 @@ fn blocks(data: &mut Vec<u8>, bytes: &[u8]) {
         write_int(data, block.len() as i32).unwrap();
         data.extend(block);
     }
-    write_int(data, 0).unwrap();
 }
 
 pub(super) fn compressed(bytes: &[u8], compression: Compression, in_blocks: bool) -> Vec<u8> {
@@ -204,6 +305,22 @@ impl OnDisk {
         OnDisk { _folder: folder, path }
     }
 
+    fn layout(&self) -> Layout {
+        if self.path.is_dir() { Layout::Directory } else { Layout::Custom }
+    }
+
+    fn crc32_of_contents(&self) -> u32 {
+        let file = if self.path.is_dir() { self.path.join("toc.dat") } else { self.path.clone() };
+        let bytes = std::fs::read(file).unwrap();
+        crc32fast::hash(&bytes[..length_of_contents(&bytes).unwrap()])
+    }
+
+    /// Puts a manifest beside it.
+    pub(super) fn put_manifest(&self, manifest: &Manifest) {
+        let path = Manifest::path(&self.path, self.layout());
+        std::fs::write(path, serde_json::to_vec(manifest).unwrap()).unwrap();
+    }
+
     /// Every format, compression and version, with a name.
     pub(super) fn all() -> Vec<(String, OnDisk)> {
         let mut all = Vec::new();
@@ -229,4 +346,9 @@ impl OnDisk {
         }
         all
     }
+}
+
+/// Where the table of contents ends that a file begins with, if it does.
+pub(super) fn length_of_contents(bytes: &[u8]) -> Option<usize> {
+    Contents::read(bytes).ok().map(|contents| contents.length as usize)
 }

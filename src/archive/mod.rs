@@ -5,12 +5,15 @@
 //! other way round.
 
 mod blocks;
+mod check;
 mod contents;
 mod copy_text;
 mod custom;
 mod damage;
 mod decode;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod header;
 mod inflate;
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+pub use check::Measure;
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
