@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use pgconvoy::archive::{Archive, Contents, Item, Place, Version, read_error};
+use pgconvoy::commands::inspect;
 use pgconvoy::pg::Oid;
 use pgconvoy::servers::Cluster;
 
@@ -157,5 +158,87 @@ async fn what_pg_dump_dumped_is_read() {
         }
         objects.sort();
         assert!(objects == large_objects(), "{what}");
+
+        let inspected = inspect(&path).await.unwrap();
+        assert!(inspected.is_sound(), "{what}: {:?}", inspected.flaws);
+        let of_kind = |kind| inspected.entries.iter().filter(move |entry| entry.kind == kind);
+        let rows: u64 = of_kind("TABLE DATA").filter_map(|entry| entry.rows).sum();
+        assert_eq!(rows, 50_008, "{what}");
+        assert_eq!(of_kind("BLOBS").filter_map(|entry| entry.rows).sum::<u64>(), 3, "{what}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_with_a_part_of_a_database() {
+    let cluster = kit::bundled(15).await;
+    trial::make_database(&cluster, "shop", SHOP).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    for (major, program, _) in pg_dump::of_each_major() {
+        for part in
+            ["--data-only", "--schema-only", "--section=post-data", "--table=many", "--inserts"]
+        {
+            for format in [Format::Directory, Format::Custom] {
+                number += 1;
+                let to = folder.path().join(number.to_string());
+                dump(&program, &cluster, format, &[part], &to);
+                let inspected = inspect(&to).await.unwrap();
+                assert!(inspected.is_sound(), "{major} {part} {format:?}: {:?}", inspected.flaws);
+            }
+        }
+    }
+    let inserts = Archive::open(&folder.path().join(number.to_string())).unwrap();
+    let error = inserts.rows(item(inserts.contents(), "TABLE DATA", "many")).err().unwrap();
+    assert!(error.to_string().contains("--inserts"), "{error}");
+}
+
+#[tokio::test]
+async fn the_command_lists_an_archive_and_ends_with_1_if_anything_is_wrong() {
+    let cluster = kit::bundled(15).await;
+    trial::make_database(&cluster, "shop", SHOP).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, program, _) = pg_dump::of_each_major().pop().unwrap();
+    let (custom, directory) = (folder.path().join("custom"), folder.path().join("directory"));
+    dump(&program, &cluster, Format::Custom, &[], &custom);
+    dump(&program, &cluster, Format::Directory, &[], &directory);
+
+    let (code, text) = inspected(&custom, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("public.many  owner shop  50,000 rows"), "{text}");
+    // No name of an object begins a line.
+    assert!(!text.lines().any(|line| line.starts_with(";--") || line.starts_with("\\.")), "{text}");
+    let (code, line) = inspected(&custom, &["--json"]);
+    assert!(code == 0 && line.contains(r#""event":"inspect","sound":true"#), "{line}");
+
+    let many = {
+        let archive = Archive::open(&directory).unwrap();
+        let id = item(archive.contents(), "TABLE DATA", "many").id;
+        directory.join(format!("{}.dat.gz", id.0))
+    };
+    let bytes = std::fs::read(&many).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 4;
+    let shorter = bytes[..bytes.len() - 1].to_vec();
+    for harmed in [flipped, shorter] {
+        std::fs::write(&many, harmed).unwrap();
+        let (code, text) = inspected(&directory, &[]);
+        assert!(code == 1 && text.contains(many.to_str().unwrap()), "{text}");
+    }
+    std::fs::remove_file(&many).unwrap();
+    let (code, line) = inspected(&directory, &["--json"]);
+    assert!(code == 1 && line.contains(r#""sound":false"#) && line.contains(".dat"), "{line}");
+
+    for (path, says) in [(many.as_path(), "No such file"), (Path::new("Cargo.toml"), "no archive")]
+    {
+        let (code, text) = inspected(path, &[]);
+        assert!(code == 3 && text.contains(says) && text.contains("hint: "), "{text}");
+    }
+}
+
+/// The exit code of `pgconvoy inspect`, and what it says.
+fn inspected(path: &Path, flags: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgconvoy"));
+    let output = command.arg("inspect").arg(path).args(flags).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
