@@ -1,6 +1,7 @@
 //! pgconvoy moves PostgreSQL databases: in parallel, checksummed, resumable after any crash and
 //! verified to the last row. ARCHITECTURE.md has the map of the rooms and why they are so.
 
+pub mod archive;
 pub mod catalog;
 pub mod cli;
 pub mod commands;
@@ -18,6 +19,7 @@ pub mod wire;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use crate::archive::fuzz::archive;
     pub use crate::copy::fuzz::stream;
     pub use crate::engine::fuzz::ledger;
     pub use crate::wire::fuzz::{conninfo, messages, server};
@@ -42,6 +44,7 @@ pub mod fuzzing {
                 ("server", super::server),
                 ("conninfo", super::conninfo),
                 ("ledger", super::ledger),
+                ("archive", super::archive),
             ] {
                 assert!(replay(target, feed) > 0, "the corpus of {target} is empty");
             }

@@ -13,12 +13,12 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("cli", &["commands"], "presents what commands do, and knows nothing below them"),
     (
         "commands",
-        &["engine", "plan", "verify", "copy", "catalog", "toc", "servers", "wire"],
+        &["engine", "plan", "verify", "archive", "copy", "catalog", "toc", "servers", "wire"],
         "the only place that joins the others",
     ),
     (
         "engine",
-        &["plan", "verify", "copy", "toc", "wire"],
+        &["plan", "verify", "archive", "copy", "toc", "wire"],
         "runs plans: it neither reads catalogs nor decides what is in a plan",
     ),
     ("plan", &["toc"], "pure: a plan is made from a table of contents alone"),
@@ -26,6 +26,11 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "verify",
         &["copy", "toc", "wire"],
         "reads rows through the data plane, on connections it is handed",
+    ),
+    (
+        "archive",
+        &["copy", "toc"],
+        "reads and writes files; which, and whither, is others' business",
     ),
     ("copy", &["wire"], "moves bytes; whose they are is not its business"),
     ("catalog", &["toc", "wire"], "reads a catalog into a table of contents"),

@@ -16,6 +16,13 @@ variables and the password file. Off loopback the default is sslmode=verify-full
 Exit codes: 0 done; 1 a difference was found; 2 usage; 3 preflight refuses; 4 could not connect; \
 5 a step failed (run again to resume); 130 interrupted (run again to resume).";
 
+const SOUNDNESS: &str = "\
+All data is read to its end. Where the archive has a manifest, which pg_dump's have not, each chunk \
+is held against its CRC-32, and all rows against their fingerprint.
+
+Exit codes: 0 nothing is wrong; 1 something is; 2 usage; 3 it is no archive, or its table of \
+contents can't be read; 5 a file can't be read; 130 interrupted.";
+
 /// Moves PostgreSQL databases: parallel, checksummed, resumable, verified to the last row
 #[derive(Debug, Parser)]
 #[command(name = "pgconvoy", version, after_help = CONNECTIONS, max_term_width = 100)]
@@ -48,6 +55,9 @@ pub(super) enum Command {
     /// Let the roles log in again that `migrate --fence` keeps out of the source
     #[command(after_help = CONNECTIONS)]
     Unfence(Unfence),
+    /// List what an archive holds, and read all of it to see that it is whole
+    #[command(after_help = SOUNDNESS)]
+    Inspect(Inspect),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -69,6 +79,7 @@ impl Command {
             Command::Status(args) => args.output.json,
             Command::Finish(args) => args.output.json,
             Command::Unfence(args) => args.output.json,
+            Command::Inspect(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -325,6 +336,15 @@ pub(super) struct Unfence {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct Inspect {
+    /// A folder, a custom file or a tar file that `pgconvoy dump` or pg_dump made
+    #[arg(value_name = "PATH")]
+    pub(super) archive: PathBuf,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct Demo {
     /// How much data, roughly: a number and KB, MB or GB
     #[arg(long, default_value = "200MB")]
@@ -416,6 +436,7 @@ mod tests {
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
+        inspect: json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
         completions:
@@ -459,6 +480,7 @@ mod tests {
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
+            "pgconvoy inspect shop.dump --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
             "pgconvoy completions bash",

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::commands::{BenchResults, Checked, DatabaseReport, Finished, Planned, Status, Unfenced};
+use crate::commands::{
+    BenchResults, Checked, DatabaseReport, Finished, Inspected, Planned, Status, Unfenced,
+};
 use crate::error::Error;
 
 use super::exit::{Exit, kind_name};
@@ -35,6 +37,14 @@ pub(super) enum ResultLine<'a> {
     Finish(&'a Finished),
     /// What lifting a fence came to.
     Unfence(&'a Unfenced),
+    /// What an archive holds.
+    Inspect {
+        /// Whether nothing is wrong with it.
+        sound: bool,
+        /// Its entries and flaws.
+        #[serde(flatten)]
+        inspected: &'a Inspected,
+    },
     /// The demo's servers that stay up: how to connect, and how to be rid of them.
     Kept {
         /// A line each.

@@ -7,6 +7,7 @@ mod check_view;
 mod defect;
 mod escape;
 mod exit;
+mod inspect_view;
 mod interrupt;
 mod json;
 mod messages;

@@ -15,7 +15,9 @@ use super::json::ResultLine;
 use super::messages::Messages;
 use super::output::Output;
 use super::progress;
-use super::{bench_view, check_view, plan_view, requests, source_view, status_view, summary};
+use super::{
+    bench_view, check_view, inspect_view, plan_view, requests, source_view, status_view, summary,
+};
 
 /// Runs the program; its exit code.
 pub fn run() -> u8 {
@@ -92,6 +94,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Status(args) => session.status(args, &mut stop).await,
         Command::Finish(args) => session.finish(args, &mut stop).await,
         Command::Unfence(args) => session.unfence(args, &mut stop).await,
+        Command::Inspect(args) => session.inspect(args, &mut stop).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
@@ -200,6 +203,15 @@ impl Session<'_> {
             source_view::unfenced(page, &unfenced);
         });
         Ok(Exit::Done)
+    }
+
+    async fn inspect(&self, args: &args::Inspect, stop: &mut Stop) -> Result<Exit> {
+        let inspected = stop.or(commands::inspect(&args.archive)).await?;
+        let sound = inspected.is_sound();
+        self.output.show(&ResultLine::Inspect { sound, inspected: &inspected }, |page| {
+            inspect_view::show(page, &inspected);
+        });
+        Ok(if sound { Exit::Done } else { Exit::Different })
     }
 
     async fn demo(&self, args: &args::Demo, stop: &mut Stop) -> Result<Exit> {

@@ -8,6 +8,7 @@ mod demo;
 mod fence;
 mod finish;
 mod going_on;
+mod inspect;
 mod migrate;
 mod passwords;
 mod plan;
@@ -34,6 +35,7 @@ pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, ben
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
 pub use finish::{Finished, finish};
+pub use inspect::{Flaw, Inspected, Listed, inspect};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Fenced, Verification};

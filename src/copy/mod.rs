@@ -19,6 +19,7 @@ mod rows;
 mod scripted;
 mod statements;
 mod stream;
+mod text_rows;
 
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use keyed_lines::KeyedRow;
@@ -26,3 +27,4 @@ pub use pump::forward;
 pub use read::{KeyedRows, fingerprints};
 pub use statements::{CopyTable, Freeze};
 pub use stream::{CopyPart, CopyStream, Progress, ReadPart, Tally};
+pub use text_rows::TextRows;

@@ -1,0 +1,238 @@
+//! An archive looked through: all data read to its end, and every reference followed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::{ErrorKind, Read};
+
+use serde::Serialize;
+
+use crate::copy::{Fingerprint, TextRows};
+use crate::error::{Error, Kind, Result};
+
+use super::contents::{Item, ItemSection, Place};
+use super::custom::Custom;
+use super::damage::read_error;
+use super::files::Files;
+use super::header::Layout;
+use super::manifest::{Chunk, Manifest, Rows};
+use super::object_lists;
+use super::open::{Archive, CONTENTS, Data, file_name};
+
+/// What pg_dump puts into a tar file besides: a script that nothing reads.
+const SCRIPT: &str = "restore.sql";
+
+/// What the entries are called that hold large objects.
+const LARGE_OBJECTS: &str = "BLOBS";
+
+/// What an entry's data came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Measure {
+    /// How many rows there are, or large objects; none where rows are INSERT statements.
+    pub count: Option<u64>,
+    /// Their bytes, not compressed.
+    pub bytes: u64,
+}
+
+impl Archive {
+    /// Reads an entry's data to its end, and holds it against what the manifest says of it.
+    pub fn measure(&self, item: &Item) -> Result<Measure> {
+        let known = match self.manifest() {
+            Some(manifest) => {
+                let known = manifest.rows_of(item.id);
+                Some(known.ok_or_else(|| differs(item, "the manifest doesn't know of it"))?)
+            }
+            None => None,
+        };
+        if item.desc == LARGE_OBJECTS {
+            return self.measure_objects(item, known);
+        }
+        if item.copy.is_none() {
+            let bytes = read_to_end(self.data_of(item)?, |_| {})?;
+            return Ok(Measure { count: None, bytes });
+        }
+        let (fingerprint, bytes) = fingerprint(self.rows(item)?)?;
+        if let Some(known) = known {
+            self.prove_rows(item, known, fingerprint, bytes)?;
+        }
+        Ok(Measure { count: Some(fingerprint.rows), bytes })
+    }
+
+    /// Holds rows against a manifest: as a whole, as pg_restore reads them, and each chunk by itself.
+    fn prove_rows(&self, item: &Item, known: &Rows, whole: Fingerprint, bytes: u64) -> Result<()> {
+        if known.fingerprint != whole.to_string() {
+            return Err(differs(item, "its rows don't have the fingerprint of the manifest"));
+        }
+        let mut left = bytes;
+        for chunk in &known.chunks {
+            let (of_chunk, bytes) = fingerprint(self.chunk(item, chunk)?)?;
+            if of_chunk.rows != chunk.rows {
+                return Err(differs(
+                    item,
+                    "a chunk has another number of rows than its manifest says",
+                ));
+            }
+            left = left.saturating_sub(bytes);
+        }
+        match left {
+            0 => Ok(()),
+            _ => Err(differs(item, "it has rows that are in no chunk of the manifest")),
+        }
+    }
+
+    /// A chunk of large objects is several of them, or one, one behind the other.
+    fn measure_objects(&self, item: &Item, known: Option<&Rows>) -> Result<Measure> {
+        let mut sums =
+            ChunkSums::of(known.map(|known| known.chunks.as_slice()).unwrap_or_default());
+        let (mut count, mut bytes) = (0, 0);
+        self.large_objects(item, &mut |_, from| {
+            count += 1;
+            bytes += read_to_end(from, |bytes| sums.take(bytes))?;
+            Ok(())
+        })?;
+        match known.is_none() || sums.are_equal() {
+            true => Ok(Measure { count: Some(count), bytes }),
+            false => Err(differs(item, "large objects don't have the CRC-32 of the manifest")),
+        }
+    }
+
+    /// What refers to something that isn't there, and what is there without being referred to.
+    pub fn loose_ends(&self) -> Result<Vec<String>> {
+        let contents = self.contents();
+        let ids: HashSet<i32> = contents.items.iter().map(|item| item.id.0).collect();
+        let mut loose = Vec::new();
+        for item in &contents.items {
+            // Rows may be without their table, as with pg_dump --data-only.
+            let may_lack = item.section == ItemSection::Data;
+            for id in item.depends_on.iter().filter(|id| !may_lack && !ids.contains(&id.0)) {
+                loose.push(format!("{} depends on entry {}, which isn't there", name(item), id.0));
+            }
+        }
+        for rows in self.manifest().into_iter().flat_map(|manifest: &Manifest| &manifest.rows) {
+            if !ids.contains(&rows.item) {
+                loose.push(format!("the manifest knows entry {}, which isn't there", rows.item));
+            }
+        }
+        match &self.data {
+            Data::Custom(custom) => loose.extend(self.unlike_their_places(custom)?),
+            Data::Files(files) => loose.extend(self.files_of_nobody(files)?),
+        }
+        Ok(loose)
+    }
+
+    /// The entries whose data isn't where they say. What is no entry's data is an error.
+    fn unlike_their_places(&self, custom: &Custom) -> Result<Vec<String>> {
+        let begun = custom.beginnings(self.contents())?;
+        let begun: HashSet<_> = begun.iter().map(|data| (data.item, data.offset)).collect();
+        let is_elsewhere = |item: &&Item| match item.place {
+            Place::Offset(Some(offset)) => !begun.contains(&(item.id, offset)),
+            Place::Offset(None) | Place::Nowhere | Place::File(_) => false,
+        };
+        let items = self.contents().items.iter().filter(is_elsewhere);
+        Ok(items
+            .map(|item| format!("the data of {} isn't where it should be", name(item)))
+            .collect())
+    }
+
+    fn files_of_nobody(&self, files: &Files) -> Result<Vec<String>> {
+        let mut left: BTreeSet<String> = files.names()?.into_iter().collect();
+        left.remove(CONTENTS);
+        match files {
+            Files::Tar(_) => left.remove(SCRIPT),
+            Files::Folder(folder) => {
+                let manifest = Manifest::path(folder, Layout::Directory);
+                manifest.file_name().is_some_and(|name| left.remove(&*name.to_string_lossy()))
+            }
+        };
+        for item in &self.contents().items {
+            if item.desc == LARGE_OBJECTS && item.place != Place::Nowhere {
+                let list = files.member(&object_lists::name(item, &self.contents().header))?;
+                left.remove(&list.file);
+                object_lists::each(files, &list, &mut |_, member| {
+                    left.remove(&member.file);
+                    Ok(())
+                })?;
+            } else if let Some(name) = file_name(item) {
+                left.remove(&files.member(name)?.file);
+            }
+        }
+        Ok(left.into_iter().map(|file| format!("no entry refers to the file {file}")).collect())
+    }
+}
+
+/// The CRC-32 of what chunks hold, one behind the other.
+struct ChunkSums<'c> {
+    left: std::slice::Iter<'c, Chunk>,
+    /// The chunk that has begun, and how many of its bytes are missing yet.
+    open: Option<(&'c Chunk, u64, crc32fast::Hasher)>,
+    are_equal: bool,
+}
+
+impl<'c> ChunkSums<'c> {
+    fn of(chunks: &'c [Chunk]) -> ChunkSums<'c> {
+        let mut sums = ChunkSums { left: chunks.iter(), open: None, are_equal: true };
+        sums.begin();
+        sums
+    }
+
+    /// Begins the next chunk that isn't empty.
+    fn begin(&mut self) {
+        let next = self.left.find(|chunk| chunk.bytes > 0);
+        self.open = next.map(|chunk| (chunk, chunk.bytes, crc32fast::Hasher::new()));
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Some((chunk, left, crc32)) = &mut self.open else {
+                self.are_equal = false;
+                return;
+            };
+            let (of_chunk, rest) =
+                bytes.split_at(bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
+            crc32.update(of_chunk);
+            *left -= of_chunk.len() as u64;
+            bytes = rest;
+            if *left == 0 {
+                self.are_equal &= crc32.clone().finalize() == chunk.crc32;
+                self.begin();
+            }
+        }
+    }
+
+    fn are_equal(&self) -> bool {
+        self.are_equal && self.open.is_none()
+    }
+}
+
+/// The fingerprint of rows, and how many bytes they are.
+fn fingerprint(from: impl Read) -> Result<(Fingerprint, u64)> {
+    let mut rows = TextRows::new();
+    let bytes = read_to_end(from, |bytes| rows.take(bytes))?;
+    // Rows that don't end with a line are an error of the stream's already.
+    Ok((rows.finish().unwrap_or_default(), bytes))
+}
+
+/// Reads all there is; how much that was.
+fn read_to_end(mut from: impl Read, mut take: impl FnMut(&[u8])) -> Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut bytes = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) => {
+                take(&buffer[..read]);
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(read_error(error)),
+        }
+    }
+}
+
+fn name(item: &Item) -> String {
+    format!("entry {}, {} {}", item.id.0, item.desc, item.tag)
+}
+
+fn differs(item: &Item, because: &str) -> Error {
+    Error::new(Kind::Refused, format!("reading {}", name(item)))
+        .because(because)
+        .hint("the archive is damaged: copy it again, or make it anew")
+}

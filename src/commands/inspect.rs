@@ -1,0 +1,182 @@
+//! `pgconvoy inspect`: what an archive holds, and whether all of it can be read.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::archive::{Archive, Compression, CreatedAt, Item, ItemSection, Layout, Place, Version};
+use crate::error::{Error, Result};
+
+/// An archive that was looked through.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspected {
+    /// Where it is.
+    pub archive: String,
+    /// How it lies on disk: `directory`, `custom` or `tar`.
+    pub format: &'static str,
+    /// The format's version.
+    pub version: &'static str,
+    /// What its data is said to be compressed with.
+    pub compression: &'static str,
+    /// When it was made, by the clock of where that was.
+    pub created: String,
+    /// The database it was made of.
+    pub database: String,
+    /// The version of that database's server.
+    pub server_version: String,
+    /// The version of what made it.
+    pub dumper_version: String,
+    /// The version of pgconvoy in its manifest; none where it has none, as pg_dump's.
+    pub manifest: Option<String>,
+    /// Its entries, in restoring order.
+    pub entries: Vec<Listed>,
+    /// What is wrong with it; nothing if all is well.
+    pub flaws: Vec<Flaw>,
+}
+
+/// An entry.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// Its number.
+    pub id: i32,
+    /// When it is restored: `pre-data`, `data`, `post-data`, or with what it belongs to: none.
+    pub section: Option<&'static str>,
+    /// Its kind, such as `TABLE`.
+    pub kind: String,
+    /// Its schema.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its owner; may be empty.
+    pub owner: String,
+    /// The entries that are restored before.
+    pub depends_on: Vec<i32>,
+    /// Its rows, or large objects, as far as it has any that could be read.
+    pub rows: Option<u64>,
+    /// The bytes of its data, not compressed, as far as it has any that could be read.
+    pub bytes: Option<u64>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, Serialize)]
+pub struct Flaw {
+    /// What it is.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Inspected {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.flaws.is_empty()
+    }
+}
+
+/// Looks through the archive at `path`: all data is read to its end.
+pub async fn inspect(path: &Path) -> Result<Inspected> {
+    let (to, from) = oneshot::channel();
+    let path = path.to_owned();
+    // Nobody waits for the thread once the command is stopped: it only reads.
+    std::thread::spawn(move || to.send(look_through(&path)));
+    from.await.unwrap_or_else(|_| {
+        Err(Error::step("looking through an archive")
+            .because("something went wrong that shouldn't")
+            .hint("report this, with the archive's table of contents"))
+    })
+}
+
+fn look_through(path: &Path) -> Result<Inspected> {
+    let archive = Archive::open(path)?;
+    let contents = archive.contents();
+    let mut flaws = Vec::new();
+    let mut entries = Vec::with_capacity(contents.items.len());
+    for item in &contents.items {
+        let mut listed = listed(item);
+        if item.place != Place::Nowhere {
+            match archive.measure(item) {
+                Ok(measure) => (listed.rows, listed.bytes) = (measure.count, Some(measure.bytes)),
+                Err(error) => flaws.push(Flaw::from(&error)),
+            }
+        }
+        entries.push(listed);
+    }
+    match archive.loose_ends() {
+        Ok(loose) => flaws.extend(loose.into_iter().map(|message| Flaw { message, hint: None })),
+        // What can't be read was found already, unless it is read only here.
+        Err(error) if flaws.is_empty() => flaws.push(Flaw::from(&error)),
+        Err(_) => {}
+    }
+    let header = &contents.header;
+    Ok(Inspected {
+        archive: path.display().to_string(),
+        format: match header.layout {
+            Layout::Directory => "directory",
+            Layout::Custom => "custom",
+            Layout::Tar => "tar",
+        },
+        version: match header.version {
+            Version::V1_14 => "1.14",
+            Version::V1_15 => "1.15",
+            Version::V1_16 => "1.16",
+        },
+        compression: match header.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        },
+        created: created(header.created),
+        database: header.database.clone(),
+        server_version: header.server_version.clone(),
+        dumper_version: header.dumper_version.clone(),
+        manifest: archive.manifest().map(|manifest| manifest.tool.clone()),
+        entries,
+        flaws,
+    })
+}
+
+impl From<&Error> for Flaw {
+    fn from(error: &Error) -> Flaw {
+        Flaw { message: error.message(), hint: error.hint_text().map(str::to_owned) }
+    }
+}
+
+fn listed(item: &Item) -> Listed {
+    Listed {
+        id: item.id.0,
+        section: match item.section {
+            ItemSection::None => None,
+            ItemSection::PreData => Some("pre-data"),
+            ItemSection::Data => Some("data"),
+            ItemSection::PostData => Some("post-data"),
+        },
+        kind: item.desc.clone(),
+        schema: item.schema.clone(),
+        name: item.tag.clone(),
+        owner: item.owner.clone(),
+        depends_on: item.depends_on.iter().map(|id| id.0).collect(),
+        rows: None,
+        bytes: None,
+    }
+}
+
+fn created(CreatedAt(moment): CreatedAt) -> String {
+    let [second, minute, hour, day, month, year, _] = moment.map(i64::from);
+    let (month, year) = (month + 1, year + 1900);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_as_people_write_it() {
+        assert_eq!(created(CreatedAt([9, 58, 3, 31, 11, 126, 0])), "2026-12-31 03:58:09");
+        assert!(
+            created(CreatedAt([i32::MIN, 0, 0, 0, i32::MAX, i32::MAX, 7])).contains("2147485547")
+        );
+    }
+}
