@@ -48,6 +48,9 @@ pub(super) enum Command {
     /// Let the roles log in again that `migrate --fence` keeps out of the source
     #[command(after_help = CONNECTIONS)]
     Unfence(Unfence),
+    /// Dump a database into an archive that pg_restore reads
+    #[command(after_help = CONNECTIONS)]
+    Dump(Dump),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -69,6 +72,7 @@ impl Command {
             Command::Status(args) => args.output.json,
             Command::Finish(args) => args.output.json,
             Command::Unfence(args) => args.output.json,
+            Command::Dump(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -324,6 +328,52 @@ pub(super) struct Unfence {
     pub(super) output: Output,
 }
 
+/// How an archive lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ArchiveFormat {
+    Directory,
+    Custom,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Dump {
+    /// Where the database is
+    #[arg(long, value_name = "C")]
+    pub(super) source: String,
+    /// The database [default: the one that the connection string names]
+    #[arg(long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+    /// Where the archive goes; nothing may be there. `-` is standard output, for --format custom
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) file: PathBuf,
+    /// A folder with a file for each table, or one file
+    #[arg(short = 'F', long, value_enum, default_value = "directory")]
+    pub(super) format: ArchiveFormat,
+    /// zstd, gzip, lz4 or none, and maybe a level: zstd:9. pg_restore reads zstd and lz4 since 16
+    /// [default: zstd, or gzip where --for-pg-restore is below 16]
+    #[arg(short = 'Z', long, value_name = "METHOD[:LEVEL]")]
+    pub(super) compress: Option<String>,
+    /// Write what this major version of pg_restore reads [default: what any does that knows the
+    /// compression]
+    #[arg(long, value_name = "MAJOR")]
+    pub(super) for_pg_restore: Option<u32>,
+    /// No rows
+    #[arg(short, long, conflicts_with = "data_only")]
+    pub(super) schema_only: bool,
+    /// Nothing but rows
+    #[arg(short = 'a', long)]
+    pub(super) data_only: bool,
+    #[command(flatten)]
+    pub(super) part: Part,
+    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
+    #[arg(long = "map-role", value_name = "OLD=NEW")]
+    pub(super) map_roles: Vec<String>,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Demo {
     /// How much data, roughly: a number and KB, MB or GB
@@ -416,6 +466,7 @@ mod tests {
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
+        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
         completions:
@@ -459,6 +510,7 @@ mod tests {
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
+            "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
             "pgconvoy completions bash",
@@ -478,6 +530,8 @@ mod tests {
             "pgconvoy migrate --source a --target b --restart --clean",
             "pgconvoy migrate --source a --target b --verify some",
             "pgconvoy migrate --source a --target b --password x",
+            "pgconvoy dump --source a",
+            "pgconvoy dump --source a --file x --schema-only --data-only",
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::commands::{BenchResults, Checked, DatabaseReport, Finished, Planned, Status, Unfenced};
+use crate::commands::{
+    BenchResults, Checked, DatabaseReport, Dumped, Finished, Planned, Status, Unfenced,
+};
 use crate::error::Error;
 
 use super::exit::{Exit, kind_name};
@@ -33,6 +35,8 @@ pub(super) enum ResultLine<'a> {
     Status(&'a Status),
     /// What finishing a database came to.
     Finish(&'a Finished),
+    /// What a dump came to.
+    Dump(&'a Dumped),
     /// What lifting a fence came to.
     Unfence(&'a Unfenced),
     /// The demo's servers that stay up: how to connect, and how to be rid of them.
