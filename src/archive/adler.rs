@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn pieces_add_up_to_the_whole() {
-        let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n * 7919 >> 5) as u8).collect();
+        let bytes: Vec<u8> = (0..200_000_u32).map(|n| ((n * 7919) >> 5) as u8).collect();
         let of = |bytes: &[u8]| {
             let mut sum = Adler32::new();
             sum.update(bytes);

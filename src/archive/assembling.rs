@@ -61,8 +61,11 @@ pub fn write_custom(
     to: &mut dyn Write,
 ) -> Result<Manifest> {
     let failed = |error| Error::step("writing the archive").io(error);
-    let framings: Vec<Framing> =
-        all.iter().map(|data| Framing::of(data, laying)).collect::<io::Result<_>>().map_err(failed)?;
+    let framings: Vec<Framing> = all
+        .iter()
+        .map(|data| Framing::of(data, laying))
+        .collect::<io::Result<_>>()
+        .map_err(failed)?;
     let mut head = Vec::new();
     contents.write(&mut head).map_err(failed)?;
     let mut at = head.len() as u64;

@@ -68,6 +68,7 @@ pub fn list(described: &Described<'_>) -> Listing {
         described,
         next: 1,
         ids: HashMap::new(),
+        schema_grants: HashMap::new(),
         through_roots: Vec::new(),
         configuration: BTreeSet::new(),
         listing: Listing::default(),
@@ -91,8 +92,7 @@ pub fn list(described: &Described<'_>) -> Listing {
         }
     }
     let Writer { described, configuration, mut listing, .. } = writer;
-    let is_kept =
-        |item: &Item| configuration.contains(&item.id) || is_wanted(described.part, item);
+    let is_kept = |item: &Item| configuration.contains(&item.id) || is_wanted(described.part, item);
     listing.items.retain(is_kept);
     let there: BTreeSet<ItemId> = listing.items.iter().map(|item| item.id).collect();
     listing.rows.retain(|(_, item)| there.contains(item));
@@ -137,7 +137,8 @@ fn arrange(toc: &Toc) -> (Vec<EntryId>, Vec<ItemSection>) {
         main.push(id);
     }
     main.sort_by_key(|id| sections[id.0 as usize]);
-    let place: HashMap<EntryId, usize> = main.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    let place: HashMap<EntryId, usize> =
+        main.iter().enumerate().map(|(at, id)| (*id, at)).collect();
     // What follows each of them.
     let mut followers: Vec<Vec<EntryId>> = vec![Vec::new(); main.len()];
     let mut anchors: HashMap<EntryId, usize> = place;
@@ -173,6 +174,8 @@ struct Writer<'a> {
     next: i32,
     /// Where each entry's item is.
     ids: HashMap<EntryId, ItemId>,
+    /// The grants on each schema.
+    schema_grants: HashMap<String, ItemId>,
     /// Rows of all partitions of a table.
     through_roots: Vec<(EntryId, ItemId)>,
     /// Rows of tables that extensions have brought.
@@ -187,7 +190,12 @@ impl Writer<'_> {
         for (what, create) in [
             ("ENCODING", "SET client_encoding = 'UTF8';\n"),
             ("STDSTRINGS", "SET standard_conforming_strings = 'on';\n"),
-            ("SEARCHPATH", "SELECT pg_catalog.set_config('search_path', '', false);\n"),
+            // pg_restore runs this in each of its sessions. Rows were read in this locale, and money
+            // is read as another amount where another one writes it otherwise.
+            (
+                "SEARCHPATH",
+                "SELECT pg_catalog.set_config('search_path', '', false);\nSET lc_monetary = 'C';\n",
+            ),
         ] {
             let item = self.item(what, what, ItemSection::PreData);
             self.put(Item { create: create.to_owned(), ..item });
@@ -214,6 +222,9 @@ impl Writer<'_> {
         let mut depends_on = self.needs(entry);
         if section == ItemSection::PostData {
             self.wait_for_rows(entry, &mut depends_on);
+        }
+        if entry.kind == Kind::Acl {
+            self.wait_for_schema(entry, item.id, &mut depends_on);
         }
         let line = |sql: &str| if sql.is_empty() { String::new() } else { format!("{sql}\n") };
         self.put(Item {
@@ -269,7 +280,9 @@ impl Writer<'_> {
             create,
             copy: Some(format!("COPY {sql} {columns}FROM stdin;\n")),
             schema: entry.schema.clone(),
-            owner: own.and_then(|own| self.described.toc.entry(*own).owner.clone()).unwrap_or_default(),
+            owner: own
+                .and_then(|own| self.described.toc.entry(*own).owner.clone())
+                .unwrap_or_default(),
             depends_on,
             place: self.place(&format!("{}.dat", item.id.0)),
             ..item
@@ -328,6 +341,18 @@ impl Writer<'_> {
                 depends_on.push(*item);
             }
         }
+    }
+
+    /// Who grants what was granted to them must be let into the schema, and pg_restore's workers run
+    /// grants in any order.
+    fn wait_for_schema(&mut self, entry: &Entry, item: ItemId, depends_on: &mut Vec<ItemId>) {
+        if let Some(schema) = entry.name.strip_prefix("SCHEMA ")
+            && entry.schema.is_none()
+        {
+            self.schema_grants.insert(schema.to_owned(), item);
+        }
+        let of_schema = entry.schema.as_ref().and_then(|schema| self.schema_grants.get(schema));
+        depends_on.extend(of_schema);
     }
 
     fn number(&mut self) -> ItemId {

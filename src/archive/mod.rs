@@ -14,6 +14,7 @@ mod listing;
 mod manifest;
 mod numbers;
 mod pack;
+mod script;
 
 pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
 pub use compressing::{Compressing, Laying};
@@ -22,3 +23,4 @@ pub use header::{Compression, CreatedAt, Header, Layout, Version};
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};
 pub use pack::{Open, Pack, Piece};
+pub use script::write_script;

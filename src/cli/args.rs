@@ -48,7 +48,7 @@ pub(super) enum Command {
     /// Let the roles log in again that `migrate --fence` keeps out of the source
     #[command(after_help = CONNECTIONS)]
     Unfence(Unfence),
-    /// Dump a database into an archive that pg_restore reads
+    /// Dump a database into an archive that pg_restore reads, or its definitions into a script
     #[command(after_help = CONNECTIONS)]
     Dump(Dump),
     /// Start two throw-away servers, fill one, and do the whole job between them
@@ -328,11 +328,12 @@ pub(super) struct Unfence {
     pub(super) output: Output,
 }
 
-/// How an archive lies on disk.
+/// What a dump becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ArchiveFormat {
     Directory,
     Custom,
+    Plain,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -343,10 +344,10 @@ pub(super) struct Dump {
     /// The database [default: the one that the connection string names]
     #[arg(long, value_name = "NAME")]
     pub(super) database: Option<String>,
-    /// Where the archive goes; nothing may be there. `-` is standard output, for --format custom
+    /// Where the archive goes; nothing may be there. `-` is standard output, but for a folder
     #[arg(short, long, value_name = "PATH")]
     pub(super) file: PathBuf,
-    /// A folder with a file for each table, or one file
+    /// A folder with a file for each table, one file, or a script, with --schema-only
     #[arg(short = 'F', long, value_enum, default_value = "directory")]
     pub(super) format: ArchiveFormat,
     /// zstd, gzip, lz4 or none, and maybe a level: zstd:9. pg_restore reads zstd and lz4 since 16

@@ -11,17 +11,22 @@ pub(super) fn show(page: &mut Page, dumped: &Dumped) {
     let place = dumped.path.as_ref().map(|path| format!(" into {}", path.display()));
     let title = format!("database {} dumped{}", dumped.database, place.unwrap_or_default());
     page.line(0, Tone::Strong, &title);
+    let items = units::counted(dumped.items as u64, "entry", "entries");
     let holds = format!(
-        "{}; {} of {}, {}, {} compressed",
-        units::counted(dumped.items as u64, "entry", "entries"),
+        "{items}; {} of {}, {}, {} compressed",
         units::counted(dumped.rows, "row", "rows"),
         units::counted(dumped.tables as u64, "table", "tables"),
         units::bytes(dumped.bytes),
         units::bytes(dumped.compressed)
     );
-    page.labelled("holds", Tone::Plain, &holds);
-    let readers = format!("by pg_restore {} and later", dumped.pg_restore);
-    page.labelled("is read", Tone::Plain, &readers);
+    match dumped.pg_restore {
+        None => page.labelled("holds", Tone::Plain, &items),
+        Some(oldest) => {
+            page.labelled("holds", Tone::Plain, &holds);
+            let readers = format!("by pg_restore {oldest} and later");
+            page.labelled("is read", Tone::Plain, &readers);
+        }
+    }
     if dumped.taken_over > 0 {
         let parts = units::counted(dumped.taken_over as u64, "part", "parts");
         let text = format!("{parts} had been written by an earlier run");
@@ -29,7 +34,7 @@ pub(super) fn show(page: &mut Page, dumped: &Dumped) {
     }
     if !dumped.left_out.is_empty() {
         let text = format!(
-            "no archive holds these, so make them on the target first: {}",
+            "these aren't, so make them on the target first: {}",
             dumped.left_out.join(", ")
         );
         page.labelled("not in it", Tone::Notable, &text);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::commands::{
     self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
-    DemoRequest, DumpRequest, Environment, Flag, Layout, PATIENCE, Request, RoleMap, Rule,
-    ToastCompression, Tool, VerifyMode,
+    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request, RoleMap,
+    Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
@@ -122,9 +122,10 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
             (false, false) => commands::Part::Everything,
         },
         path: Some(args.file.clone()).filter(|path| path.as_os_str() != "-"),
-        layout: match args.format {
-            ArchiveFormat::Directory => Layout::Directory,
-            ArchiveFormat::Custom => Layout::Custom,
+        form: match args.format {
+            ArchiveFormat::Directory => DumpForm::Archive(Layout::Directory),
+            ArchiveFormat::Custom => DumpForm::Archive(Layout::Custom),
+            ArchiveFormat::Plain => DumpForm::Script,
         },
         compressing: Compressing::parse(compress)?,
         for_pg_restore: args.for_pg_restore,

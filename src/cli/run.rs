@@ -15,7 +15,9 @@ use super::json::ResultLine;
 use super::messages::Messages;
 use super::output::Output;
 use super::progress;
-use super::{bench_view, check_view, dump_view, plan_view, requests, source_view, status_view, summary};
+use super::{
+    bench_view, check_view, dump_view, plan_view, requests, source_view, status_view, summary,
+};
 
 /// Runs the program; its exit code.
 pub fn run() -> u8 {

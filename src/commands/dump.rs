@@ -11,8 +11,8 @@ use tokio::task::spawn_blocking;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::archive::{
-    self, Compressing, Contents, CreatedAt, Data, Described, Header, ItemId, Laying,
-    Layout, Listing, ObjectItem, Part, Version,
+    self, Compressing, Contents, CreatedAt, Data, Described, Header, ItemId, Laying, Layout,
+    Listing, ObjectItem, Part, Version,
 };
 use crate::catalog::{Choice, Scope};
 use crate::engine::{
@@ -21,15 +21,32 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::pg::{RowFormat, quote_literal};
 use crate::plan::{Splitting, divide};
-use crate::toc::{
-    self, Entry, EntryId, Finding, Kind as EntryKind, RoleMap, TableData, Toc,
-};
+use crate::toc::{self, Entry, EntryId, Finding, Kind as EntryKind, RoleMap, TableData, Toc};
 use crate::wire::{Conninfo, Session};
 
 use super::databases::{self, Pair};
 use super::request::default_jobs;
 use super::survey::{self, Source};
 use destination::Destination;
+
+/// What a dump becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DumpForm {
+    /// An archive that lies on disk in this way.
+    Archive(Layout),
+    /// A script of the definitions.
+    Script,
+}
+
+impl DumpForm {
+    fn layout(self) -> Layout {
+        match self {
+            DumpForm::Archive(layout) => layout,
+            // One file, as that is.
+            DumpForm::Script => Layout::Custom,
+        }
+    }
+}
 
 /// What is dumped, and into what.
 #[derive(Debug, Clone)]
@@ -44,9 +61,9 @@ pub struct DumpRequest {
     pub part: Part,
     /// Where to; none for standard output.
     pub path: Option<PathBuf>,
-    /// How the archive lies on disk.
-    pub layout: Layout,
-    /// How it is compressed.
+    /// What it becomes.
+    pub form: DumpForm,
+    /// How an archive is compressed.
     pub compressing: Compressing,
     /// The major version of the pg_restore that is to read it; none for any that can.
     pub for_pg_restore: Option<u32>,
@@ -61,8 +78,8 @@ pub struct Dumped {
     pub database: String,
     /// Where its archive is; none on standard output.
     pub path: Option<PathBuf>,
-    /// The oldest pg_restore that reads it.
-    pub pg_restore: u32,
+    /// The oldest pg_restore that reads it; none reads a script.
+    pub pg_restore: Option<u32>,
     /// How many items it has.
     pub items: usize,
     /// How many tables' rows.
@@ -75,7 +92,8 @@ pub struct Dumped {
     pub compressed: u64,
     /// What an earlier run had written already, in packs.
     pub taken_over: usize,
-    /// What archives don't hold: roles and memberships.
+    /// What isn't in it: roles and memberships, and from a script the rows of extensions'
+    /// configuration tables.
     pub left_out: Vec<String>,
     /// What is worth knowing.
     pub findings: Vec<Finding>,
@@ -84,6 +102,11 @@ pub struct Dumped {
 /// Dumps a database.
 pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Result<Dumped> {
     let version = version(request)?;
+    if request.form == DumpForm::Script && request.part != Part::Schema {
+        return Err(Error::usage("dumping to a script")
+            .because("a script holds definitions only")
+            .hint("add --schema-only, or leave --format plain out"));
+    }
     let destination = Destination::new(request)?;
     let pair = pair(request);
     events.say(engine::Event::Database { name: pair.source.database().to_owned() }).await;
@@ -101,21 +124,41 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         create_database: &format!("{create_database};\n"),
         large_objects: &objects,
         part: request.part,
-        layout: request.layout,
+        layout: request.form.layout(),
     });
     let tables = tables_of(&toc, &rows);
-    stop.or(values::refuse_too_long(&session, &tables)).await?;
-    let header = Header {
-        version,
-        layout: request.layout,
-        compression: request.compressing.by,
-        created: created(&session).await?,
-        database: database.name.clone(),
-        server_version: identity.version.to_string(),
-        dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+    let contents = Contents {
+        header: Header {
+            version,
+            layout: request.form.layout(),
+            compression: request.compressing.by,
+            created: created(&session).await?,
+            database: database.name.clone(),
+            server_version: identity.version.to_string(),
+            dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+        },
+        items,
+        length: 0,
     };
-    let contents = Contents { header, items, length: 0 };
-
+    let mut dumped = Dumped {
+        database: database.name,
+        path: request.path.clone(),
+        pg_restore: (request.form != DumpForm::Script).then(|| oldest_pg_restore(version)),
+        items: contents.items.len(),
+        tables: 0,
+        rows: 0,
+        bytes: 0,
+        compressed: 0,
+        taken_over: 0,
+        left_out,
+        findings,
+    };
+    if request.form == DumpForm::Script {
+        dumped.left_out.extend(tables.iter().map(|table| format!("rows of {}", table.relation)));
+        destination.write_script(&contents)?;
+        return Ok(dumped);
+    }
+    stop.or(values::refuse_too_long(&session, &tables)).await?;
     let splitting = match identity.version.major() {
         ..=13 => Splitting::Keys,
         _ => Splitting::Pages,
@@ -129,7 +172,7 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         groups: divide(&tables, splitting, jobs),
     };
     let (mut partial, taken_over) = take_up(&destination, beginning, events).await?;
-    let laying = Laying { layout: request.layout, compressing: request.compressing };
+    let laying = Laying { layout: request.form.layout(), compressing: request.compressing };
     let tables = Arc::new(tables);
     let dumping = Dumping {
         from: ReadFrom::source(&snapshot.session().same_server(), &snapshot),
@@ -140,19 +183,8 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
     stop.or(Box::pin(engine::dump(dumping, &mut partial, events))).await?;
     snapshot.release().await?;
 
-    let mut dumped = Dumped {
-        database: database.name,
-        path: request.path.clone(),
-        pg_restore: oldest_pg_restore(version),
-        items: contents.items.len(),
-        tables: tables.iter().filter(|table| !table.holds_large_objects()).count(),
-        rows: 0,
-        bytes: 0,
-        compressed: 0,
-        taken_over,
-        left_out,
-        findings,
-    };
+    dumped.taken_over = taken_over;
+    dumped.tables = tables.iter().filter(|table| !table.holds_large_objects()).count();
     let written = partial.written(tables.len());
     for written in written.iter().flatten() {
         dumped.rows += written.fingerprint.rows;
@@ -237,7 +269,8 @@ async fn large_objects(session: &Session, toc: &Toc) -> Result<Vec<ObjectItem>> 
         ObjectItem {
             oid,
             owner: group.and_then(|group| group.owner.clone()).unwrap_or_default(),
-            grants: group.map_or_else(String::new, |group| toc::about_large_object(&group.create, oid)),
+            grants: group
+                .map_or_else(String::new, |group| toc::about_large_object(&group.create, oid)),
             comment: comment.map_or_else(String::new, |comment| {
                 format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", quote_literal(comment))
             }),
@@ -261,7 +294,7 @@ async fn created(session: &Session) -> Result<CreatedAt> {
 /// What tells one dump's data from another's.
 fn terms(request: &DumpRequest) -> Vec<String> {
     let Compressing { by, level } = request.compressing;
-    let laid = format!("{:?} {by:?} {level:?} {:?}", request.layout, request.part);
+    let laid = format!("{:?} {by:?} {level:?} {:?}", request.form, request.part);
     let words = request.choice.words().into_iter().chain(request.roles.words());
     std::iter::once(laid).chain(words).collect()
 }
@@ -295,8 +328,11 @@ async fn take_up(
             let there = partial.beginning.groups.len() - partial.owed().len();
             return Ok((partial, there));
         };
-        let note = format!("what an earlier run has left in {} can't be gone on with: {why}; \
-                            dumping all anew", folder.display());
+        let note = format!(
+            "what an earlier run has left in {} can't be gone on with: {why}; \
+                            dumping all anew",
+            folder.display()
+        );
         events.say(engine::Event::Note(note)).await;
     }
     Ok((Partial::begin(&folder, beginning)?, 0))

@@ -35,7 +35,7 @@ pub use crate::wire::{Conninfo, Environment};
 pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
-pub use dump::{DumpRequest, Dumped, dump};
+pub use dump::{DumpForm, DumpRequest, Dumped, dump};
 pub use finish::{Finished, finish};
 pub use migrate::migrate;
 pub use plan::{Planned, plan};

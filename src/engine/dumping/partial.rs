@@ -136,7 +136,8 @@ impl Partial {
     pub fn written(&self, tables: usize) -> Vec<Vec<Written>> {
         let mut written = vec![Vec::new(); tables];
         for (group, done) in &self.done {
-            for (chunk, (piece, fingerprint)) in self.beginning.groups[*group].iter().zip(&done.pieces)
+            for (chunk, (piece, fingerprint)) in
+                self.beginning.groups[*group].iter().zip(&done.pieces)
             {
                 written[chunk.table.0 as usize].push(Written {
                     pack: self.pack(*group),
@@ -187,7 +188,9 @@ fn is_whole(path: &Path, done: &Done) -> bool {
 fn lock(journal: &File, folder: &Path) -> Result<()> {
     match journal.try_lock() {
         Ok(()) => Ok(()),
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            Ok(())
+        }
         Err(TryLockError::Error(error)) => Err(failed("locking", folder, error)),
         Err(TryLockError::WouldBlock) => {
             Err(Error::new(Kind::Refused, format!("writing to {}", folder.display()))

@@ -110,7 +110,9 @@ mod tests {
         let piece = ObjectPiece::read(b"123\t65536\t\\\\x00ff7F").unwrap();
         assert_eq!((piece.oid, piece.at, piece.bytes), (123, 65536, vec![0, 255, 127]));
         assert_eq!(ObjectPiece::read(b"1\t0\t\\\\x").unwrap().bytes, Vec::<u8>::new());
-        for wrong in [&b"1\t0"[..], b"1\t0\t\\x00", b"1\t0\t\\\\x0", b"1\t0\t\\\\x0g", b"-1\t0\t\\\\x"] {
+        for wrong in
+            [&b"1\t0"[..], b"1\t0\t\\x00", b"1\t0\t\\\\x0", b"1\t0\t\\\\x0g", b"-1\t0\t\\\\x"]
+        {
             assert!(ObjectPiece::read(wrong).is_none());
         }
     }
