@@ -10,7 +10,7 @@ use super::contents::ItemId;
 use super::header::Layout;
 
 /// The manifest's own format.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What is known of an archive's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,33 +4,45 @@
 //! pg_backup_directory.c, pg_backup_tar.c), so that pg_restore reads what is written here and the
 //! other way round.
 
+mod adler;
+mod assembling;
 mod blocks;
 mod check;
+mod compressing;
 mod contents;
 mod copy_text;
 mod custom;
 mod damage;
 mod decode;
+mod encoder;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod header;
 mod inflate;
+mod listing;
 #[cfg(test)]
 mod made;
 mod manifest;
 mod numbers;
 mod object_lists;
 mod open;
+mod pack;
 mod proof;
+mod script;
 mod source;
 mod tar;
 #[cfg(test)]
 mod tests;
 
+pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
 pub use check::Measure;
+pub use compressing::{Compressing, Laying};
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
-pub use manifest::{Chunk, FORMAT, Manifest, Rows};
+pub use listing::{Described, Listing, ObjectItem, Part, list};
+pub use manifest::{Chunk, Manifest, Rows};
 pub use open::Archive;
+pub use pack::{Open, Pack, Piece};
+pub use script::write_script;

@@ -55,6 +55,9 @@ pub(super) enum Command {
     /// Let the roles log in again that `migrate --fence` keeps out of the source
     #[command(after_help = CONNECTIONS)]
     Unfence(Unfence),
+    /// Dump a database into an archive that pg_restore reads, or its definitions into a script
+    #[command(after_help = CONNECTIONS)]
+    Dump(Dump),
     /// List what an archive holds, and read all of it to see that it is whole
     #[command(after_help = SOUNDNESS)]
     Inspect(Inspect),
@@ -79,6 +82,7 @@ impl Command {
             Command::Status(args) => args.output.json,
             Command::Finish(args) => args.output.json,
             Command::Unfence(args) => args.output.json,
+            Command::Dump(args) => args.output.json,
             Command::Inspect(args) => args.output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
@@ -335,6 +339,53 @@ pub(super) struct Unfence {
     pub(super) output: Output,
 }
 
+/// What a dump becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ArchiveFormat {
+    Directory,
+    Custom,
+    Plain,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Dump {
+    /// Where the database is
+    #[arg(long, value_name = "C")]
+    pub(super) source: String,
+    /// The database [default: the one that the connection string names]
+    #[arg(long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+    /// Where the archive goes; nothing may be there. `-` is standard output, but for a folder
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) file: PathBuf,
+    /// A folder with a file for each table, one file, or a script, with --schema-only
+    #[arg(short = 'F', long, value_enum, default_value = "directory")]
+    pub(super) format: ArchiveFormat,
+    /// zstd, gzip, lz4 or none, and maybe a level: zstd:9. pg_restore reads zstd and lz4 since 16
+    /// [default: zstd, or gzip where --for-pg-restore is below 16]
+    #[arg(short = 'Z', long, value_name = "METHOD[:LEVEL]")]
+    pub(super) compress: Option<String>,
+    /// Write what this major version of pg_restore reads [default: what any does that knows the
+    /// compression]
+    #[arg(long, value_name = "MAJOR")]
+    pub(super) for_pg_restore: Option<u32>,
+    /// No rows
+    #[arg(short, long, conflicts_with = "data_only")]
+    pub(super) schema_only: bool,
+    /// Nothing but rows
+    #[arg(short = 'a', long)]
+    pub(super) data_only: bool,
+    #[command(flatten)]
+    pub(super) part: Part,
+    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
+    #[arg(long = "map-role", value_name = "OLD=NEW")]
+    pub(super) map_roles: Vec<String>,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Inspect {
     /// A folder, a custom file or a tar file that `pgconvoy dump` or pg_dump made
@@ -436,6 +487,7 @@ mod tests {
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
+        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         inspect: json
         demo: size jobs keep json
         bench: data scale jobs rounds tool tls round-trip out json
@@ -480,6 +532,7 @@ mod tests {
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
+            "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",
             "pgconvoy inspect shop.dump --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
@@ -500,6 +553,8 @@ mod tests {
             "pgconvoy migrate --source a --target b --restart --clean",
             "pgconvoy migrate --source a --target b --verify some",
             "pgconvoy migrate --source a --target b --password x",
+            "pgconvoy dump --source a",
+            "pgconvoy dump --source a --file x --schema-only --data-only",
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",

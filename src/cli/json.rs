@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::commands::{
-    BenchResults, Checked, DatabaseReport, Finished, Inspected, Planned, Status, Unfenced,
+    BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
 };
 use crate::error::Error;
 
@@ -35,6 +35,8 @@ pub(super) enum ResultLine<'a> {
     Status(&'a Status),
     /// What finishing a database came to.
     Finish(&'a Finished),
+    /// What a dump came to.
+    Dump(&'a Dumped),
     /// What lifting a fence came to.
     Unfence(&'a Unfenced),
     /// What an archive holds.

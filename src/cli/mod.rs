@@ -5,6 +5,7 @@ mod args;
 mod bench_view;
 mod check_view;
 mod defect;
+mod dump_view;
 mod escape;
 mod exit;
 mod inspect_view;

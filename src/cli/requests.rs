@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use crate::commands::{
-    Beginning, BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment,
-    Flag, PATIENCE, Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
+    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request, RoleMap,
+    Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
-    self, Bench, Check, Chosen, Compressed, Compression, Demo, Finish, Jobs, Migrate, Part, Plan,
-    ReadBack, Sides, Status, Unfence, Verify,
+    self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
+    Migrate, Part, Plan, ReadBack, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -97,6 +98,38 @@ fn targets(target: &str, databases: &[String], environment: &Environment) -> Res
     Ok(match databases {
         [] => vec![target],
         names => names.iter().map(|name| target.with_database(name)).collect(),
+    })
+}
+
+/// A dump.
+pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest> {
+    let source = parse("--source", &args.source, environment)?;
+    let compress = match (&args.compress, args.for_pg_restore) {
+        (Some(compress), _) => compress,
+        (None, Some(..16)) => "gzip",
+        (None, _) => "zstd",
+    };
+    Ok(DumpRequest {
+        source: match &args.database {
+            Some(name) => source.with_database(name),
+            None => source,
+        },
+        choice: choice(&args.part)?,
+        roles: RoleMap::parse(&args.map_roles)?,
+        part: match (args.schema_only, args.data_only) {
+            (true, _) => commands::Part::Schema,
+            (false, true) => commands::Part::Data,
+            (false, false) => commands::Part::Everything,
+        },
+        path: Some(args.file.clone()).filter(|path| path.as_os_str() != "-"),
+        form: match args.format {
+            ArchiveFormat::Directory => DumpForm::Archive(Layout::Directory),
+            ArchiveFormat::Custom => DumpForm::Archive(Layout::Custom),
+            ArchiveFormat::Plain => DumpForm::Script,
+        },
+        compressing: Compressing::parse(compress)?,
+        for_pg_restore: args.for_pg_restore,
+        jobs: jobs(&args.jobs),
     })
 }
 

@@ -16,7 +16,8 @@ use super::messages::Messages;
 use super::output::Output;
 use super::progress;
 use super::{
-    bench_view, check_view, inspect_view, plan_view, requests, source_view, status_view, summary,
+    bench_view, check_view, dump_view, inspect_view, plan_view, requests, source_view, status_view,
+    summary,
 };
 
 /// Runs the program; its exit code.
@@ -94,6 +95,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Status(args) => session.status(args, &mut stop).await,
         Command::Finish(args) => session.finish(args, &mut stop).await,
         Command::Unfence(args) => session.unfence(args, &mut stop).await,
+        Command::Dump(args) => Box::pin(session.dump(args, &mut stop)).await,
         Command::Inspect(args) => session.inspect(args, &mut stop).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
@@ -112,7 +114,7 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Migrate(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
-        Command::Migrate(_) => {
+        Command::Migrate(_) | Command::Dump(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
         Command::Demo(_) | Command::Bench(_) => "stopping: the servers are removed",
@@ -202,6 +204,20 @@ impl Session<'_> {
         self.output.show(&ResultLine::Unfence(&unfenced), |page| {
             source_view::unfenced(page, &unfenced);
         });
+        Ok(Exit::Done)
+    }
+
+    async fn dump(&self, args: &args::Dump, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::dump(args, &self.environment)?;
+        self.messages.warn_about(&[&request.source]);
+        let dumped = progress::shown(self.messages, self.output, async |events| {
+            commands::dump(&request, events, stop).await
+        })
+        .await?;
+        // Standard output may be the archive itself.
+        if request.path.is_some() {
+            self.output.show(&ResultLine::Dump(&dumped), |page| dump_view::show(page, &dumped));
+        }
         Ok(Exit::Done)
     }
 

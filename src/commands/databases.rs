@@ -294,7 +294,7 @@ async fn knows_locale(server: &Session, source: &DatabaseFacts) -> Result<bool> 
     Ok(knows_libc && has_provider)
 }
 
-fn create_sql(name: &str, source: &DatabaseFacts) -> String {
+pub(super) fn create_sql(name: &str, source: &DatabaseFacts) -> String {
     let mut sql = format!(
         "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
         quote_ident(name),

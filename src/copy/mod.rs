@@ -24,7 +24,7 @@ mod text_rows;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use keyed_lines::KeyedRow;
 pub use pump::forward;
-pub use read::{KeyedRows, fingerprints};
+pub use read::{KeyedRows, fingerprints, hand_on};
 pub use statements::{CopyTable, Freeze};
 pub use stream::{CopyPart, CopyStream, Progress, ReadPart, Tally};
 pub use text_rows::TextRows;

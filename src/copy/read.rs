@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use tokio::sync::mpsc;
+
 use crate::error::{Error, Result};
 use crate::pg::RowFormat;
 use crate::wire::RawConnection;
@@ -43,6 +45,52 @@ pub async fn fingerprints(
         fingerprints.push(incoming.finish().await?);
     }
     Ok(fingerprints)
+}
+
+/// So many bytes of rows are handed on at once, and a row's more.
+const HANDED_ON: usize = 256 << 10;
+
+/// Reads the rows that a part's COPY TO STDOUT on `source` sends, and hands them to whoever holds the
+/// other end of `to`, as they come and cut anywhere. The channel's bound is what is held in memory.
+///
+/// Nothing of it counts before this has ended well: only then the server has said that it was all.
+/// After an error, or if the future is dropped before its end, the connection may be in the middle
+/// of a COPY, and then refuses to be used again.
+pub async fn hand_on(
+    source: &mut RawConnection,
+    part: &ReadPart<'_>,
+    progress: &Progress,
+    to: &mpsc::Sender<Vec<u8>>,
+) -> Result<Fingerprint> {
+    let doing = part.stream.doing.to_owned();
+    source.ask_copies_out(&doing, &[part.copy_out]).await?;
+    let mut incoming = Incoming::named(source, doing.clone(), &part.stream, progress);
+    incoming.begins().await?;
+    let mut gathered = Vec::new();
+    loop {
+        let pause = incoming.walk(|payload| {
+            gathered.extend_from_slice(payload);
+            match gathered.len() < HANDED_ON {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        let goes_on = match pause {
+            Pause::Asked(()) => true,
+            Pause::Short => incoming.fill().await.map(|()| true)?,
+            Pause::Message => incoming.goes_on().await?,
+        };
+        let is_due = gathered.len() >= HANDED_ON || !goes_on && !gathered.is_empty();
+        if is_due {
+            let next = Vec::with_capacity(if goes_on { HANDED_ON } else { 0 });
+            let gathered = std::mem::replace(&mut gathered, next);
+            let gone = |_| Error::step(&doing).because("nobody takes the rows any more");
+            to.send(gathered).await.map_err(gone)?;
+        }
+        if !goes_on {
+            return incoming.finish().await;
+        }
+    }
 }
 
 /// Rows with their keys, one after the other: for finding which rows of a table differ. Memory is

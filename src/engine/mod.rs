@@ -7,6 +7,7 @@ mod checksum;
 mod claim;
 mod crew;
 mod cut_over;
+mod dumping;
 mod events;
 pub mod failpoint;
 mod faults;
@@ -35,6 +36,7 @@ mod unmoved;
 mod worker;
 
 pub use claim::Claim;
+pub use dumping::{Beginning, Dumping, Partial, dump};
 pub use events::{Event, Events};
 pub use faults::{Remedy, remedy};
 pub use held_up::{JOINING, LOCK_PATIENCE, explained_joining};

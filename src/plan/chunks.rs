@@ -28,7 +28,7 @@ pub enum Splitting {
 }
 
 /// The chunks of all tables, grouped as they are to be copied: each group is one step.
-pub(super) fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) -> Vec<Vec<Chunk>> {
+pub fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) -> Vec<Vec<Chunk>> {
     let total: u64 = tables.iter().map(|table| table.size.bytes).sum();
     let wanted = (total / (jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut groups = Vec::new();

@@ -17,6 +17,6 @@ mod steps;
 mod tests;
 
 pub use build::{PlanInput, Preparations, VerifyMode, build};
-pub use chunks::Splitting;
+pub use chunks::{Splitting, divide};
 pub use rank::ranks;
 pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId, WhenRefused};

@@ -135,6 +135,11 @@ pub(crate) fn settling<'o>(
     Ok(statements)
 }
 
+/// Statements on [`ANY_LARGE_OBJECT`] as statements on one large object.
+pub(crate) fn about_large_object(sql: &str, oid: u32) -> String {
+    about(sql, &[oid])
+}
+
 /// Statements on [`ANY_LARGE_OBJECT`] as statements on these: GRANT and REVOKE take a list.
 fn about(sql: &str, oids: &[u32]) -> String {
     let list: Vec<String> = oids.iter().map(u32::to_string).collect();

@@ -29,8 +29,8 @@ pub use finding::{Finding, Severity};
 pub(crate) use finding::{counted, named};
 pub use kind::{Kind, Section};
 pub(crate) use large_objects::{
-    ANY_LARGE_OBJECT, GROUP_KEY, LARGE_OBJECTS_VIEW, LargeObject, objects_sql, pieces_sql,
-    settling, unlink_sql,
+    ANY_LARGE_OBJECT, GROUP_KEY, LARGE_OBJECTS_VIEW, LargeObject, about_large_object, objects_sql,
+    pieces_sql, settling, unlink_sql,
 };
 pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub(crate) use newer_words::unquoted;

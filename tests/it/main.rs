@@ -13,6 +13,7 @@ mod corruption;
 mod damaged;
 mod default_privileges;
 mod demo_data;
+mod dumps;
 mod every_kind;
 mod extension_config;
 mod faults;

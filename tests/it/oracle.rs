@@ -57,7 +57,7 @@ pub(crate) async fn judge(original: Side<'_>, copy: Side<'_>, told: &[Finding]) 
     found.extend(catalogs::differences(original, control, whole, copy).await);
     found.extend(catalogs::different_flags(original, control, whole, copy).await);
     found.extend(catalogs::differences_between_clusters(original, copy).await);
-    drop_control(control).await;
+    drop_with_subscriptions(control).await;
     Verdict { differences: found, order, control_lacks }
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn circles_that_postgresql_cuts(
         catalogs::lines(side, &sql).await
     };
     let (ours, theirs) = (columns(original, true).await, columns(control, false).await);
-    drop_control(control).await;
+    drop_with_subscriptions(control).await;
     let cut = ours.into_iter().find(|column| theirs.contains(column))?;
     Some(format!("{cut} is a mere default"))
 }
@@ -113,8 +113,8 @@ async fn control<'a>(archive: &[u8], cluster: &'a Cluster) -> (Side<'a>, String)
 }
 
 /// A database that has subscriptions can't be dropped, nor a subscription whose slot is elsewhere.
-async fn drop_control(control: Side<'_>) {
-    let session = control.cluster.superuser_session(control.database).await.unwrap();
+pub(crate) async fn drop_with_subscriptions(side: Side<'_>) {
+    let session = side.cluster.superuser_session(side.database).await.unwrap();
     let sql = r"
         select pg_catalog.format('ALTER SUBSCRIPTION %1$I SET (slot_name = NONE)', s.subname),
                pg_catalog.format('DROP SUBSCRIPTION %1$I', s.subname)
@@ -127,9 +127,9 @@ async fn drop_control(control: Side<'_>) {
         }
     }
     session.close().await;
-    let session = control.cluster.superuser_session("postgres").await.unwrap();
-    let sql = format!("DROP DATABASE {CONTROL}");
-    session.execute("dropping a control", &sql).await.unwrap();
+    let session = side.cluster.superuser_session("postgres").await.unwrap();
+    let sql = format!("DROP DATABASE {}", side.database);
+    session.execute("dropping a database", &sql).await.unwrap();
 }
 
 struct Sides<'a> {

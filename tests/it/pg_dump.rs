@@ -77,6 +77,41 @@ pub(crate) fn with_dependencies(cluster: &Cluster, database: &str) -> String {
     without_stamps(&text)
 }
 
+/// A pg_restore that knows every compression: the newest in a package knows gzip only.
+pub(crate) fn restorer_of_all_compressions() -> PathBuf {
+    fetched(&COMPRESSING).with_file_name("pg_restore")
+}
+
+/// The oldest pg_restore that is installed, and the newest there is.
+pub(crate) fn restorers() -> Vec<PathBuf> {
+    let known = installed().into_iter().filter_map(|program| Some((major_of(&program)?, program)));
+    let oldest = known.min().map(|(_, program)| program);
+    let mut programs: Vec<PathBuf> = oldest.into_iter().chain([newest()]).collect();
+    programs.dedup();
+    programs.into_iter().map(|program| program.with_file_name("pg_restore")).collect()
+}
+
+/// Restores an archive on a server, with these flags; what is complained of.
+pub(crate) fn restore_by(
+    restorer: &Path,
+    archive: &Path,
+    flags: &[&str],
+    cluster: &Cluster,
+    database: &str,
+) -> Result<(), String> {
+    let output = Command::new(restorer)
+        .args(flags)
+        .arg("--dbname")
+        .arg(cluster.socket_conninfo(database))
+        .arg(archive)
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
 /// Everything pg_dump carries of a database, rows included, in its custom format.
 pub(crate) fn archive(cluster: &Cluster, database: &str) -> Vec<u8> {
     let output = Command::new(newest())
@@ -127,6 +162,11 @@ pub(crate) fn restore(archive: &[u8], cluster: &Cluster, database: &str) -> Stri
     let script =
         script.replace("SET client_min_messages = warning;", "SET client_min_messages = error;");
     psql(cluster, database, &unstamped(&script), false).1
+}
+
+/// Makes one server's roles on another.
+pub(crate) fn carry_roles(from: &Cluster, to: &Cluster) {
+    psql(to, "postgres", &globals(from).join("\n"), false);
 }
 
 /// What pg_dumpall prints of a server's roles, their settings and memberships.

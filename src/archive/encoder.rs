@@ -1,0 +1,186 @@
+//! Data compressed piece by piece: pieces that lie behind each other are one stream to whoever reads
+//! them, and each can be read by itself.
+//!
+//! In a folder's file they are gzip members, or frames. In a custom file data lies in blocks, and
+//! readers drop what follows a frame in its block, so each piece has blocks of its own; and gzip is
+//! one zlib stream there (source: compress_gzip.c, which goes on inflating after its end), so pieces
+//! are runs of deflate blocks that end at a byte.
+
+use std::io::{self, Write};
+
+use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::{Compress, FlushCompress, Status};
+use lz4_flex::frame::FrameEncoder;
+
+use super::compressing::Laying;
+use super::header::{Compression, Layout};
+use super::numbers::write_int;
+
+/// The size of a custom file's blocks.
+const BLOCK: usize = 128 << 10;
+const ZSTD_LEVEL: i32 = 3;
+
+/// What a piece is to those around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A stream of its own.
+    Whole,
+    /// A part of a stream: what it begins and ends with, others write.
+    Part,
+    /// A part after which nothing comes but the stream's own end.
+    LastPart,
+}
+
+/// Compresses a piece.
+pub(super) enum Encoder<W: Write> {
+    Plain(Framed<W>),
+    Gzip(GzEncoder<Framed<W>>),
+    Zlib(ZlibEncoder<Framed<W>>),
+    Deflate(Deflate<Framed<W>>),
+    Lz4(Box<FrameEncoder<Framed<W>>>),
+    Zstd(zstd::Encoder<'static, Framed<W>>),
+}
+
+impl<W: Write> Encoder<W> {
+    pub(super) fn new(to: W, laying: Laying, extent: Extent) -> io::Result<Encoder<W>> {
+        let in_blocks = laying.layout == Layout::Custom;
+        let to = match in_blocks {
+            true => Framed::Blocks { to, block: Vec::with_capacity(BLOCK) },
+            false => Framed::Bare(to),
+        };
+        let level = laying.compressing.level;
+        let gzip_level =
+            level.map_or(flate2::Compression::default(), |n| flate2::Compression::new(n as u32));
+        Ok(match laying.compressing.by {
+            Compression::None => Encoder::Plain(to),
+            Compression::Gzip if !in_blocks => Encoder::Gzip(GzEncoder::new(to, gzip_level)),
+            Compression::Gzip if extent == Extent::Whole => {
+                Encoder::Zlib(ZlibEncoder::new(to, gzip_level))
+            }
+            Compression::Gzip => Encoder::Deflate(Deflate {
+                to,
+                compress: Compress::new(gzip_level, false),
+                buffer: Vec::with_capacity(BLOCK),
+                is_last: extent == Extent::LastPart,
+            }),
+            Compression::Lz4 => Encoder::Lz4(Box::new(FrameEncoder::new(to))),
+            Compression::Zstd => {
+                Encoder::Zstd(zstd::Encoder::new(to, level.unwrap_or(ZSTD_LEVEL))?)
+            }
+        })
+    }
+
+    /// Ends the piece; gives back where it was written.
+    pub(super) fn finish(self) -> io::Result<W> {
+        let to = match self {
+            Encoder::Plain(to) => to,
+            Encoder::Gzip(encoder) => encoder.finish()?,
+            Encoder::Zlib(encoder) => encoder.finish()?,
+            Encoder::Deflate(deflate) => deflate.finish()?,
+            Encoder::Lz4(encoder) => encoder.finish().map_err(io::Error::other)?,
+            Encoder::Zstd(encoder) => encoder.finish()?,
+        };
+        to.finish()
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Encoder::Plain(to) => to.write(bytes),
+            Encoder::Gzip(to) => to.write(bytes),
+            Encoder::Zlib(to) => to.write(bytes),
+            Encoder::Deflate(to) => to.run(bytes, FlushCompress::None).map(|()| bytes.len()),
+            Encoder::Lz4(to) => to.write(bytes),
+            Encoder::Zstd(to) => to.write(bytes),
+        }
+    }
+
+    /// Nothing is passed on before its time: that would be worse compressed.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where compressed bytes go: as they are, or in blocks, each behind its length
+/// (source: pg_backup_custom.c, _CustomWriteFunc).
+pub(super) enum Framed<W: Write> {
+    Bare(W),
+    Blocks { to: W, block: Vec<u8> },
+}
+
+impl<W: Write> Framed<W> {
+    fn finish(self) -> io::Result<W> {
+        match self {
+            Framed::Bare(to) => Ok(to),
+            Framed::Blocks { mut to, block } => {
+                write_block(&mut to, &block)?;
+                Ok(to)
+            }
+        }
+    }
+}
+
+/// Writes bytes as a block; of none there is no block, as an empty one ends the data.
+pub(super) fn write_block(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    write_int(to, i32::try_from(bytes.len()).map_err(io::Error::other)?)?;
+    to.write_all(bytes)
+}
+
+impl<W: Write> Write for Framed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Framed::Bare(to) => to.write(bytes),
+            Framed::Blocks { to, block } => {
+                let taken = bytes.len().min(BLOCK - block.len());
+                block.extend_from_slice(&bytes[..taken]);
+                if block.len() == BLOCK {
+                    write_block(to, block)?;
+                    block.clear();
+                }
+                Ok(taken)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Deflate without a header or a checksum.
+pub(super) struct Deflate<W: Write> {
+    to: W,
+    compress: Compress,
+    buffer: Vec<u8>,
+    is_last: bool,
+}
+
+impl<W: Write> Deflate<W> {
+    fn run(&mut self, mut bytes: &[u8], flush: FlushCompress) -> io::Result<()> {
+        loop {
+            let before = self.compress.total_in();
+            self.buffer.clear();
+            let status = self.compress.compress_vec(bytes, &mut self.buffer, flush)?;
+            bytes = &bytes[(self.compress.total_in() - before) as usize..];
+            self.to.write_all(&self.buffer)?;
+            let has_room = self.buffer.len() < self.buffer.capacity();
+            let is_done = match flush {
+                FlushCompress::Finish => status == Status::StreamEnd,
+                _ => bytes.is_empty() && has_room,
+            };
+            if is_done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(mut self) -> io::Result<W> {
+        let flush = if self.is_last { FlushCompress::Finish } else { FlushCompress::Sync };
+        self.run(&[], flush)?;
+        Ok(self.to)
+    }
+}

@@ -1,0 +1,84 @@
+//! Definitions as a script that people read and psql runs.
+
+use std::io::{self, Write};
+
+use super::contents::{Contents, Item, ItemSection};
+use crate::pg::quote_ident;
+
+/// What a session needs before definitions of any age can be made in it (source:
+/// pg_backup_archiver.c, _doSetFixedOutputState).
+const SETTINGS: &str = "\
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+";
+
+/// Writes the definitions of an archive in the order that pg_restore makes them in: grants after all
+/// else, then what fires or reads once all is there. What belongs to the database itself is left to
+/// whoever makes that.
+pub fn write_script(contents: &Contents, to: &mut dyn Write) -> io::Result<()> {
+    let header = &contents.header;
+    let (database, server) = (line(&header.database), line(&header.server_version));
+    writeln!(to, "-- Definitions of database {database}, PostgreSQL {server}.")?;
+    writeln!(to, "-- Written by {}.\n\n{SETTINGS}", line(&header.dumper_version))?;
+    let is_shown = |item: &&Item| item.section != ItemSection::Data && !is_of_database(item);
+    for pass in [Pass::Main, Pass::Grants, Pass::Last] {
+        let items = contents.items.iter().filter(is_shown);
+        for item in items.filter(|item| Pass::of(item) == pass && !item.create.is_empty()) {
+            write_item(item, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// When a definition's turn comes (source: pg_backup_archiver.c, _tocEntryRestorePass).
+#[derive(PartialEq, Eq)]
+enum Pass {
+    Main,
+    Grants,
+    Last,
+}
+
+impl Pass {
+    fn of(item: &Item) -> Pass {
+        let is_about = |what| {
+            matches!(item.desc.as_str(), "COMMENT" | "SECURITY LABEL") && item.tag.starts_with(what)
+        };
+        match item.desc.as_str() {
+            "ACL" | "DEFAULT ACL" => Pass::Grants,
+            "EVENT TRIGGER" | "MATERIALIZED VIEW DATA" => Pass::Last,
+            _ if is_about("EVENT TRIGGER ") => Pass::Last,
+            _ => Pass::Main,
+        }
+    }
+}
+
+fn is_of_database(item: &Item) -> bool {
+    matches!(item.desc.as_str(), "DATABASE" | "DATABASE PROPERTIES")
+        || item.tag.starts_with("DATABASE ")
+            && matches!(item.desc.as_str(), "ACL" | "COMMENT" | "SECURITY LABEL")
+}
+
+fn write_item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
+    let schema = item.schema.as_ref().map(|schema| format!(" in schema {}", line(schema)));
+    writeln!(to, "--\n-- {} {}{}\n--\n", item.desc, line(&item.tag), schema.unwrap_or_default())?;
+    write!(to, "{}", item.create)?;
+    let object = item.drop.trim_end().strip_prefix("DROP ");
+    if let Some(object) = object.and_then(|object| object.strip_suffix(';'))
+        && !item.owner.is_empty()
+    {
+        writeln!(to, "ALTER {object} OWNER TO {};", quote_ident(&item.owner))?;
+    }
+    writeln!(to)
+}
+
+/// A name in a comment: it may hold anything, the comment's end too.
+fn line(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,340 @@
+//! `pgconvoy dump`: a database becomes an archive that pg_restore reads, or a script.
+
+mod destination;
+mod values;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::archive::{
+    self, Compressing, Contents, CreatedAt, Data, Described, Header, ItemId, Laying, Layout,
+    Listing, ObjectItem, Part, Version,
+};
+use crate::catalog::{Choice, Scope};
+use crate::engine::{
+    self, Beginning, Dumping, Events, Partial, ReadFrom, SourceSnapshot, Stop, same_server,
+    why_marks_differ,
+};
+use crate::error::{Error, Kind, Result};
+use crate::pg::{RowFormat, quote_literal};
+use crate::plan::{Splitting, divide};
+use crate::toc::{self, Entry, EntryId, Finding, Kind as EntryKind, RoleMap, TableData, Toc};
+use crate::wire::{Conninfo, Session};
+
+use super::databases::{self, Pair};
+use super::request::default_jobs;
+use super::survey::{self, Source};
+use destination::Destination;
+
+/// What a dump becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DumpForm {
+    /// An archive that lies on disk in this way.
+    Archive(Layout),
+    /// A script of the definitions.
+    Script,
+}
+
+impl DumpForm {
+    fn layout(self) -> Layout {
+        match self {
+            DumpForm::Archive(layout) => layout,
+            // One file, as that is.
+            DumpForm::Script => Layout::Custom,
+        }
+    }
+}
+
+/// What is dumped, and into what.
+#[derive(Debug, Clone)]
+pub struct DumpRequest {
+    /// The database.
+    pub source: Conninfo,
+    /// Which part of it.
+    pub choice: Choice,
+    /// Whom its roles stand for.
+    pub roles: RoleMap,
+    /// Which sections of it.
+    pub part: Part,
+    /// Where to; none for standard output.
+    pub path: Option<PathBuf>,
+    /// What it becomes.
+    pub form: DumpForm,
+    /// How an archive is compressed.
+    pub compressing: Compressing,
+    /// The major version of the pg_restore that is to read it; none for any that can.
+    pub for_pg_restore: Option<u32>,
+    /// How many workers; none for as many as this machine has cores.
+    pub jobs: Option<usize>,
+}
+
+/// What a dump came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dumped {
+    /// The database.
+    pub database: String,
+    /// Where its archive is; none on standard output.
+    pub path: Option<PathBuf>,
+    /// The oldest pg_restore that reads it; none reads a script.
+    pub pg_restore: Option<u32>,
+    /// How many items it has.
+    pub items: usize,
+    /// How many tables' rows.
+    pub tables: usize,
+    /// How many rows; large objects count by their pieces.
+    pub rows: u64,
+    /// Their bytes before they were compressed.
+    pub bytes: u64,
+    /// And after.
+    pub compressed: u64,
+    /// What an earlier run had written already, in packs.
+    pub taken_over: usize,
+    /// What isn't in it: roles and memberships, and from a script the rows of extensions'
+    /// configuration tables.
+    pub left_out: Vec<String>,
+    /// What is worth knowing.
+    pub findings: Vec<Finding>,
+}
+
+/// Dumps a database.
+pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Result<Dumped> {
+    let version = version(request)?;
+    if request.form == DumpForm::Script && request.part != Part::Schema {
+        return Err(Error::usage("dumping to a script")
+            .because("a script holds definitions only")
+            .hint("add --schema-only, or leave --format plain out"));
+    }
+    let destination = Destination::new(request)?;
+    let pair = pair(request);
+    events.say(engine::Event::Database { name: pair.source.database().to_owned() }).await;
+    let source = stop.or(survey::source(&pair)).await?;
+    refuse_unsupported(&source)?;
+    survey::refuse_open_choice(&source)?;
+    let Source { session, toc, database, identity, findings, .. } = source;
+    let objects = match request.part {
+        Part::Schema => Vec::new(),
+        _ => stop.or(large_objects(&session, &toc)).await?,
+    };
+    let create_database = databases::create_sql(&database.name, &database);
+    let Listing { items, rows, left_out } = archive::list(&Described {
+        toc: &toc,
+        create_database: &format!("{create_database};\n"),
+        large_objects: &objects,
+        part: request.part,
+        layout: request.form.layout(),
+    });
+    let tables = tables_of(&toc, &rows);
+    let contents = Contents {
+        header: Header {
+            version,
+            layout: request.form.layout(),
+            compression: request.compressing.by,
+            created: created(&session).await?,
+            database: database.name.clone(),
+            server_version: identity.version.to_string(),
+            dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+        },
+        items,
+        length: 0,
+    };
+    let mut dumped = Dumped {
+        database: database.name,
+        path: request.path.clone(),
+        pg_restore: (request.form != DumpForm::Script).then(|| oldest_pg_restore(version)),
+        items: contents.items.len(),
+        tables: 0,
+        rows: 0,
+        bytes: 0,
+        compressed: 0,
+        taken_over: 0,
+        left_out,
+        findings,
+    };
+    if request.form == DumpForm::Script {
+        dumped.left_out.extend(tables.iter().map(|table| format!("rows of {}", table.relation)));
+        destination.write_script(&contents)?;
+        return Ok(dumped);
+    }
+    stop.or(values::refuse_too_long(&session, &tables)).await?;
+    let splitting = match identity.version.major() {
+        ..=13 => Splitting::Keys,
+        _ => Splitting::Pages,
+    };
+    let jobs = request.jobs.unwrap_or_else(default_jobs);
+    let snapshot = SourceSnapshot::export(session).await?;
+    let beginning = Beginning {
+        mark: snapshot.mark.clone(),
+        terms: terms(request),
+        definitions: definitions(&contents),
+        groups: divide(&tables, splitting, jobs),
+    };
+    let (mut partial, taken_over) = take_up(&destination, beginning, events).await?;
+    let laying = Laying { layout: request.form.layout(), compressing: request.compressing };
+    let tables = Arc::new(tables);
+    let dumping = Dumping {
+        from: ReadFrom::source(&snapshot.session().same_server(), &snapshot),
+        tables: Arc::clone(&tables),
+        laying,
+        jobs,
+    };
+    stop.or(Box::pin(engine::dump(dumping, &mut partial, events))).await?;
+    snapshot.release().await?;
+
+    dumped.taken_over = taken_over;
+    dumped.tables = tables.iter().filter(|table| !table.holds_large_objects()).count();
+    let written = partial.written(tables.len());
+    for written in written.iter().flatten() {
+        dumped.rows += written.fingerprint.rows;
+        dumped.bytes += written.piece.bytes;
+        dumped.compressed += written.piece.length;
+    }
+    let data = rows.iter().zip(written).map(|((_, item), pieces)| Data { item: *item, pieces });
+    let data: Vec<Data> = data.collect();
+    // It isn't stopped half-way: the next run would begin it again all the same.
+    let assembling = spawn_blocking(move || destination.assemble(contents, &data, laying, partial));
+    let assembled = assembling.await;
+    assembled.map_err(|error| Error::step("writing the archive").because(error.to_string()))??;
+    Ok(dumped)
+}
+
+/// The version of the format: the oldest that can say what is needed.
+fn version(request: &DumpRequest) -> Result<Version> {
+    let version = request.compressing.version();
+    match request.for_pg_restore {
+        Some(major) if major < oldest_pg_restore(version) => {
+            Err(Error::usage(format!("dumping for pg_restore {major}"))
+                .because(format!(
+                    "it can't read this compression: pg_restore {} and later can",
+                    oldest_pg_restore(version)
+                ))
+                .hint(match major {
+                    12.. => "add --compress gzip",
+                    _ => "name version 12 or a later one, and --compress gzip",
+                }))
+        }
+        _ => Ok(version),
+    }
+}
+
+fn oldest_pg_restore(version: Version) -> u32 {
+    match version {
+        Version::V1_14 => 12,
+        Version::V1_15 => 16,
+        Version::V1_16 => 17,
+    }
+}
+
+/// The survey is of pairs; there is no target here.
+fn pair(request: &DumpRequest) -> Pair {
+    let source = request.source.with_client_encoding("UTF8");
+    let scope = Scope { choice: request.choice.clone(), ..Scope::default() };
+    Pair { target: source.clone(), source, scope, roles: request.roles.clone() }
+}
+
+fn refuse_unsupported(source: &Source) -> Result<()> {
+    let all: Vec<String> = source
+        .unsupported
+        .iter()
+        .map(|object| format!("\n  {}: {}", object.object, object.why))
+        .collect();
+    match all.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Refused, "checking before the start")
+            .because(format!("these can't be dumped:{}", all.concat()))
+            .hint("leave them out by -N or -T, or drop them on the source")),
+    }
+}
+
+/// The tables whose rows are wanted, in the order of their items. All travel as text.
+fn tables_of(toc: &Toc, rows: &[(EntryId, ItemId)]) -> Vec<TableData> {
+    let tables = rows.iter().filter_map(|(entry, _)| toc.entry(*entry).table.as_deref());
+    tables.map(|table| TableData { format: RowFormat::Text, ..table.clone() }).collect()
+}
+
+/// Every large object there is, if any are wanted.
+async fn large_objects(session: &Session, toc: &Toc) -> Result<Vec<ObjectItem>> {
+    let groups: Vec<&Entry> =
+        toc.entries.iter().filter(|entry| entry.kind == EntryKind::LargeObjects).collect();
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = session.query("reading large objects", &toc::objects_sql(None), &[]).await?;
+    let object = |row: tokio_postgres::Row| {
+        let (oid, key): (u32, &str) = (row.get(0), row.get(1));
+        let group = groups.iter().find(|group| group.name == key);
+        let comment: Option<&str> = row.get(2);
+        ObjectItem {
+            oid,
+            owner: group.and_then(|group| group.owner.clone()).unwrap_or_default(),
+            grants: group
+                .map_or_else(String::new, |group| toc::about_large_object(&group.create, oid)),
+            comment: comment.map_or_else(String::new, |comment| {
+                format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", quote_literal(comment))
+            }),
+        }
+    };
+    Ok(rows.into_iter().map(object).collect())
+}
+
+/// The source's own moment, in the parts that archives keep.
+async fn created(session: &Session) -> Result<CreatedAt> {
+    let doing = "asking the source's time";
+    let sql = "SELECT ARRAY[pg_catalog.date_part('second', t), pg_catalog.date_part('minute', t), \
+               pg_catalog.date_part('hour', t), pg_catalog.date_part('day', t), \
+               pg_catalog.date_part('month', t) - 1, pg_catalog.date_part('year', t) - 1900, 0]\
+               ::pg_catalog.int4[] FROM (SELECT pg_catalog.now() AS t) now";
+    let parts: Vec<i32> = session.query_one(doing, sql, &[]).await?.get(0);
+    let parts: Result<[i32; 7], _> = parts.try_into();
+    parts.map(CreatedAt).map_err(|_| Error::step(doing).because("the answer makes no sense"))
+}
+
+/// What tells one dump's data from another's.
+fn terms(request: &DumpRequest) -> Vec<String> {
+    let Compressing { by, level } = request.compressing;
+    let laid = format!("{:?} {by:?} {level:?} {:?}", request.form, request.part);
+    let words = request.choice.words().into_iter().chain(request.roles.words());
+    std::iter::once(laid).chain(words).collect()
+}
+
+/// A digest of the items: what a run that goes on must find as it was.
+fn definitions(contents: &Contents) -> u64 {
+    xxh3_64(format!("{:?}", contents.items).as_bytes())
+}
+
+/// Goes on with what an earlier run has left if that is of the same moment, or begins anew.
+async fn take_up(
+    destination: &Destination,
+    beginning: Beginning,
+    events: &Events,
+) -> Result<(Partial, usize)> {
+    let folder = destination.partial();
+    if let Some(partial) = Partial::left_behind(&folder)? {
+        let then = &partial.beginning;
+        let why = if then.terms != beginning.terms {
+            Some("it was asked for in other words")
+        } else if !same_server(&then.mark, &beginning.mark) {
+            Some("it is of another server")
+        } else if then.mark != beginning.mark {
+            Some(why_marks_differ(&then.mark, &beginning.mark))
+        } else if then.definitions != beginning.definitions {
+            Some("the source's definitions have changed")
+        } else {
+            None
+        };
+        let Some(why) = why else {
+            let there = partial.beginning.groups.len() - partial.owed().len();
+            return Ok((partial, there));
+        };
+        let note = format!(
+            "what an earlier run has left in {} can't be gone on with: {why}; \
+                            dumping all anew",
+            folder.display()
+        );
+        events.say(engine::Event::Note(note)).await;
+    }
+    Ok((Partial::begin(&folder, beginning)?, 0))
+}

@@ -1,0 +1,394 @@
+//! Archives of ours, restored by PostgreSQL's own pg_restore, of several versions and by several
+//! workers: the copy is what pg_dump and every row say the original is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pgconvoy::commands::{
+    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Event, Events, Layout, Part, RoleMap,
+    Stop, TableVerdict,
+};
+use pgconvoy::error::{Kind, Result};
+use pgconvoy::servers::Cluster;
+use pgconvoy::wire::{Conninfo, Environment};
+use tempfile::TempDir;
+
+use crate::oracle::{self, Side};
+use crate::{kit, migration, objects, pg_dump, trial};
+
+fn request(cluster: &Cluster, database: &str, path: &Path) -> DumpRequest {
+    let source = cluster.superuser_conninfo(database);
+    DumpRequest {
+        source: Conninfo::parse(&source, &Environment::default()).unwrap(),
+        choice: Choice::default(),
+        roles: RoleMap::default(),
+        part: Part::Everything,
+        path: Some(path.to_owned()),
+        form: DumpForm::Archive(Layout::Directory),
+        compressing: Compressing::parse("gzip:1").unwrap(),
+        for_pg_restore: None,
+        jobs: Some(2),
+    }
+}
+
+/// Dumps, stopping where `stops_at` says so; what was said meanwhile.
+async fn watched(
+    request: &DumpRequest,
+    stops_at: impl Fn(&Event) -> bool + Send + 'static,
+) -> (Result<Dumped>, Vec<Event>) {
+    let (events, mut heard) = Events::new();
+    let (stopper, mut stop) = Stop::new();
+    let listener = tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Some(event) = heard.recv().await {
+            if stops_at(&event) {
+                stopper.stop();
+            }
+            all.push(event);
+        }
+        all
+    });
+    let dumped = Box::pin(commands::dump(request, &events, &mut stop)).await;
+    drop(events);
+    (dumped, listener.await.unwrap())
+}
+
+async fn dumped(request: &DumpRequest) -> Dumped {
+    match watched(request, |_| false).await.0 {
+        Ok(dumped) => dumped,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn archive() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    (folder, path)
+}
+
+/// A server for copies, with the roles of another.
+async fn beside(cluster: &Cluster) -> Cluster {
+    let copies = kit::bundled(cluster.installation().major()).await;
+    pg_dump::carry_roles(cluster, &copies);
+    copies
+}
+
+/// Restores a database with all that is its own, and compares it with the one that was dumped.
+async fn assert_restored(
+    database: &str,
+    (cluster, copies): (&Cluster, &Cluster),
+    archive: &Path,
+    restorer: &Path,
+    jobs: &str,
+) {
+    let what = format!("{} -j {jobs} {}", restorer.display(), archive.display());
+    let flags = ["--create", "--exit-on-error", "--jobs", jobs];
+    if let Err(words) = pg_dump::restore_by(restorer, archive, &flags, copies, "postgres") {
+        panic!("{what}: {words}");
+    }
+    let (original, copy) = (Side { cluster, database }, Side { cluster: copies, database });
+    oracle::assert_same(original, copy).await;
+    let sides = migration::between(
+        &cluster.superuser_conninfo(database),
+        &copies.superuser_conninfo(database),
+    );
+    let reports = migration::verify(&sides).await.unwrap();
+    let tables = &reports[0].verification.tables;
+    let are_equal = tables.iter().all(|table| matches!(table, TableVerdict::Equal { .. }));
+    assert!(are_equal, "{what}: {tables:?}");
+    assert_eq!(sequences(cluster, database).await, sequences(copies, database).await, "{what}");
+    let large = (large_objects(cluster, database).await, large_objects(copies, database).await);
+    assert_eq!(large.0, large.1, "{what}");
+    oracle::drop_with_subscriptions(copy).await;
+}
+
+async fn sequences(cluster: &Cluster, database: &str) -> String {
+    let sql = "SELECT coalesce(string_agg(s::text, E'\\n' ORDER BY s::text), '') \
+               FROM (SELECT schemaname, sequencename, last_value FROM pg_catalog.pg_sequences) s";
+    trial::ask(cluster, database, sql).await
+}
+
+async fn every_kind_of_object_is_restored(major: u32) {
+    let cluster = kit::bundled(major).await;
+    objects::make(&cluster, "objects").await;
+    let copies = beside(&cluster).await;
+    let (_folder, path) = archive();
+    for layout in [Layout::Directory, Layout::Custom] {
+        let path = path.with_extension(format!("{layout:?}"));
+        let form = DumpForm::Archive(layout);
+        let request = DumpRequest { form, ..request(&cluster, "objects", &path) };
+        dumped(&request).await;
+        for restorer in restorers_for(major) {
+            for jobs in ["1", "4"] {
+                assert_restored("objects", (&cluster, &copies), &path, &restorer, jobs).await;
+            }
+        }
+    }
+}
+
+fn newest_restorer() -> PathBuf {
+    pg_dump::restorers().pop().unwrap()
+}
+
+/// A newer pg_restore sets what an older server doesn't know, and says so.
+fn restorers_for(major: u32) -> Vec<PathBuf> {
+    let restorers = pg_dump::restorers();
+    match major {
+        17.. => restorers,
+        _ => restorers.into_iter().take(1).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_object_of_15_is_restored_by_pg_restore() {
+    every_kind_of_object_is_restored(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_object_of_18_is_restored_by_pg_restore() {
+    every_kind_of_object_is_restored(18).await;
+}
+
+/// A table of several chunks, with what COPY has to say in another way; rows that find their
+/// partitions anew; materialized views that need each other; large objects; hostile names.
+const SHOP: &str = r#"
+    CREATE TABLE big (id bigint PRIMARY KEY, note text, twice bigint GENERATED ALWAYS AS (id * 2) STORED);
+    INSERT INTO big SELECT g, repeat(chr(32 + g % 90), 60) || E'\t\\.\n' || g
+        FROM generate_series(1, 700000) g;
+    CREATE INDEX ON big (note);
+    CREATE TABLE "o'dd ""t
+able" ("A b" text, "c,d" bytea, e text[], "$f" money);
+    INSERT INTO "o'dd ""t
+able" VALUES (E'tab\there\nnl\\back', '\x0001ff', '{a,NULL,"b c"}', 1.5), (NULL, NULL, NULL, NULL),
+        ('\.', '', '{}', -1234567.89);
+    CREATE TABLE parts (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);
+    CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100);
+    CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (100) TO (200);
+    INSERT INTO parts SELECT g, 'v' || g FROM generate_series(0, 199) g;
+    CREATE TYPE colour AS ENUM ('r', 'g', 'b');
+    CREATE TABLE hashed (c colour, n int) PARTITION BY HASH (c);
+    CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO hashed SELECT (ARRAY['r', 'g', 'b']::colour[])[1 + g % 3], g
+        FROM generate_series(1, 20000) g;
+    CREATE INDEX ON hashed (n);
+    CREATE TABLE no_columns ();
+    INSERT INTO no_columns DEFAULT VALUES;
+    INSERT INTO no_columns DEFAULT VALUES;
+    CREATE TABLE "nothing in it" (id int);
+    CREATE TABLE child (big bigint REFERENCES big (id));
+    INSERT INTO child SELECT generate_series(1, 1000);
+    CREATE VIEW grouped AS SELECT id, note FROM big GROUP BY id;
+    CREATE MATERIALIZED VIEW z_first AS SELECT count(*) AS n FROM big;
+    CREATE MATERIALIZED VIEW a_second AS SELECT n + 1 AS m FROM z_first;
+    CREATE SEQUENCE drawn;
+    SELECT nextval('drawn'), nextval('drawn');
+    COMMENT ON TABLE big IS 'it''s big';
+    GRANT SELECT ON big TO PUBLIC;
+    SELECT lo_create(60001);
+    SELECT lo_from_bytea(60002, '\x00');
+    SELECT lo_from_bytea(60005, convert_to(repeat('several pieces ', 200000), 'UTF8'));
+    COMMENT ON LARGE OBJECT 60001 IS 'it''s empty';
+    GRANT SELECT ON LARGE OBJECT 60002 TO PUBLIC;
+"#;
+
+async fn shop(major: u32) -> Cluster {
+    let cluster = kit::bundled(major).await;
+    trial::make_database(&cluster, "shop", SHOP).await;
+    cluster
+}
+
+async fn large_objects(cluster: &Cluster, database: &str) -> String {
+    let sql = "SELECT coalesce(string_agg(concat_ws(' ', o.oid, \
+               pg_catalog.md5(pg_catalog.lo_get(o.oid)), o.lomowner::regrole, o.lomacl, \
+               d.description), E'\\n' ORDER BY o.oid), '') \
+               FROM pg_catalog.pg_largeobject_metadata o \
+               LEFT JOIN pg_catalog.pg_description d ON d.objoid = o.oid \
+               AND d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass";
+    trial::ask(cluster, database, sql).await
+}
+
+/// The streams of one table's chunks are one to pg_restore, in each format and compression.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_in_several_chunks_is_restored_from_every_format_and_compression() {
+    let cluster = shop(18).await;
+    let (_folder, path) = archive();
+    let copies = beside(&cluster).await;
+    let restorer = pg_dump::restorer_of_all_compressions();
+    for layout in [Layout::Directory, Layout::Custom] {
+        for compress in ["none", "gzip:1", "zstd:1", "lz4"] {
+            let path = path.with_extension(format!("{layout:?}.{compress}"));
+            let compressing = Compressing::parse(compress).unwrap();
+            let form = DumpForm::Archive(layout);
+            let request = DumpRequest { form, compressing, ..request(&cluster, "shop", &path) };
+            let dumped = dumped(&request).await;
+            let oldest = if compress.starts_with(['z', 'l']) { 16 } else { 12 };
+            assert_eq!(dumped.pg_restore, Some(oldest));
+            assert!(chunks_of_the_biggest(&path, layout) > 1, "the big table is in one chunk");
+            let jobs = if layout == Layout::Custom { "4" } else { "1" };
+            assert_restored("shop", (&cluster, &copies), &path, &restorer, jobs).await;
+        }
+    }
+}
+
+/// How many chunks the manifest has of the table that has most.
+fn chunks_of_the_biggest(path: &Path, layout: Layout) -> usize {
+    let manifest = pgconvoy::archive::Manifest::path(path, layout);
+    let manifest = std::fs::read(manifest).unwrap();
+    let manifest: pgconvoy::archive::Manifest = serde_json::from_slice(&manifest).unwrap();
+    manifest.rows.iter().map(|rows| rows.chunks.len()).max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_dumped_alone() {
+    let cluster = shop(18).await;
+    let (_folder, path) = archive();
+    let (schema, data) = (path.with_extension("schema"), path.with_extension("data"));
+    let shop = |part, path: &Path| DumpRequest { part, ..request(&cluster, "shop", path) };
+    assert_eq!(dumped(&shop(Part::Schema, &schema)).await.rows, 0);
+    assert!(dumped(&shop(Part::Data, &data)).await.rows > 700_000);
+    let copies = beside(&cluster).await;
+    let restore = |archive: &Path, flags: &[&str], into: &str| {
+        let flags = [&["--exit-on-error", "--jobs=4"], flags].concat();
+        pg_dump::restore_by(&newest_restorer(), archive, &flags, &copies, into).unwrap();
+    };
+    restore(&schema, &["--create"], "postgres");
+    let (ours, theirs) = (pg_dump::schema(&cluster, "shop"), pg_dump::schema(&copies, "shop"));
+    pg_dump::assert_equal(&ours, &theirs, "schema only");
+    // Rows come in any order, as pg_restore has no foreign keys to look at.
+    trial::change(&copies, "shop", "ALTER TABLE child DROP CONSTRAINT child_big_fkey").await;
+    restore(&data, &[], "shop");
+    for table in ["big", "child", "no_columns"] {
+        let (ours, theirs) =
+            (trial::rows(&cluster, "shop", table).await, trial::rows(&copies, "shop", table).await);
+        assert_eq!(ours, theirs, "{table}");
+    }
+    assert_eq!(large_objects(&cluster, "shop").await, large_objects(&copies, "shop").await);
+}
+
+/// What the program writes to standard output.
+fn piped(cluster: &Cluster, flags: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+        .args(["dump", "--file", "-", "--source"])
+        .arg(cluster.superuser_conninfo("shop"))
+        .args(flags)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_archive_and_a_script_can_be_piped() {
+    let cluster = shop(18).await;
+    let copies = beside(&cluster).await;
+    let (_folder, path) = archive();
+    std::fs::write(&path, piped(&cluster, &["--format", "custom", "-Z", "gzip:1"])).unwrap();
+    assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
+
+    trial::change(&copies, "postgres", "CREATE DATABASE shop").await;
+    let script = piped(&cluster, &["--format", "plain", "--schema-only"]);
+    let script = String::from_utf8(script).unwrap();
+    pg_dump::run_script(&copies, "shop", "script", &script).unwrap();
+    let (ours, theirs) = (pg_dump::schema(&cluster, "shop"), pg_dump::schema(&copies, "shop"));
+    pg_dump::assert_equal(&ours, &theirs, "a script");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_the_next_run_goes_on_where_there_is_room() {
+    let cluster = shop(18).await;
+    let disk = match kit::SmallDisk::mount(25, 0) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("not tried, as no disk can be mounted: {why}"),
+    };
+    let path = disk.folder().join("archive");
+    let compressing = Compressing::parse("none").unwrap();
+    let request = DumpRequest { compressing, ..request(&cluster, "shop", &path) };
+    let full = watched(&request, |_| false).await.0.unwrap_err();
+    assert!(full.is_io() && full.to_string().contains("No space left"), "{full}");
+    assert!(full.hint_text().is_some_and(|hint| hint.contains("run the same command")), "{full}");
+    assert!(!path.exists(), "half an archive has its name");
+    disk.resize(400);
+    assert!(dumped(&request).await.rows > 700_000);
+    let copies = beside(&cluster).await;
+    assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_was_stopped_goes_on_while_nobody_writes_to_the_source() {
+    let cluster = shop(18).await;
+    let (_folder, path) = archive();
+    let request = request(&cluster, "shop", &path);
+    let one_is_done = |event: &Event| matches!(event, Event::StepFinished { .. });
+    let (stopped, _) = watched(&request, one_is_done).await;
+    assert_eq!(stopped.unwrap_err().kind(), Kind::Interrupted);
+    assert!(!path.exists());
+
+    let (went_on, said) = watched(&request, one_is_done).await;
+    // Either it is stopped once more, or it had only one pack left.
+    let notes = said.iter().filter(|event| matches!(event, Event::Note(_))).count();
+    assert_eq!(notes, 0, "{said:?}");
+    if went_on.is_err() {
+        let went_on = dumped(&request).await;
+        assert!(went_on.taken_over > 0, "{went_on:?}");
+    }
+    let copies = beside(&cluster).await;
+    assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
+    assert!(!path.with_extension("partial").exists(), "nothing is left beside it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_was_stopped_begins_anew_where_the_source_was_written_to() {
+    let cluster = shop(18).await;
+    let (_folder, path) = archive();
+    let request = request(&cluster, "shop", &path);
+    let (stopped, _) = watched(&request, |event| matches!(event, Event::StepFinished { .. })).await;
+    assert!(stopped.is_err());
+    trial::change(&cluster, "shop", "INSERT INTO child VALUES (1001)").await;
+    let (anew, said) = watched(&request, |_| false).await;
+    assert_eq!(anew.unwrap().taken_over, 0);
+    let told = said.iter().any(|event| match event {
+        Event::Note(words) => words.contains("transactions ended"),
+        _ => false,
+    });
+    assert!(told, "{said:?}");
+    let copies = beside(&cluster).await;
+    assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_dumped_is_refused_before_anything_is_written() {
+    let cluster = kit::bundled(15).await;
+    let sql = "CREATE TABLE t (id int); INSERT INTO t VALUES (1)";
+    trial::make_database(&cluster, "shop", sql).await;
+    let (folder, path) = archive();
+    let refused = async |request: &DumpRequest| watched(request, |_| false).await.0.unwrap_err();
+
+    std::fs::write(&path, "something").unwrap();
+    let error = refused(&request(&cluster, "shop", &path)).await;
+    assert!(error.to_string().contains("is there already"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"something");
+    std::fs::remove_file(&path).unwrap();
+
+    let zstd = DumpRequest {
+        compressing: Compressing::parse("zstd").unwrap(),
+        for_pg_restore: Some(15),
+        ..request(&cluster, "shop", &path)
+    };
+    let error = refused(&zstd).await;
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("--compress gzip"), "{error}");
+
+    let to_stdout = DumpRequest { path: None, ..request(&cluster, "shop", &path) };
+    assert_eq!(refused(&to_stdout).await.kind(), Kind::Usage);
+
+    // Each value alone could be carried.
+    let long = "CREATE TABLE long (id int, one bytea, other bytea); INSERT INTO long \
+                SELECT 1, v, v FROM (SELECT convert_to(repeat('x', 270000000), 'UTF8') AS v) v";
+    trial::change(&cluster, "shop", long).await;
+    let error = refused(&request(&cluster, "shop", &path)).await;
+    assert_eq!(error.kind(), Kind::Refused);
+    assert!(error.to_string().contains("public.long"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
