@@ -369,9 +369,11 @@ fn a_chunk_is_read_by_itself_and_all_of_them_are_what_pg_restore_reads() {
     }
 }
 
+type Change = fn(&mut Manifest);
+
 #[test]
 fn whatever_differs_from_the_manifest_is_found() {
-    let changes: [(&str, fn(&mut Manifest)); 8] = [
+    let changes: [(&str, Change); 8] = [
         ("fingerprint", |manifest| {
             manifest.rows[0].fingerprint = manifest.rows[1].fingerprint.clone()
         }),
