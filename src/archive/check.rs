@@ -99,10 +99,13 @@ impl Archive {
         let contents = self.contents();
         let ids: HashSet<i32> = contents.items.iter().map(|item| item.id.0).collect();
         let mut loose = Vec::new();
-        for item in &contents.items {
-            // Rows may be without their table, as with pg_dump --data-only.
-            let may_lack = item.section == ItemSection::Data;
-            for id in item.depends_on.iter().filter(|id| !may_lack && !ids.contains(&id.0)) {
+        // pg_dump's entries depend on what it leaves out, too, such as an extension's objects and the
+        // bounds between sections; so do rows that are dumped without their table.
+        let is_ours = self.manifest().is_some();
+        for item in
+            contents.items.iter().filter(|item| is_ours && item.section != ItemSection::Data)
+        {
+            for id in item.depends_on.iter().filter(|id| !ids.contains(&id.0)) {
                 loose.push(format!("{} depends on entry {}, which isn't there", name(item), id.0));
             }
         }

@@ -1,7 +1,7 @@
 //! Rows as they lie in an archive: COPY's text, the line `\.`, and empty lines after it (source:
 //! bin/pg_dump/pg_dump.c, dumpTableData_copy).
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use super::damage::{cut_off, wrong};
 
@@ -95,10 +95,12 @@ impl<R: Read> CopyText<R> {
         let mut rest = vec![0; 512];
         let mut are_empty = self.buffer[from..self.end].iter().all(|byte| *byte == b'\n');
         while are_empty {
-            let read = self.from.read(&mut rest)?;
-            if read == 0 {
-                return Ok(());
-            }
+            let read = match self.from.read(&mut rest) {
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
             are_empty = rest[..read].iter().all(|byte| *byte == b'\n');
         }
         Err(wrong("something comes after the line that ends the rows"))

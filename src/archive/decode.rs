@@ -69,39 +69,41 @@ pub(super) fn decoded<'a>(
 }
 
 /// One LZ4 frame after the other. The decoder itself stops after each, and takes what is cut off for
-/// an end.
+/// an end; and its buffers have to have the size of its first frame's.
 struct Lz4Frames<R: Read> {
-    decoder: FrameDecoder<Watched<R>>,
+    /// The decoder of a frame; none only while it gives way to the next one's.
+    decoder: Option<FrameDecoder<Watched<R>>>,
     is_inside: bool,
 }
 
 impl<R: BufRead> Lz4Frames<R> {
     fn of(from: R) -> Lz4Frames<R> {
         let from = Watched { from, was_at_end: false };
-        Lz4Frames { decoder: FrameDecoder::new(from), is_inside: false }
+        Lz4Frames { decoder: Some(FrameDecoder::new(from)), is_inside: false }
     }
 }
 
 impl<R: BufRead> Read for Lz4Frames<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let from = &mut self.decoder.get_mut().from;
-            if !self.is_inside && from.fill_buf()?.is_empty() {
+        while let Some(decoder) = &mut self.decoder {
+            let is_over = !self.is_inside && decoder.get_mut().from.fill_buf()?.is_empty();
+            if is_over || into.is_empty() {
                 return Ok(0);
             }
-            let read = self.decoder.read(into)?;
-            self.is_inside = read > 0;
+            self.is_inside = true;
+            let read = decoder.read(into)?;
             if read > 0 {
                 return Ok(read);
             }
             // Of a whole frame the decoder knows where it ends.
-            if self.decoder.get_ref().was_at_end {
+            if decoder.get_ref().was_at_end {
                 return Err(cut_off());
             }
+            self.is_inside = false;
+            self.decoder =
+                self.decoder.take().map(|decoder| FrameDecoder::new(decoder.into_inner()));
         }
+        Ok(0)
     }
 }
 
@@ -116,5 +118,56 @@ impl<R: Read> Read for Watched<R> {
         let read = self.from.read(into)?;
         self.was_at_end |= read == 0 && !into.is_empty();
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+
+    use super::*;
+
+    #[test]
+    fn frames_of_lz4_may_have_blocks_of_different_sizes() {
+        let text: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+        let sizes = [BlockSize::Max1MB, BlockSize::Max64KB, BlockSize::Max4MB, BlockSize::Max64KB];
+        for mode in [BlockMode::Linked, BlockMode::Independent] {
+            let mut frames = Vec::new();
+            for size in sizes {
+                let info = FrameInfo::new().block_size(size).block_mode(mode);
+                let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+                encoder.write_all(&text).unwrap();
+                frames.extend(encoder.finish().unwrap());
+            }
+            let mut read = Vec::new();
+            decoded(frames.as_slice(), Coding::Lz4).unwrap().read_to_end(&mut read).unwrap();
+            assert!(read == text.repeat(sizes.len()), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn streams_that_follow_each_other_in_a_file_are_one() {
+        for (coding, compression) in [
+            (Coding::Gzip, Compression::Gzip),
+            (Coding::Lz4, Compression::Lz4),
+            (Coding::Zstd, Compression::Zstd),
+        ] {
+            let parts = ["one", "", "two"]
+                .map(|text| super::super::made::compressed(text.as_bytes(), compression, false));
+            let mut read = String::new();
+            decoded(parts.concat().as_slice(), coding).unwrap().read_to_string(&mut read).unwrap();
+            assert_eq!(read, "onetwo", "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_larger_window_than_zstd_does_by_itself_is_refused() {
+        // A frame's head that asks for a window of 256 MB, and a block of no bytes.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x90, 0x01, 0x00, 0x00];
+        let mut read = Vec::new();
+        let result = decoded(frame.as_slice(), Coding::Zstd).unwrap().read_to_end(&mut read);
+        assert!(result.is_err());
     }
 }

@@ -309,7 +309,7 @@ impl OnDisk {
         if self.path.is_dir() { Layout::Directory } else { Layout::Custom }
     }
 
-    fn crc32_of_contents(&self) -> u32 {
+    pub(super) fn crc32_of_contents(&self) -> u32 {
         let file = if self.path.is_dir() { self.path.join("toc.dat") } else { self.path.clone() };
         let bytes = std::fs::read(file).unwrap();
         crc32fast::hash(&bytes[..length_of_contents(&bytes).unwrap()])

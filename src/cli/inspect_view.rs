@@ -16,7 +16,8 @@ pub(super) fn show(page: &mut Page, inspected: &Inspected) {
     page.labelled("format", Tone::Plain, &text);
     let Inspected { database, server_version, dumper_version, .. } = inspected;
     let made = format!("{created}, of database {database} on PostgreSQL {server_version}");
-    page.labelled("made", Tone::Plain, &format!("{made}, by version {dumper_version}"));
+    page.labelled("made", Tone::Plain, &made);
+    page.labelled("made by", Tone::Plain, dumper_version);
     let manifest = match &inspected.manifest {
         Some(tool) => format!("of pgconvoy {tool}"),
         None => "none: what was dumped is known of pgconvoy's own archives only".to_owned(),
@@ -129,7 +130,8 @@ mod tests {
         insta::assert_snapshot!(render(&inspected()), @r"
         archive /backup/shop
           format        directory, version 1.14, compression gzip
-          made          2026-01-02 03:04:05, of database shop on PostgreSQL 15.4, by version 15.4
+          made          2026-01-02 03:04:05, of database shop on PostgreSQL 15.4
+          made by       15.4
           manifest      none: what was dumped is known of pgconvoy's own archives only
 
              1  TABLE                 public.orders\n\u{1b}  owner shop

@@ -78,8 +78,10 @@ impl Inspected {
 pub async fn inspect(path: &Path) -> Result<Inspected> {
     let (to, from) = oneshot::channel();
     let path = path.to_owned();
-    // Nobody waits for the thread once the command is stopped: it only reads.
-    std::thread::spawn(move || to.send(look_through(&path)));
+    // Nobody waits for the thread, or takes what it says, once the command is stopped: it only reads.
+    std::thread::spawn(move || {
+        let _is_taken = to.send(look_through(&path)).is_ok();
+    });
     from.await.unwrap_or_else(|_| {
         Err(Error::step("looking through an archive")
             .because("something went wrong that shouldn't")

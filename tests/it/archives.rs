@@ -10,7 +10,7 @@ use pgconvoy::commands::inspect;
 use pgconvoy::pg::Oid;
 use pgconvoy::servers::Cluster;
 
-use crate::{kit, pg_dump, trial};
+use crate::{kit, objects, pg_dump, trial};
 
 /// Values that COPY escapes, no rows, no columns, many rows, names that try to be something else, and
 /// large objects: none at all in one, and more than a block.
@@ -190,6 +190,21 @@ async fn nothing_is_wrong_with_a_part_of_a_database() {
     let inserts = Archive::open(&folder.path().join(number.to_string())).unwrap();
     let error = inserts.rows(item(inserts.contents(), "TABLE DATA", "many")).err().unwrap();
     assert!(error.to_string().contains("--inserts"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_with_archives_of_every_kind_of_object() {
+    let cluster = kit::bundled(18).await;
+    objects::make(&cluster, "shop").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, program, _) = pg_dump::of_each_major().pop().unwrap();
+    for format in [Format::Directory, Format::Custom, Format::Piped, Format::Tar] {
+        let to = folder.path().join(format!("{format:?}"));
+        dump(&program, &cluster, format, &[], &to);
+        let inspected = inspect(&to).await.unwrap();
+        assert!(inspected.is_sound(), "{format:?}: {:?}", inspected.flaws);
+        assert!(inspected.entries.len() > 500, "{format:?}: {}", inspected.entries.len());
+    }
 }
 
 #[tokio::test]
