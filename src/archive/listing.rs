@@ -68,6 +68,7 @@ pub fn list(described: &Described<'_>) -> Listing {
         described,
         next: 1,
         ids: HashMap::new(),
+        last_attached: None,
         schema_grants: HashMap::new(),
         through_roots: Vec::new(),
         configuration: BTreeSet::new(),
@@ -174,6 +175,8 @@ struct Writer<'a> {
     next: i32,
     /// Where each entry's item is.
     ids: HashMap<EntryId, ItemId>,
+    /// The index that was attached last to that of a partitioned table.
+    last_attached: Option<ItemId>,
     /// The grants on each schema.
     schema_grants: HashMap<String, ItemId>,
     /// Rows of all partitions of a table.
@@ -223,6 +226,7 @@ impl Writer<'_> {
         if section == ItemSection::PostData {
             self.wait_for_rows(entry, &mut depends_on);
         }
+        self.wait_for_attachments(entry.kind, item.id, &mut depends_on);
         if entry.kind == Kind::Acl {
             self.wait_for_schema(entry, item.id, &mut depends_on);
         }
@@ -340,6 +344,21 @@ impl Writer<'_> {
             if is_among && !depends_on.contains(item) {
                 depends_on.push(*item);
             }
+        }
+    }
+
+    /// While a foreign key of a partitioned table looks at the rows of one partition, it holds that
+    /// one's indexes and waits for the next table; an index that is attached meanwhile would wait the
+    /// other way round. So pg_restore's workers attach one index after the other, and then add keys.
+    fn wait_for_attachments(&mut self, kind: Kind, item: ItemId, depends_on: &mut Vec<ItemId>) {
+        if matches!(kind, Kind::IndexAttach | Kind::FkConstraint)
+            && let Some(last) = self.last_attached
+            && !depends_on.contains(&last)
+        {
+            depends_on.push(last);
+        }
+        if kind == Kind::IndexAttach {
+            self.last_attached = Some(item);
         }
     }
 
@@ -519,6 +538,22 @@ mod tests {
         let schema = names(&listed(entries, Part::Schema));
         assert!(schema.contains(&"TABLE DATA config Data".to_owned()), "{schema:?}");
         assert!(!schema.iter().any(|item| item.starts_with("BLOB")), "{schema:?}");
+    }
+
+    #[test]
+    fn foreign_keys_wait_until_the_last_index_is_attached() {
+        let listing = listed(
+            vec![
+                entry(Kind::Table, "a", &[]),
+                entry(Kind::IndexAttach, "one", &[]),
+                entry(Kind::IndexAttach, "two", &[]),
+                entry(Kind::FkConstraint, "a key", &[0]),
+            ],
+            Part::Schema,
+        );
+        let [.., one, two, key] = listing.items.as_slice() else { panic!("{listing:?}") };
+        assert_eq!(two.depends_on, [one.id]);
+        assert!(key.depends_on.contains(&two.id), "{key:?}");
     }
 
     #[test]
