@@ -315,3 +315,155 @@ pub fn remove(path: &Path) -> io::Result<()> {
         removed => removed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::{Compression, CreatedAt, Header, Version};
+    use super::super::{Compressing, Item, ItemSection, Pack};
+    use super::*;
+
+    const ROWS: [&[u8]; 3] = [b"1\tone\n2\ttwo\n", b"", b"3\tthree\n"];
+
+    /// Three pieces of the rows of item 9, in a pack.
+    fn written(folder: &Path, laying: Laying) -> Data {
+        let path = folder.join("pack");
+        let mut pack = Pack::create(&path, laying).unwrap();
+        let pieces = ROWS.map(|rows| {
+            let mut piece = pack.rows().unwrap();
+            piece.write(rows).unwrap();
+            let piece = piece.finish().unwrap();
+            Written { pack: path.clone(), piece, fingerprint: Fingerprint::default() }
+        });
+        pack.finish().unwrap();
+        Data { item: ItemId(9), pieces: pieces.to_vec() }
+    }
+
+    fn contents(laying: Laying) -> Contents {
+        let item = Item {
+            id: ItemId(9),
+            catalog_id: ("0".into(), "0".into()),
+            tag: "t".into(),
+            desc: "TABLE DATA".into(),
+            section: ItemSection::Data,
+            create: String::new(),
+            drop: String::new(),
+            copy: Some("COPY t FROM stdin;\n".into()),
+            schema: None,
+            tablespace: None,
+            access_method: None,
+            relkind: 0,
+            owner: String::new(),
+            depends_on: Vec::new(),
+            place: match laying.layout {
+                Layout::Custom => Place::Offset(None),
+                _ => Place::File("9.dat".into()),
+            },
+        };
+        Contents {
+            header: Header {
+                version: Version::V1_15,
+                layout: laying.layout,
+                compression: laying.compressing.by,
+                created: CreatedAt([0; 7]),
+                database: "d".into(),
+                server_version: "15".into(),
+                dumper_version: "us".into(),
+            },
+            items: vec![item],
+            length: 0,
+        }
+    }
+
+    /// The blocks up to the one of no length.
+    fn blocks(mut from: &[u8]) -> Vec<Vec<u8>> {
+        let mut blocks = Vec::new();
+        loop {
+            let length = u32::from_le_bytes(from[1..5].try_into().unwrap()) as usize;
+            from = &from[5..];
+            if length == 0 {
+                return blocks;
+            }
+            blocks.push(from[..length].to_vec());
+            from = &from[length..];
+        }
+    }
+
+    fn decoded(bytes: &[u8], laying: Laying) -> Vec<u8> {
+        let mut out = Vec::new();
+        match (laying.compressing.by, laying.layout) {
+            (Compression::None, _) => out.extend_from_slice(bytes),
+            (Compression::Gzip, Layout::Custom) => {
+                flate2::bufread::ZlibDecoder::new(bytes).read_to_end(&mut out).map(drop).unwrap();
+            }
+            (Compression::Gzip, _) => {
+                flate2::bufread::MultiGzDecoder::new(bytes)
+                    .read_to_end(&mut out)
+                    .map(drop)
+                    .unwrap();
+            }
+            (Compression::Zstd, _) => out = zstd::decode_all(bytes).unwrap(),
+            (Compression::Lz4, _) => {
+                let mut left = bytes;
+                while !left.is_empty() {
+                    let mut frame = lz4_flex::frame::FrameDecoder::new(&mut left);
+                    frame.read_to_end(&mut out).unwrap();
+                }
+            }
+        }
+        out
+    }
+
+    fn all(layout: Layout) -> [Laying; 4] {
+        ["none", "gzip", "zstd", "lz4"]
+            .map(|text| Laying { layout, compressing: Compressing::parse(text).unwrap() })
+    }
+
+    #[test]
+    fn pieces_in_a_custom_file_are_one_stream_at_a_real_offset() {
+        let whole = [ROWS.concat(), END_OF_ROWS.to_vec()].concat();
+        for laying in all(Layout::Custom) {
+            let folder = tempfile::tempdir().unwrap();
+            let data = written(folder.path(), laying);
+            let mut archive = Vec::new();
+            let mut contents = contents(laying);
+            let manifest = write_custom(&mut contents, &[data], laying, &mut archive).unwrap();
+            let read = Contents::read(archive.as_slice()).unwrap();
+            let Place::Offset(Some(at)) = read.items[0].place else { panic!("no offset") };
+            assert_eq!(at, read.length);
+            let data = &archive[at as usize..];
+            assert_eq!(data[..6], [1, 0, 9, 0, 0, 0]);
+            let blocks = blocks(&data[6..]);
+            assert_eq!(decoded(&blocks.concat(), laying), whole, "{laying:?}");
+            // What follows a frame in its block is dropped by readers.
+            if laying.compressing.by == Compression::Zstd {
+                let each: Vec<u8> = blocks
+                    .iter()
+                    .flat_map(|block| zstd::decode_all(block.as_slice()).unwrap())
+                    .collect();
+                assert_eq!(each, whole);
+            }
+            for (chunk, rows) in manifest.rows[0].chunks.iter().zip(ROWS) {
+                assert_eq!((chunk.bytes, chunk.crc32), (rows.len() as u64, crc32fast::hash(rows)));
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_in_a_folder_are_one_file_and_can_be_read_by_themselves() {
+        let whole = [ROWS.concat(), END_OF_ROWS.to_vec()].concat();
+        for laying in all(Layout::Directory) {
+            let (packs, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let data = written(packs.path(), laying);
+            write_directory(&contents(laying), &[data], laying, folder.path()).unwrap();
+            let suffix = laying.compressing.suffix();
+            let file = fs::read(folder.path().join(format!("9.dat{suffix}"))).unwrap();
+            assert_eq!(decoded(&file, laying), whole, "{laying:?}");
+            let manifest = fs::read(Manifest::path(folder.path(), Layout::Directory)).unwrap();
+            let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+            for (chunk, rows) in manifest.rows[0].chunks.iter().zip(ROWS) {
+                let there = &file[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
+                assert_eq!(decoded(there, laying), rows, "{laying:?}");
+            }
+        }
+    }
+}

@@ -86,8 +86,12 @@ async fn assert_restored(
     if let Err(words) = pg_dump::restore_by(restorer, archive, &flags, copies, "postgres") {
         panic!("{what}: {words}");
     }
-    let (original, copy) = (Side { cluster, database }, Side { cluster: copies, database });
-    oracle::assert_same(original, copy).await;
+    let (ours, theirs) = (pg_dump::schema(cluster, database), pg_dump::schema(copies, database));
+    if ours != theirs {
+        // It knows what may differ.
+        let side = |cluster| Side { cluster, database };
+        oracle::assert_same(side(cluster), side(copies)).await;
+    }
     let sides = migration::between(
         &cluster.superuser_conninfo(database),
         &copies.superuser_conninfo(database),
@@ -99,7 +103,7 @@ async fn assert_restored(
     assert_eq!(sequences(cluster, database).await, sequences(copies, database).await, "{what}");
     let large = (large_objects(cluster, database).await, large_objects(copies, database).await);
     assert_eq!(large.0, large.1, "{what}");
-    oracle::drop_with_subscriptions(copy).await;
+    oracle::drop_with_subscriptions(Side { cluster: copies, database }).await;
 }
 
 async fn sequences(cluster: &Cluster, database: &str) -> String {
@@ -153,9 +157,9 @@ async fn every_kind_of_object_of_18_is_restored_by_pg_restore() {
 /// partitions anew; materialized views that need each other; large objects; hostile names.
 const SHOP: &str = r#"
     CREATE TABLE big (id bigint PRIMARY KEY, note text, twice bigint GENERATED ALWAYS AS (id * 2) STORED);
-    INSERT INTO big SELECT g, repeat(chr(32 + g % 90), 60) || E'\t\\.\n' || g
-        FROM generate_series(1, 700000) g;
-    CREATE INDEX ON big (note);
+    INSERT INTO big SELECT g, repeat(md5(g::text), 30) || E'\t\\.\n' || g
+        FROM generate_series(1, 70000) g;
+    CREATE INDEX ON big (left(note, 20));
     CREATE TABLE "o'dd ""t
 able" ("A b" text, "c,d" bytea, e text[], "$f" money);
     INSERT INTO "o'dd ""t
@@ -246,7 +250,7 @@ async fn a_part_is_dumped_alone() {
     let (schema, data) = (path.with_extension("schema"), path.with_extension("data"));
     let shop = |part, path: &Path| DumpRequest { part, ..request(&cluster, "shop", path) };
     assert_eq!(dumped(&shop(Part::Schema, &schema)).await.rows, 0);
-    assert!(dumped(&shop(Part::Data, &data)).await.rows > 700_000);
+    assert!(dumped(&shop(Part::Data, &data)).await.rows > 70_000);
     let copies = beside(&cluster).await;
     let restore = |archive: &Path, flags: &[&str], into: &str| {
         let flags = [&["--exit-on-error", "--jobs=4"], flags].concat();
@@ -286,7 +290,8 @@ async fn a_custom_archive_and_a_script_can_be_piped() {
     std::fs::write(&path, piped(&cluster, &["--format", "custom", "-Z", "gzip:1"])).unwrap();
     assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
 
-    trial::change(&copies, "postgres", "CREATE DATABASE shop").await;
+    let session = copies.superuser_session("postgres").await.unwrap();
+    session.execute("making a database", "CREATE DATABASE shop OWNER shop").await.unwrap();
     let script = piped(&cluster, &["--format", "plain", "--schema-only"]);
     let script = String::from_utf8(script).unwrap();
     pg_dump::run_script(&copies, "shop", "script", &script).unwrap();
@@ -310,7 +315,7 @@ async fn a_full_disk_is_told_and_the_next_run_goes_on_where_there_is_room() {
     assert!(full.hint_text().is_some_and(|hint| hint.contains("run the same command")), "{full}");
     assert!(!path.exists(), "half an archive has its name");
     disk.resize(400);
-    assert!(dumped(&request).await.rows > 700_000);
+    assert!(dumped(&request).await.rows > 70_000);
     let copies = beside(&cluster).await;
     assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
 }
