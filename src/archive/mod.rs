@@ -10,9 +10,11 @@ mod copy_text;
 mod custom;
 mod damage;
 mod decode;
+mod entries;
 mod files;
 mod header;
 mod inflate;
+mod large;
 #[cfg(test)]
 mod made;
 mod manifest;
@@ -21,12 +23,14 @@ mod object_lists;
 mod open;
 mod proof;
 mod source;
+mod spelling;
 mod tar;
 #[cfg(test)]
 mod tests;
 
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
+pub(crate) use entries::{Listed, listed};
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
 pub use manifest::{Chunk, FORMAT, Manifest, Rows};
 pub use open::Archive;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::commands::{
     Beginning, BenchData, BenchRequest, Choice, Conninfo, Databases, DemoRequest, Environment,
-    Flag, PATIENCE, Request, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    Flag, PATIENCE, Request, RestoreRequest, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
     self, Bench, Check, Chosen, Compressed, Compression, Demo, Finish, Jobs, Migrate, Part, Plan,
-    ReadBack, Sides, Status, Unfence, Verify,
+    ReadBack, Restore, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -24,11 +24,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         source: stalling(&between.source),
         target: stalling(&between.target),
         jobs: jobs(&args.jobs),
-        verify: match args.verify {
-            ReadBack::Full => VerifyMode::Full,
-            ReadBack::Counts => VerifyMode::Counts,
-            ReadBack::None => VerifyMode::None,
-        },
+        verify: verify_mode(args.verify),
         beginning: beginning(&args.beginning),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
         analyze: !args.no_analyze,
@@ -39,6 +35,29 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         fence: args.fencing.fence.clone(),
         ..between
     })
+}
+
+/// A restore.
+pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<RestoreRequest> {
+    Ok(RestoreRequest {
+        archive: args.archive.clone(),
+        target: parse("--target", &args.target, environment)?,
+        roles: RoleMap::parse(&args.map_roles)?,
+        schema_only: args.schema_only,
+        jobs: jobs(&args.jobs),
+        verify: verify_mode(args.verify),
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
+        analyze: !args.no_analyze,
+        strict: args.strict,
+    })
+}
+
+fn verify_mode(read_back: ReadBack) -> VerifyMode {
+    match read_back {
+        ReadBack::Full => VerifyMode::Full,
+        ReadBack::Counts => VerifyMode::Counts,
+        ReadBack::None => VerifyMode::None,
+    }
 }
 
 /// A check.
