@@ -12,7 +12,7 @@ use crate::toc::{
 use super::contents::{Contents, Item, ItemId, ItemSection, Place};
 use super::large::LargeObjects;
 use super::manifest::Manifest;
-use super::spelling::{as_grantors, copied, quoted};
+use super::spelling::{as_grantors, copied, quoted, unstamped};
 
 const READING: &str = "reading the archive's entries";
 
@@ -53,6 +53,7 @@ pub(crate) fn listed(
         contents_of_large: Vec::new(),
         statistics: 0,
         owner: None,
+        major: contents.header.server_major().unwrap_or_default(),
     };
     for item in &contents.items {
         listing.take(item, manifest, &length)?;
@@ -74,6 +75,8 @@ struct Listing {
     statistics: usize,
     /// The database's owner.
     owner: Option<String>,
+    /// The major version of the server that the archive was made of.
+    major: u32,
 }
 
 impl Listing {
@@ -126,12 +129,18 @@ impl Listing {
 
     fn entry(&mut self, kind: Kind, item: &Item) -> Entry {
         let mut entry = Entry {
-            create: ended(item.create.clone()),
+            create: ended(unstamped(&item.create)),
             drop: item.drop.clone(),
             depends_on: self.needs(item),
             after_rows: item.section == ItemSection::PostData && kind.section() == Section::PreData,
             ..Entry::new(kind, item.schema.as_deref(), item.tag.as_str())
         };
+        if kind == Kind::Subscription && self.major >= 16 && !entry.create.contains(RUN_AS_OWNER) {
+            // What isn't said is what pg_dump's own server takes for granted, and older ones didn't.
+            let options = entry.create.strip_suffix(");\n").map(str::to_owned);
+            entry.create =
+                options.map_or(entry.create, |some| format!("{some}, {RUN_AS_OWNER} = false);\n"));
+        }
         if names_are_read(kind, &item.tag) {
             entry.create = quoted(&entry.create);
         }
@@ -155,10 +164,10 @@ impl Listing {
             let what = format!("lies in tablespace {space}: it goes to the target's default one");
             self.listed.findings.push(Finding::change(entry.title(), what));
         }
-        match item.access_method.as_deref().filter(|method| !matches!(*method, "" | "heap")) {
+        match item.access_method.as_deref().filter(|method| !method.is_empty()) {
             None => {}
-            // A partitioned table keeps it for its partitions to be (pg_backup_archiver.c,
-            // _printTableAccessMethodNoStorage).
+            // A partitioned table has one only if it was told, for its partitions to be
+            // (pg_backup_archiver.c, _printTableAccessMethodNoStorage).
             Some(method) if item.relkind == i32::from(b'p') => {
                 let table = QualifiedName::new(item.schema.as_deref().unwrap_or(""), &item.tag);
                 let (table, method) = (table.sql(), quote_ident(method));
@@ -166,6 +175,7 @@ impl Listing {
                     .create
                     .push_str(&format!("ALTER TABLE {table} SET ACCESS METHOD {method};\n"));
             }
+            Some("heap") => {}
             Some(method) => {
                 let set = |method: &str| {
                     format!("SET LOCAL default_table_access_method TO {};\n", quote_ident(method))
@@ -277,6 +287,9 @@ impl Listing {
         listed
     }
 }
+
+/// An option of subscriptions, whose default changed with the version that brought it, 16.
+const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
 

@@ -14,12 +14,8 @@ use super::tar::Tar;
 /// What a file's name ends in, by how it is compressed. A table of contents doesn't say that: as
 /// with pg_restore, a file may have been compressed or not after it was dumped (source:
 /// bin/pg_dump/compress_io.c, InitDiscoverCompressFileHandle).
-const SUFFIXES: [(&str, Coding); 4] = [
-    ("", Coding::Plain),
-    (".gz", Coding::Gzip),
-    (".lz4", Coding::Lz4),
-    (".zst", Coding::Zstd),
-];
+const SUFFIXES: [(&str, Coding); 4] =
+    [("", Coding::Plain), (".gz", Coding::Gzip), (".lz4", Coding::Lz4), (".zst", Coding::Zstd)];
 
 /// An archive's files.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! grants being made by SET ROLE.
 
 use crate::pg::{QualifiedName, quote_ident};
-use crate::toc::{Token, tokens};
+use crate::toc::{Token, statements, tokens};
 
 /// `sql` with its names quoted, where pg_dump has put it together from keywords in capitals and names
 /// that it leaves bare if they are in small letters (source: fe_utils/string_utils.c, fmtId). What is
@@ -60,6 +60,28 @@ pub(super) fn last_string(sql: &str) -> Option<String> {
     let text = strings.last()?.strip_prefix('\'')?.strip_suffix('\'')?;
     Some(text.replace("''", "'"))
 }
+
+/// The statements without the option that some servers stamp on columns by themselves, and which
+/// older minor versions of pg_dump take for a user's. Others don't know it.
+pub(super) fn unstamped(sql: &str) -> String {
+    if !sql.contains(STAMP) {
+        return sql.to_owned();
+    }
+    let stamped = |statement: &str| {
+        let (before, options) = statement.strip_suffix(");")?.split_once(" SET (")?;
+        let is_it = before.starts_with("ALTER ") && options.contains(STAMP);
+        let others = options.split(", ").filter(|option| !option.starts_with(STAMP));
+        is_it.then(|| (before.to_owned(), others.collect::<Vec<_>>().join(", ")))
+    };
+    let kept = statements(sql).into_iter().map(|statement| match stamped(statement) {
+        None => format!("{statement}\n"),
+        Some((_, others)) if others.is_empty() => String::new(),
+        Some((before, others)) => format!("{before} SET ({others});\n"),
+    });
+    kept.collect()
+}
+
+const STAMP: &str = "pg_attver=";
 
 /// `sql` with other text for the tokens that `instead` has some for.
 pub(super) fn replaced(sql: &str, mut instead: impl FnMut(Token<'_>) -> Option<String>) -> String {
@@ -136,6 +158,18 @@ mod tests {
         for other in ["", "COPY t (a) FROM stdin;", "COPY s.t (a TO stdout;", "SELECT 1;"] {
             assert_eq!(copied(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_servers_own_stamps_are_left_out_and_users_options_stay() {
+        let create = "CREATE TABLE s.t (\n    a integer DEFAULT 'pg_attver='\n);\n";
+        let alter = "ALTER TABLE ONLY s.t ALTER COLUMN a SET";
+        assert_eq!(unstamped(&format!("{create}{alter} (pg_attver=7);\n")), create);
+        assert_eq!(
+            unstamped(&format!("{create}{alter} (pg_attver=7, n_distinct=5);\n")),
+            format!("{create}{alter} (n_distinct=5);\n")
+        );
+        assert_eq!(unstamped(create), create);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) use newer_words::unquoted;
 pub use role_map::RoleMap;
 pub(crate) use role_names::roles_named;
 pub use sort::{Sorted, in_restoring_order};
-pub(crate) use sql::{Token, tokens};
+pub(crate) use sql::{Token, statements, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
 pub use table::{Archived, ArchivedPart, KeyColumn, RowsOf, Side, TableData, TableSize};

@@ -15,6 +15,7 @@ use crate::verify::{compare_counts, compare_tables};
 use crate::wire::{Conninfo, Session};
 
 use super::super::attempt::{SoFar, announce, render};
+use super::super::check::is_refusal_of_a_statement;
 use super::super::databases::{self, TargetDatabase};
 use super::super::going_on::{
     refuse_changed_definitions, refuse_cut_over, refuse_other_terms, refuse_what_nobody_asked_for,
@@ -266,6 +267,9 @@ async fn judge(
     let receipts = Ledger::of(ours.session).receipts().await?;
     let mut copied = receipts.copied(plan);
     let verified = receipts.verified(plan);
+    let mut notes = vec![
+        "definitions aren't compared with the archive's: their statements have run".to_owned(),
+    ];
     // Rows of an extension's tables lie beside those that its script has made.
     let is_mixed = |table: &&TableData| table.adds_to_an_extensions();
     if mode == VerifyMode::Full {
@@ -273,8 +277,15 @@ async fn judge(
             let may_be_rendered = !table.holds_large_objects() && !is_mixed(&table);
             let same_count = copied.map(|rows| rows.rows) == verified.map(|rows| rows.rows);
             if may_be_rendered && same_count && copied != verified {
-                let read = engine::rendered(archive, table, ours.target, ours.progress).await?;
-                *copied = Some(read);
+                match engine::rendered(archive, table, ours.target, ours.progress).await {
+                    Ok(read) => *copied = Some(read),
+                    Err(error) if is_refusal_of_a_statement(&error) => notes.push(format!(
+                        "what differs may only be rendered otherwise in the archive, which the \
+                         target couldn't tell: {}",
+                        error.message()
+                    )),
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -287,9 +298,6 @@ async fn judge(
         plan.tables.iter().filter(is_mixed).map(|table| table.relation.to_string()).collect();
     let judged = plan.tables.iter().zip(tables).filter(|(table, _)| !is_mixed(table));
     let tables = judged.map(|(_, verdict)| verdict).collect();
-    let mut notes = vec![
-        "definitions aren't compared with the archive's: their statements have run".to_owned(),
-    ];
     if !mixed.is_empty() {
         let named = named(&mixed);
         notes.push(format!("rows of {named} lie beside an extension's own and aren't compared"));
