@@ -6,7 +6,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
 use crate::toc::{
     Archived, ArchivedPart, Entry, EntryId, Finding, KeyColumn, Kind, LARGE_OBJECTS_VIEW,
-    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted,
+    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements,
 };
 
 use super::contents::{Contents, Item, ItemId, ItemSection, Place};
@@ -443,18 +443,20 @@ fn ended(mut sql: String) -> String {
     sql
 }
 
+/// What our sessions are set to, too, as archives say it.
+const SETTINGS: [&str; 4] = [
+    "SET client_encoding = 'UTF8';",
+    "SET standard_conforming_strings = 'on';",
+    "SELECT pg_catalog.set_config('search_path', '', false);",
+    "SET lc_monetary = 'C';",
+];
+
 /// Whether an archive's statements and rows are written as our sessions read them.
 fn is_as_ours(item: &Item) -> Result<()> {
-    let expected = match item.desc.as_str() {
-        "ENCODING" => "SET client_encoding = 'UTF8';",
-        "STDSTRINGS" => "SET standard_conforming_strings = 'on';",
-        _ => "SELECT pg_catalog.set_config('search_path', '', false);",
-    };
-    if item.create.trim() == expected {
-        return Ok(());
-    }
+    let other = statements(&item.create).into_iter().find(|set| !SETTINGS.contains(set));
+    let Some(other) = other else { return Ok(()) };
     Err(Error::new(ErrorKind::Refused, READING)
-        .because(format!("it says {}, which isn't known", item.create.trim()))
+        .because(format!("it says {other}, which isn't known"))
         .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore"))
 }
 

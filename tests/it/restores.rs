@@ -230,6 +230,93 @@ async fn roles_that_the_target_lacks_are_named_before_anything_is_touched() {
     assert!(words.contains("role clerk") && words.contains("CREATE ROLE \"clerk\""), "{words}");
     let databases = "SELECT count(*)::text FROM pg_database WHERE datname = 'shop'";
     assert_eq!(trial::ask(&target, "postgres", databases).await, "0");
+    let roles = ["clerk=master", "shop=master"].map(str::to_owned);
+    let mapped = RestoreRequest {
+        roles: RoleMap::parse(&roles).unwrap(),
+        ..request(&path, &target.conninfo("shop"))
+    };
+    restored(&mapped).await;
+    let owner = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'customers'";
+    assert_eq!(trial::ask(&target, "shop", owner).await, "master");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_definitions_are_restored_where_that_is_asked_for() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    make_shop(&source).await;
+    make_roles(&target).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = shop_folder(&source, folder.path());
+    let only = RestoreRequest { schema_only: true, ..request(&path, &target.conninfo("shop")) };
+    assert_eq!(restored(&only).await.rows, 0);
+    let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
+    pg_dump::assert_equal(&ours, &theirs, "shop");
+    let words = refused(&request(&path, &target.conninfo("shop"))).await;
+    assert!(words.contains("begun with --schema-only, not with no filters"), "{words}");
+}
+
+/// Writes what one of our own archives has beside it: the biggest file's chunks, each of so many
+/// bytes at least.
+fn write_manifest(archive: &Path, chunk_bytes: usize) -> usize {
+    let file = biggest(archive);
+    let item: i32 = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let data = std::fs::read(&file).unwrap();
+    let rows = data.strip_suffix(b"\\.\n\n\n").unwrap();
+    let (mut chunks, mut start) = (Vec::new(), 0);
+    while start < rows.len() {
+        let least = (start + chunk_bytes).min(rows.len()) - 1;
+        let end = least + rows[least..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let chunk = &rows[start..end];
+        chunks.push(serde_json::json!({
+            "offset": start, "length": chunk.len(), "bytes": chunk.len(),
+            "crc32": crc32fast::hash(chunk),
+            "rows": chunk.iter().filter(|byte| **byte == b'\n').count(),
+        }));
+        start = end;
+    }
+    let count = chunks.len();
+    let contents = std::fs::read(archive.join("toc.dat")).unwrap();
+    let manifest = serde_json::json!({
+        "format": 1, "tool": "test", "contents_crc32": crc32fast::hash(&contents),
+        "rows": [{ "item": item, "fingerprint": "", "chunks": chunks }],
+    });
+    std::fs::write(archive.join("pgconvoy.json"), manifest.to_string()).unwrap();
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chunks_of_a_big_table_are_restored_by_several_workers_and_gone_on_with() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    let big = "CREATE TABLE big (id int PRIMARY KEY, note text);
+        INSERT INTO big SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 150000) i";
+    trial::make_database(&source, "shop", big).await;
+    kit::run(&target.conninfo("postgres"), "CREATE ROLE shop").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop");
+    let flags = ["--format=directory", "--compress=0"];
+    dump(&pg_dump::newest(), &source, "shop", &flags, &path);
+    assert_eq!(write_manifest(&path, 17 << 20), 6);
+    let one = RestoreRequest { jobs: Some(1), ..request(&path, &target.conninfo("shop")) };
+    restore_until(&one, finished(Phase::Data, 2)).await.unwrap_err();
+    let done = "SELECT count(*)::text FROM pgconvoy.receipt JOIN pgconvoy.step ON id = step \
+                WHERE phase = 'data'";
+    let before: u32 = trial::ask(&target, "shop", done).await.parse().unwrap();
+    // The last two are small enough to go together.
+    assert!((2..5).contains(&before), "{before}");
+    let report = restored(&request(&path, &target.conninfo("shop"))).await;
+    assert!(report.was_resumed);
+    assert_eq!(report.rows, 150_000);
+    assert_eq!(trial::ask(&target, "shop", done).await, "5");
+    trial::assert_same_rows(&source, &target, "shop").await;
+    drop_shop(&target).await;
+    // A manifest that speaks of other rows is damage.
+    let file = biggest(&path);
+    let mut data = std::fs::read(&file).unwrap();
+    let at = data.len() / 2;
+    data[at] = if data[at] == b'0' { b'1' } else { b'0' };
+    std::fs::write(&file, data).unwrap();
+    let words = refused(&request(&path, &target.conninfo("shop"))).await;
+    assert!(words.contains("public.big") && words.contains("CRC-32"), "{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,13 +51,14 @@ pub(super) async fn restore_one(
     refuse_cut_over(stored.cut_over.as_deref())?;
     let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_another_archive(&job, opened)?;
-    refuse_other_terms(&job, &request.terms())?;
+    refuse_other_terms(&job, &request.terms()).map_err(begin_anew)?;
     if let JobState::Sealed { at, report } = state {
         return so_far.finished_before(at, &report);
     }
-    refuse_changed_definitions(&planned_for, &digests(&opened.toc))?;
+    refuse_changed_definitions(&planned_for, &digests(&opened.toc)).map_err(begin_anew)?;
     drop(planned_for);
-    refuse_what_nobody_asked_for(&plan, &adapted.toc, receipts.data_is_complete(&plan))?;
+    refuse_what_nobody_asked_for(&plan, &adapted.toc, receipts.data_is_complete(&plan))
+        .map_err(begin_anew)?;
     adapted.toc.forget_rows();
     if goes_on {
         Ledger::of(&session).begin_again().await?;
@@ -191,6 +192,12 @@ async fn begin(
     })
 }
 
+/// What to do where a job can't go on: a restore drops nothing.
+fn begin_anew(error: Error) -> Error {
+    error
+        .hint("run it as it was begun; or, to begin anew, drop the target database, then run again")
+}
+
 fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
     let then = &job.source;
     if (&then.system, &then.database) == (&opened.identity.system, &opened.identity.database) {
@@ -224,7 +231,7 @@ async fn take_up(ours: &Ours<'_>, mut receipts: Receipts, events: &Events) -> Re
         let lost = engine::lost(plan, &receipts, session).await?;
         return match lost.is_empty() {
             true => Ok(receipts),
-            false => Err(too_late_to_copy(plan, &lost)),
+            false => Err(begin_anew(too_late_to_copy(plan, &lost))),
         };
     }
     engine::without_lost(ours, receipts).await
@@ -267,9 +274,7 @@ async fn judge(
     let receipts = Ledger::of(ours.session).receipts().await?;
     let mut copied = receipts.copied(plan);
     let verified = receipts.verified(plan);
-    let mut notes = vec![
-        "definitions aren't compared with the archive's: their statements have run".to_owned(),
-    ];
+    let mut notes = Vec::new();
     // Rows of an extension's tables lie beside those that its script has made.
     let is_mixed = |table: &&TableData| table.adds_to_an_extensions();
     if mode == VerifyMode::Full {
@@ -302,5 +307,5 @@ async fn judge(
         let named = named(&mixed);
         notes.push(format!("rows of {named} lie beside an extension's own and aren't compared"));
     }
-    Ok(Verification { mode, tables, notes, ..Verification::default() })
+    Ok(Verification { mode, tables, notes, catalog_unread: true, ..Verification::default() })
 }
