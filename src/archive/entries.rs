@@ -151,7 +151,8 @@ impl Listing {
             Owned::No => return self.placed(entry, item),
         }
         entry.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
-        if kind == Kind::Schema && item.tag == "public" {
+        let is_made = !item.create.starts_with("DROP SCHEMA");
+        if kind == Kind::Schema && item.tag == "public" && is_made {
             // Every new database has it.
             entry.create = PUBLIC.to_owned();
         }
@@ -236,8 +237,9 @@ impl Listing {
             return Ok(());
         }
         let of = |kind: Kind| needs.iter().any(|id| self.listed.toc.entry(*id).kind == kind);
-        let through_root =
-            Some(&relation.schema) != item.schema.as_ref() || relation.name != item.tag;
+        let through_root = item.create.starts_with(THROUGH_ROOT)
+            || Some(&relation.schema) != item.schema.as_ref()
+            || relation.name != item.tag;
         let table = TableData {
             rows_of: match through_root {
                 true => RowsOf::Partitions,
@@ -287,6 +289,9 @@ impl Listing {
         listed
     }
 }
+
+/// What says that rows go through their table's root.
+const THROUGH_ROOT: &str = "-- load via partition root";
 
 /// An option of subscriptions, whose default changed with the version that brought it, 16.
 const RUN_AS_OWNER: &str = "run_as_owner";

@@ -31,6 +31,10 @@ fn table(id: i32, name: &str) -> Item {
     }
 }
 
+fn table_item() -> Item {
+    table(1, "root")
+}
+
 fn rows(id: i32, name: &str, copy: &str, needs: &[i32]) -> Item {
     Item {
         section: ItemSection::Data,
@@ -122,6 +126,26 @@ fn partitions_rows_that_go_through_their_root_are_parts_of_its_rows() {
     assert_eq!((table.relation.name.as_str(), &table.rows_of), ("root", &RowsOf::Partitions));
     let parts: Vec<i32> = table.archived.iter().flat_map(|a| &a.parts).map(|p| p.item).collect();
     assert_eq!((parts, table.size.bytes), (vec![4, 5], 9));
+    // Ours has them together, under the root's own name.
+    let create = "-- load via partition root \"public\".\"root\"".to_owned();
+    let listed = read(vec![table_item(), Item { create, ..rows(4, "root", copy, &[1]) }]).unwrap();
+    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    assert_eq!(table.rows_of, RowsOf::Partitions);
+}
+
+#[test]
+fn partitions_rows_keep_the_order_of_columns_that_they_have() {
+    let copy = |columns: &str| format!("COPY public.root ({columns}) FROM stdin;\n");
+    let items = vec![
+        table_item(),
+        rows(4, "one", &copy("a, b"), &[1]),
+        rows(5, "two", &copy("b, a"), &[1]),
+    ];
+    let listed = read(items).unwrap();
+    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    let columns: Vec<Option<Vec<String>>> =
+        table.archived.iter().flat_map(|a| &a.parts).map(|part| part.columns.clone()).collect();
+    assert_eq!(columns, [None, Some(vec!["b".to_owned(), "a".to_owned()])]);
 }
 
 #[test]

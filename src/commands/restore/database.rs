@@ -8,10 +8,11 @@ use crate::toc::{Token, tokens};
 pub(super) fn facts(create: &str) -> Option<DatabaseFacts> {
     let tokens: Vec<Token<'_>> = tokens(create).map(|(_, token)| token).collect();
     let option = |name: &str| {
-        let is_it = |three: &&[Token<'_>]| three[0].is_word(name) && three[1] == Token::Mark('=');
-        match tokens.windows(3).find(is_it)?[2] {
+        // Between the two there may be an equals sign, which pg_dump writes and we don't.
+        let at = tokens.iter().position(|token| token.is_word(name))?;
+        match tokens[at + 1..].iter().find(|token| **token != Token::Mark('='))? {
             Token::String(text) => Some(text.trim_matches('\'').replace("''", "'")),
-            Token::Word(word) => Some(word.to_owned()),
+            Token::Word(word) => Some((*word).to_owned()),
             _ => None,
         }
     };
@@ -64,6 +65,13 @@ mod tests {
         assert_eq!((of_17.locale_provider.as_str(), of_17.ctype.as_str()), ("i", "de_DE"));
         assert_eq!(of_17.locale.as_deref(), Some("de-u-co-phonebk"));
         assert_eq!(of_17.icu_rules.as_deref(), Some("&a < b"));
+        let of_ours = facts(
+            "CREATE DATABASE \"db\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' \
+             LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
+        )
+        .unwrap();
+        assert_eq!((of_ours.locale_provider.as_str(), of_ours.collate.as_str()), ("b", "C"));
+        assert_eq!(of_ours.locale.as_deref(), Some("C.UTF-8"));
         assert_eq!(facts("CREATE DATABASE db;"), None);
     }
 }
