@@ -69,6 +69,11 @@ pub enum Compression {
 pub struct CreatedAt(pub [i32; 7]);
 
 impl Header {
+    /// The major version of the server, as far as its words tell.
+    pub(super) fn server_major(&self) -> Option<u32> {
+        self.server_version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
     pub(super) fn read<R: Read>(from: &mut Numbers<R>) -> Result<Header> {
         if from.bytes::<5>()? != *MAGIC {
             return Err(

@@ -15,11 +15,13 @@ mod custom;
 mod damage;
 mod decode;
 mod encoder;
+mod entries;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod header;
 mod inflate;
+mod large;
 mod listing;
 #[cfg(test)]
 mod made;
@@ -31,6 +33,7 @@ mod pack;
 mod proof;
 mod script;
 mod source;
+mod spelling;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,7 @@ pub use check::Measure;
 pub use compressing::{Compressing, Laying};
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
+pub(crate) use entries::{Listed, listed};
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};

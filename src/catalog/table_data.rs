@@ -78,6 +78,7 @@ pub(super) async fn read(
             filter: None,
             of_extension,
             in_foreign_keys: config.is_in_foreign_keys(table.oid),
+            archived: None,
         };
         let id = out.add_part(entry(table, data));
         out.needs(id, table.object());
@@ -111,6 +112,7 @@ pub(super) async fn read(
             filter: None,
             of_extension: false,
             in_foreign_keys: false,
+            archived: None,
         };
         let id = out.add_part(entry(root, data));
         for relation in [root].into_iter().chain(below) {

@@ -46,6 +46,9 @@ pub(super) enum Command {
     /// Compare all rows and the catalogs of both sides, and locate what differs
     #[command(after_help = CONNECTIONS)]
     Verify(Verify),
+    /// Restore an archive of pg_dump's or of our own into a database, or go on with that
+    #[command(after_help = CONNECTIONS)]
+    Restore(Restore),
     /// Show how far a migration is, from the target's ledger alone
     #[command(after_help = CONNECTIONS)]
     Status(Status),
@@ -79,6 +82,7 @@ impl Command {
             Command::Check(args) => args.output.json,
             Command::Plan(args) => args.output.json,
             Command::Verify(args) => args.output.json,
+            Command::Restore(args) => args.output.json,
             Command::Status(args) => args.output.json,
             Command::Finish(args) => args.output.json,
             Command::Unfence(args) => args.output.json,
@@ -304,6 +308,39 @@ pub(super) struct Verify {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct Restore {
+    /// The archive: a folder, a custom or a tar file
+    #[arg(value_name = "PATH")]
+    pub(super) archive: PathBuf,
+    /// Where it goes [default database: the one it was made of]
+    #[arg(long, value_name = "C")]
+    pub(super) target: String,
+    #[command(flatten)]
+    pub(super) jobs: Jobs,
+    /// Only definitions, no rows
+    #[arg(long)]
+    pub(super) schema_only: bool,
+    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
+    #[arg(long = "map-role", value_name = "OLD=NEW")]
+    pub(super) map_roles: Vec<String>,
+    /// Read every row back and compare, only count rows, or compare nothing
+    #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
+    pub(super) verify: ReadBack,
+    /// Go on trying for so long when a server restarts, a connection breaks or a disk is full; 0
+    /// stops at once [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) retry_for: Option<u64>,
+    /// Leave ANALYZE to you, as pg_restore does: until then the target plans its queries blindly
+    #[arg(long)]
+    pub(super) no_analyze: bool,
+    /// Refuse what would differ on the target or be left out, rather than report it
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct Status {
     /// Where the databases go
     #[arg(long, value_name = "C")]
@@ -484,6 +521,7 @@ mod tests {
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
+        restore: target jobs schema-only map-role verify retry-for no-analyze strict json
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
@@ -530,6 +568,7 @@ mod tests {
             "pgconvoy plan --source a --database x -j 2 --json",
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
+            "pgconvoy restore a.dump --target b -j 2 --schema-only --map-role f=g --json",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",

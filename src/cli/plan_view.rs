@@ -68,6 +68,7 @@ fn describe(plan: &Plan, chunk: &Chunk) -> String {
     let name = &plan.table(chunk.table).relation;
     let range = match &chunk.range {
         ChunkRange::Whole => "whole".to_owned(),
+        ChunkRange::Archived { from, to } => format!("parts {from} to {}", to.saturating_sub(1)),
         ChunkRange::Pages { from, to: Some(to) } => format!("pages {from} to {}", to - 1),
         ChunkRange::Pages { from, to: None } => format!("pages from {from} on"),
         ChunkRange::Keys { column, from, to } => match (from, to) {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::commands::{
     self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
-    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request, RoleMap,
-    Rule, ToastCompression, Tool, VerifyMode,
+    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request,
+    RestoreRequest, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
-    Migrate, Part, Plan, ReadBack, Sides, Status, Unfence, Verify,
+    Migrate, Part, Plan, ReadBack, Restore, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -25,11 +25,7 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         source: stalling(&between.source),
         target: stalling(&between.target),
         jobs: jobs(&args.jobs),
-        verify: match args.verify {
-            ReadBack::Full => VerifyMode::Full,
-            ReadBack::Counts => VerifyMode::Counts,
-            ReadBack::None => VerifyMode::None,
-        },
+        verify: verify_mode(args.verify),
         beginning: beginning(&args.beginning),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
         analyze: !args.no_analyze,
@@ -40,6 +36,29 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
         fence: args.fencing.fence.clone(),
         ..between
     })
+}
+
+/// A restore.
+pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<RestoreRequest> {
+    Ok(RestoreRequest {
+        archive: args.archive.clone(),
+        target: parse("--target", &args.target, environment)?,
+        roles: RoleMap::parse(&args.map_roles)?,
+        schema_only: args.schema_only,
+        jobs: jobs(&args.jobs),
+        verify: verify_mode(args.verify),
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
+        analyze: !args.no_analyze,
+        strict: args.strict,
+    })
+}
+
+fn verify_mode(read_back: ReadBack) -> VerifyMode {
+    match read_back {
+        ReadBack::Full => VerifyMode::Full,
+        ReadBack::Counts => VerifyMode::Counts,
+        ReadBack::None => VerifyMode::None,
+    }
 }
 
 /// A check.

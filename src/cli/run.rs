@@ -92,6 +92,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Check(args) => session.check(args, &mut stop).await,
         Command::Plan(args) => session.plan(args, &mut stop).await,
         Command::Verify(args) => Box::pin(session.verify(args, &mut stop)).await,
+        Command::Restore(args) => Box::pin(session.restore(args, &mut stop)).await,
         Command::Status(args) => session.status(args, &mut stop).await,
         Command::Finish(args) => session.finish(args, &mut stop).await,
         Command::Unfence(args) => session.unfence(args, &mut stop).await,
@@ -114,7 +115,7 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Migrate(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
-        Command::Migrate(_) | Command::Dump(_) => {
+        Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
         Command::Demo(_) | Command::Bench(_) => "stopping: the servers are removed",
@@ -172,6 +173,18 @@ impl Session<'_> {
         })
         .await?;
         self.reports(&reports, summary::verified);
+        Ok(Exit::of_reports(&reports))
+    }
+
+    async fn restore(&self, args: &args::Restore, stop: &mut Stop) -> Result<Exit> {
+        let request = requests::restore(args, &self.environment)?;
+        self.messages.warn_about(&[&request.target]);
+        let report = progress::shown(self.messages, self.output, async |events| {
+            commands::restore(&request, events, stop).await
+        })
+        .await?;
+        let reports = [report];
+        self.reports(&reports, summary::migrated);
         Ok(Exit::of_reports(&reports))
     }
 

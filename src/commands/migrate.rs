@@ -7,19 +7,17 @@ mod one_database;
 mod renewal;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use tokio::time::sleep;
-
-use crate::engine::{Claim, Event, Events, Outcome, Persistence, Remedy, Stop, remedy};
+use crate::engine::{Event, Events, Persistence, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::toc::Finding;
 
+use super::attempt::SoFar;
 use super::check::{Checked, check_and_keep};
 use super::databases::{self, Pair};
 use super::fence::Fence;
 use super::report::DatabaseReport;
-use super::request::{Beginning, Request};
+use super::request::Request;
 use super::survey::Source;
 use fenced::migrate_fenced;
 use one_database::migrate_one;
@@ -74,7 +72,7 @@ async fn move_all(
 }
 
 /// Begins again, from the ledger, what failed in a way that may pass: a server that restarts, or
-/// comes back under the same name elsewhere. Whatever gets further makes the patience whole.
+/// comes back under the same name elsewhere.
 async fn migrate_persistently(
     request: &Request,
     pair: &Pair,
@@ -92,61 +90,7 @@ async fn migrate_persistently(
             Ok(report) => return Ok(report),
             Err(error) => error,
         };
-        if so_far.reached > before {
-            persistence.renew();
-        }
-        let pause = match remedy(&error) {
-            Remedy::Stop => None,
-            Remedy::Again | Remedy::Resume => persistence.pause(),
-        };
-        let Some(pause) = pause else { return Err(error) };
-        so_far.restarts += 1;
-        let seconds = pause.as_secs_f64();
-        let words = format!("{}; begun again from the ledger in {seconds:.1} s", error.message());
-        events.say(Event::Note(words)).await;
-        stop.or(async {
-            sleep(pause).await;
-            Ok(())
-        })
-        .await?;
-    }
-}
-
-/// What has come of moving a database, however often that was begun again.
-struct SoFar {
-    started: Instant,
-    restarts: u32,
-    /// How the next try begins: what was dropped once isn't dropped again.
-    beginning: Beginning,
-    /// The login roles of a job that was given up for this one: they are there, without passwords.
-    roles_of_given_up: Vec<String>,
-    /// Whether there was a ledger when it first looked.
-    was_resumed: Option<bool>,
-    /// The claim it has, or had.
-    claim: Option<Claim>,
-    /// How many receipts there were when steps were last begun with.
-    reached: Option<usize>,
-    outcome: Outcome,
-    /// The seal is on its way: a job that is found sealed is this one.
-    is_sealing: bool,
-    /// What keeps others from writing to the source.
-    fence: Option<Arc<Fence>>,
-}
-
-impl SoFar {
-    fn begins(beginning: Beginning, fence: Option<Arc<Fence>>) -> SoFar {
-        SoFar {
-            started: Instant::now(),
-            restarts: 0,
-            beginning,
-            roles_of_given_up: Vec::new(),
-            was_resumed: None,
-            claim: None,
-            reached: None,
-            outcome: Outcome::default(),
-            is_sealing: false,
-            fence,
-        }
+        so_far.outlast(error, before, &mut persistence, events, stop).await?;
     }
 }
 
@@ -168,10 +112,14 @@ async fn refuse_findings(
     if all.is_empty() {
         return Ok(checked);
     }
-    Err(Error::new(Kind::Refused, "checking before the start")
-        .because(match all.len() {
-            1 => format!("one finding stops the job:{}", all.concat()),
-            many => format!("{many} findings stop the job:{}", all.concat()),
-        })
-        .hint("mend these and run again; `pgconvoy check` shows everything it finds"))
+    Err(refused(&all).hint("mend these and run again; `pgconvoy check` shows everything it finds"))
+}
+
+/// What stops a job before it is begun, each on lines of its own.
+pub(super) fn refused(findings: &[String]) -> Error {
+    let all = findings.concat();
+    Error::new(Kind::Refused, "checking before the start").because(match findings.len() {
+        1 => format!("one finding stops the job:{all}"),
+        many => format!("{many} findings stop the job:{all}"),
+    })
 }

@@ -1,5 +1,6 @@
 //! One story per command, readable from top to bottom: the only room that joins the others.
 
+mod attempt;
 mod bench;
 mod check;
 mod clearing;
@@ -15,6 +16,7 @@ mod passwords;
 mod plan;
 mod report;
 mod request;
+mod restore;
 mod source_since;
 mod status;
 mod survey;
@@ -43,6 +45,7 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Fenced, Verification};
 pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
+pub use restore::{RestoreRequest, restore};
 pub use source_since::SourceSince;
 pub use status::{Ending, Latency, Status, status};
 pub use unfence::{Unfenced, unfence};

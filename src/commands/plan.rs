@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::pg::ServerVersion;
-use crate::plan::{self, Plan, PlanInput, Preparations, Splitting, Statement};
+use crate::plan::{self, Plan, PlanInput, Preparations, SequencesFrom, Splitting, Statement};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::toc::{Finding, Toc};
 use crate::wire::Conninfo;
@@ -68,11 +68,12 @@ pub(super) fn plan_for(
         analyze: request.analyze,
         target_user: target.as_ref().map(|(user, _)| user.as_str()),
         target_version: target.as_ref().map(|(_, version)| *version),
+        sequences: SequencesFrom::Source,
         preparations: &preparations(adapted),
     })
 }
 
-fn preparations(adapted: &Adapted) -> Preparations {
+pub(super) fn preparations(adapted: &Adapted) -> Preparations {
     let statement = |title: &str, sql: &String| Statement::new(title, sql);
     let join = "a membership of our own, for the time of the job";
     let lend = "a right for an owner, for the time of the job";

@@ -89,6 +89,9 @@ pub struct Verification {
     pub catalog: Vec<CatalogDifference>,
     /// What couldn't be compared, and why.
     pub notes: Vec<String>,
+    /// Whether definitions weren't compared, as those that an archive has can't be yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub catalog_unread: bool,
 }
 
 impl Verification {

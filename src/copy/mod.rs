@@ -11,6 +11,7 @@ mod frames;
 pub(crate) mod fuzz;
 mod incoming;
 mod keyed_lines;
+mod load;
 mod outgoing;
 mod pump;
 mod read;
@@ -23,6 +24,7 @@ mod text_rows;
 
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use keyed_lines::KeyedRow;
+pub use load::{Block, LoadPart, load};
 pub use pump::forward;
 pub use read::{KeyedRows, fingerprints, hand_on};
 pub use statements::{CopyTable, Freeze};

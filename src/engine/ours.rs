@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::copy::{Fingerprint, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Chunk, Plan, TableId};
-use crate::toc::{TableData, named};
+use crate::toc::{ChunkRange, TableData, named};
 use crate::wire::{Conninfo, Session};
 
 use super::reading::{ReadFrom, read_chunks};
@@ -72,7 +72,10 @@ impl Ours<'_> {
         let wanted = |id: &TableId| {
             tables.contains(id) && expected.contains_key(id) && there.contains_key(id)
         };
+        // What an archive has in parts lies anywhere: it is read as a whole, once.
+        let is_more = |chunk: &Chunk| matches!(chunk.range, ChunkRange::Archived { from: 1.., .. });
         let copies = self.plan.copies().map(|(_, _, chunk)| chunk);
+        let copies = copies.filter(|chunk| !is_more(chunk));
         let chunks: Vec<Chunk> = copies.filter(|chunk| wanted(&chunk.table)).cloned().collect();
         let mut found: BTreeMap<TableId, Fingerprint> = BTreeMap::new();
         for (chunk, fingerprint) in chunks.iter().zip(self.read(chunks.clone()).await?) {

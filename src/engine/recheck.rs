@@ -31,10 +31,7 @@ pub async fn recheck(
     events: &Events,
 ) -> Result<Receipts> {
     let Ours { plan, session: target, .. } = *ours;
-    let emptied = emptied_tables(plan, &receipts, target).await?;
-    let emptied = with_those_bound(plan, emptied);
-    ours.refuse_emptying(&receipts, &emptied).await?;
-    empty(plan, &mut receipts, &emptied, target).await?;
+    receipts = without_lost(ours, receipts).await?;
     let stale = stale(plan, &receipts, snapshot);
     if stale.is_empty() {
         return Ok(receipts);
@@ -66,6 +63,17 @@ pub async fn recheck(
     ours.refuse_emptying(&receipts, &differing).await?;
     empty(plan, &mut receipts, &differing, target).await?;
     renew(plan, receipts, snapshot, target).await
+}
+
+/// The receipts but for those of tables that have lost rows on the target: these are emptied.
+///
+/// Nothing is emptied that isn't `ours`.
+pub async fn without_lost(ours: &Ours<'_>, mut receipts: Receipts) -> Result<Receipts> {
+    let Ours { plan, session: target, .. } = *ours;
+    let emptied = with_those_bound(plan, emptied_tables(plan, &receipts, target).await?);
+    ours.refuse_emptying(&receipts, &emptied).await?;
+    empty(plan, &mut receipts, &emptied, target).await?;
+    Ok(receipts)
 }
 
 /// Says of all receipts of rows that they hold under `snapshot`.

@@ -29,13 +29,21 @@ pub(super) fn copy_in(table: &TableData, range: &ChunkRange) -> String {
         true => Freeze::Yes,
         false => Freeze::No,
     };
-    copy_table(table, None).copy_in(freeze)
+    let copy = copy_table(table, None);
+    CopyTable { columns: columns(table, range), ..copy }.copy_in(freeze)
+}
+
+/// The columns in the order in which a part of the rows has them.
+fn columns<'a>(table: &'a TableData, range: &ChunkRange) -> &'a [String] {
+    let first = table.archived.as_ref().and_then(|archived| archived.parts_of(range).first());
+    first.and_then(|part| part.columns.as_deref()).unwrap_or(&table.columns)
 }
 
 fn arrives_frozen(table: &TableData) -> bool {
     table.rows_of == RowsOf::Relation
         && table.condition.is_none()
         && !table.in_foreign_keys
+        && !table.adds_to_an_extensions()
         && table.size.bytes >= TRUNCATED
 }
 

@@ -14,17 +14,18 @@ use crate::wire::{Conninfo, Session};
 
 use super::crew::{Crew, Told};
 use super::events::{Event, Events};
+use super::origin::Origin;
 use super::reading::ReadFrom;
 use super::receipts::Receipts;
 use super::schedule::Schedule;
 use super::snapshot::SourceSnapshot;
 use super::stop::Stop;
-use super::worker::{Shared, SharedSnapshot};
+use super::worker::{Shared, SharedOrigin, SharedSnapshot};
 
 /// What is to be run.
 pub struct Run<'a> {
     /// Where the rows are.
-    pub source: Conninfo,
+    pub origin: Origin,
     /// Where they go.
     pub target: Conninfo,
     /// The session that holds the claim on it.
@@ -33,8 +34,6 @@ pub struct Run<'a> {
     pub plan: Arc<Plan>,
     /// What is done of it.
     pub receipts: Receipts,
-    /// The snapshot to copy under; none where every chunk is copied.
-    pub snapshot: Option<SourceSnapshot>,
     /// Whether it ends with what can be done while tables may still be copied anew.
     pub warm: bool,
     /// How many workers.
@@ -67,22 +66,18 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<()> {
     let Run {
-        source,
+        origin,
         target,
         leader,
         plan,
         receipts,
-        mut snapshot,
         warm,
         jobs,
         toast_compression,
         strict,
         patience,
     } = job;
-    let shared_snapshot = snapshot.as_ref().map(|snapshot| SharedSnapshot {
-        source: ReadFrom::source(&source, snapshot),
-        mark: snapshot.mark.clone(),
-    });
+    let (shared_origin, mut snapshot) = shared(origin);
     let receipts = Arc::new(receipts);
     // A later run reads the target back, as it is then.
     let is_done = |id: StepId| {
@@ -91,10 +86,9 @@ pub async fn run(
     };
     let mut schedule = Schedule::new(&plan, is_done);
     let shared = Arc::new(Shared {
-        source,
+        origin: shared_origin,
         target,
         leader: leader.process_id(),
-        snapshot: shared_snapshot,
         plan: Arc::clone(&plan),
         receipts: Arc::clone(&receipts),
         jobs,
@@ -189,8 +183,22 @@ pub async fn run(
     ended
 }
 
+/// What the workers need of the origin, and the snapshot that the leader holds.
+fn shared(origin: Origin) -> (SharedOrigin, Option<Box<SourceSnapshot>>) {
+    match origin {
+        Origin::Archive(rows) => (SharedOrigin::Archive(rows), None),
+        Origin::Server { source, snapshot } => {
+            let shared = snapshot.as_ref().map(|snapshot| {
+                let mark = snapshot.mark.clone();
+                Box::new(SharedSnapshot { source: ReadFrom::source(&source, snapshot), mark })
+            });
+            (SharedOrigin::Server { source, snapshot: shared }, snapshot)
+        }
+    }
+}
+
 /// All rows are there, so a source that is gone by now takes nothing with it.
-async fn release(snapshot: &mut Option<SourceSnapshot>, events: &Events) {
+async fn release(snapshot: &mut Option<Box<SourceSnapshot>>, events: &Events) {
     if let Some(snapshot) = snapshot.take()
         && let Err(error) = snapshot.release().await
     {

@@ -1,6 +1,7 @@
 //! A worker: two raw connections, and one step at a time. A step's effect and its receipt commit
 //! together; nothing here decides what is next.
 
+mod archived;
 mod left_out;
 mod rows;
 
@@ -21,6 +22,7 @@ use super::building;
 use super::claim::{Claim, WRITING};
 use super::failpoint::{self, Act, Point};
 use super::faults::{Remedy, remedy};
+use super::origin::ArchivedRows;
 use super::reading::ReadFrom;
 use super::receipts::{Receipt, Receipts, ask, committed, insert};
 use super::sequences;
@@ -32,15 +34,20 @@ pub(super) struct SharedSnapshot {
     pub(super) mark: String,
 }
 
+/// Where all workers of a run have rows from.
+pub(super) enum SharedOrigin {
+    /// A server's database; without a snapshot once no chunk is owed.
+    Server { source: Box<Conninfo>, snapshot: Option<Box<SharedSnapshot>> },
+    /// An archive.
+    Archive(Arc<ArchivedRows>),
+}
+
 /// What all workers of a run share.
-#[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) source: Conninfo,
+    pub(super) origin: SharedOrigin,
     pub(super) target: Conninfo,
     /// The server process whose session holds the claim on the target.
     pub(super) leader: i32,
-    /// None once no chunk is owed.
-    pub(super) snapshot: Option<SharedSnapshot>,
     pub(super) plan: Arc<Plan>,
     pub(super) receipts: Arc<Receipts>,
     pub(super) jobs: usize,
@@ -167,7 +174,15 @@ impl Worker {
         failpoint::pass(Point::Before(Act::Step(step.phase)));
         let done = match &step.action {
             Action::Apply { statements } => self.apply(step, statements, idle, started).await,
-            Action::Copy { chunks } => self.copy(step, chunks).await,
+            Action::Copy { chunks } => {
+                let shared = Arc::clone(&self.shared);
+                match &shared.origin {
+                    SharedOrigin::Server { snapshot, .. } => {
+                        self.copy(step, chunks, snapshot.as_deref()).await
+                    }
+                    SharedOrigin::Archive(rows) => self.load(step, chunks, rows).await,
+                }
+            }
             Action::Verify { chunks } => self.verify(step, chunks).await,
             Action::Count { table } => self.count(step, *table, started).await,
             Action::SetSequences { sequences } => {
@@ -283,7 +298,11 @@ impl Worker {
         sequences: &[QualifiedName],
         started: Instant,
     ) -> Result<Moved> {
-        let mut source = RawConnection::connect(&self.shared.source).await?;
+        let SharedOrigin::Server { source, .. } = &self.shared.origin else {
+            let words = "an archive says itself where they stand";
+            return Err(Error::step(sequences::READING).because(words));
+        };
+        let mut source = RawConnection::connect(source).await?;
         source.execute(sequences::READING, &sequences::beginning()).await?;
         let mut all = vec![sent("beginning a transaction", "BEGIN")];
         for sql in sequences::reads(sequences.iter()) {

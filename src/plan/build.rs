@@ -40,8 +40,19 @@ pub struct PlanInput<'a> {
     pub target_user: Option<&'a str>,
     /// The target's version, where there is a target.
     pub target_version: Option<ServerVersion>,
+    /// Where sequences stand.
+    pub sequences: SequencesFrom,
     /// What is granted to ourselves and others for the time of the job.
     pub preparations: &'a Preparations,
+}
+
+/// Where it is known from where sequences stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequencesFrom {
+    /// From the source, as they are when they are set.
+    Source,
+    /// From the entries' statements, which an archive has.
+    Entries,
 }
 
 /// How far the target's rows are read back.

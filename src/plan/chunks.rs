@@ -49,13 +49,16 @@ pub fn divide(tables: &[TableData], splitting: Splitting, jobs: usize) -> Vec<Ve
         let id = TableId(index as u32);
         let bytes = table.size.bytes;
         let ranges = match table.rows_of {
+            _ if table.archived.is_some() => archived_ranges(table, wanted),
             RowsOf::LargeObjects { .. } => at_every_bound(table),
             _ if bytes >= SMALL => split(table, splitting, wanted),
             _ => Vec::new(),
         };
         if !ranges.is_empty() {
             let each = bytes / ranges.len() as u64;
-            let chunks = ranges.into_iter().map(|range| Chunk { table: id, range, bytes: each });
+            let bytes_of = |range: &ChunkRange| archived_bytes(table, range).unwrap_or(each);
+            let chunk = |range: ChunkRange| Chunk { table: id, bytes: bytes_of(&range), range };
+            let chunks = ranges.into_iter().map(chunk);
             groups.extend(chunks.map(|chunk| vec![chunk]));
             continue;
         }
@@ -83,6 +86,36 @@ fn split(table: &TableData, splitting: Splitting, wanted: u64) -> Vec<ChunkRange
         Splitting::Keys if table.heap => by_keys(table, parts),
         _ => vec![ChunkRange::Whole],
     }
+}
+
+/// Parts that follow each other in an archive, together as big as `wanted`; none where the table is
+/// small. Large objects stay apart as the archive has them: what each of them gets besides
+/// its contents takes a lock.
+fn archived_ranges(table: &TableData, wanted: u64) -> Vec<ChunkRange> {
+    let parts = table.archived.as_ref().map_or(&[][..], |archived| &archived.parts);
+    let large_objects = table.holds_large_objects();
+    let mut ranges: Vec<(u32, u32, u64)> = Vec::new();
+    for (place, part) in (0..).zip(parts) {
+        let goes_with = |&(from, _, bytes): &(u32, u32, u64)| {
+            let alike = parts[from as usize].columns == part.columns;
+            !large_objects && alike && bytes + part.bytes <= wanted
+        };
+        match ranges.pop_if(|last| goes_with(last)) {
+            Some((from, _, bytes)) => ranges.push((from, place + 1, bytes + part.bytes)),
+            None => ranges.push((place, place + 1, part.bytes)),
+        }
+    }
+    match ranges.as_slice() {
+        [_] if !large_objects && table.size.bytes < SMALL => Vec::new(),
+        [_] if !large_objects => vec![ChunkRange::Whole],
+        all => all.iter().map(|&(from, to, _)| ChunkRange::Archived { from, to }).collect(),
+    }
+}
+
+/// How big a part of an archive's rows is.
+fn archived_bytes(table: &TableData, range: &ChunkRange) -> Option<u64> {
+    let parts = table.archived.as_ref()?.parts_of(range);
+    Some(parts.iter().map(|part| part.bytes).sum())
 }
 
 /// The ranges between all bounds, open at both ends.
@@ -135,7 +168,7 @@ fn ranges<'b>(column: &str, bounds: impl Iterator<Item = &'b String>) -> Vec<Chu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toc::test_table;
+    use crate::toc::{Archived, ArchivedPart, test_table};
 
     fn table(megabytes: u64) -> TableData {
         let mut table = test_table(&format!("t{megabytes}"));
@@ -193,6 +226,31 @@ mod tests {
         let told: Vec<&str> = conditions.iter().flatten().map(String::as_str).collect();
         assert_eq!(told, ["\"id\" < '30'", "\"id\" >= '30' AND \"id\" < '40'", "\"id\" >= '40'"]);
         assert_eq!(groups.len(), 4);
+    }
+
+    #[test]
+    fn an_archives_chunks_are_taken_together_up_to_a_size_and_a_single_one_is_the_whole() {
+        let part = |megabytes: u64| ArchivedPart {
+            item: 7,
+            chunk: None,
+            bytes: megabytes << 20,
+            columns: None,
+        };
+        let archived = |parts: &[u64]| {
+            let mut table = table(parts.iter().sum());
+            table.archived = Some(Archived { parts: parts.iter().copied().map(part).collect() });
+            table
+        };
+        let tables = [archived(&[20, 10, 20, 40]), archived(&[900]), archived(&[1, 1])];
+        let groups = divide(&tables, Splitting::Pages, 20);
+        let ranges = |table: u32| {
+            let chunks = groups.iter().flatten().filter(|chunk| chunk.table == TableId(table));
+            chunks.map(|chunk| (chunk.range.clone(), chunk.bytes >> 20)).collect::<Vec<_>>()
+        };
+        let range = |from, to| ChunkRange::Archived { from, to };
+        assert_eq!(ranges(0), [(range(0, 2), 30), (range(2, 3), 20), (range(3, 4), 40)]);
+        assert_eq!(ranges(1), [(ChunkRange::Whole, 900)]);
+        assert_eq!(ranges(2), [(ChunkRange::Whole, 2)]);
     }
 
     #[test]

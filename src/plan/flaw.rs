@@ -1,7 +1,9 @@
 //! What keeps a plan from being run: one that we made has no flaw, but a ledger is whose the target
 //! is.
 
-use super::step::{Action, Plan, Step, StepId};
+use crate::toc::ChunkRange;
+
+use super::step::{Action, Chunk, Plan, Step, StepId};
 
 /// What a table has at most (source: access/htup_details.h, MaxHeapAttributeNumber).
 const MOST_COLUMNS: usize = 1600;
@@ -25,20 +27,31 @@ impl Plan {
     fn is_sound(&self, step: &Step, at: u32) -> bool {
         let tables_are_there = match &step.action {
             Action::Copy { chunks } | Action::Verify { chunks } => {
-                chunks.iter().all(|chunk| (chunk.table.0 as usize) < self.tables.len())
+                chunks.iter().all(|chunk| self.is_there(chunk))
             }
             Action::Count { table } => (table.0 as usize) < self.tables.len(),
             _ => true,
         };
         tables_are_there && step.id == StepId(at) && step.needs.iter().all(|need| need.0 < at)
     }
+
+    fn is_there(&self, chunk: &Chunk) -> bool {
+        let table = self.tables.get(chunk.table.0 as usize);
+        match (table, &chunk.range) {
+            (Some(table), ChunkRange::Archived { from, to }) => {
+                let parts = table.archived.as_ref().map_or(0, |archived| archived.parts.len());
+                from < to && *to as usize <= parts
+            }
+            (table, _) => table.is_some(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Chunk, Phase, TableId};
-    use crate::toc::{ChunkRange, test_table};
+    use crate::plan::{Phase, TableId};
+    use crate::toc::test_table;
 
     fn step(id: u32, needs: &[u32], action: Action) -> Step {
         Step {

@@ -3,7 +3,7 @@
 use crate::pg::{LockMode, QualifiedName};
 use crate::toc::{Entry, EntryId, Kind};
 
-use super::build::{PlanInput, statement};
+use super::build::{PlanInput, SequencesFrom, statement};
 use super::locks::Relations;
 use super::step::{Action, Phase, Statement, StepId};
 use super::steps::{Gathered, Steps};
@@ -64,19 +64,24 @@ fn as_its_owner_sees(mut refresh: Statement) -> Statement {
 /// Sets sequences before the grants, which may take the right to do so away. Returns the step that
 /// grants wait for.
 fn sequences(input: &PlanInput<'_>, settled: StepId, steps: &mut Steps) -> StepId {
-    let sequences: Vec<QualifiedName> = input
-        .toc
-        .entries
-        .iter()
-        .filter(|entry| entry.kind == Kind::SequenceSet)
-        .map(|entry| QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name))
-        .collect();
-    if sequences.is_empty() {
+    let entries = input.toc.entries.iter();
+    let entries: Vec<&Entry> = entries.filter(|entry| entry.kind == Kind::SequenceSet).collect();
+    if entries.is_empty() {
         return settled;
     }
+    let name =
+        |entry: &&Entry| QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name);
     let mut set = Vec::new();
-    for some in sequences.chunks(SEQUENCES) {
-        let action = Action::SetSequences { sequences: some.to_vec() };
+    for some in entries.chunks(SEQUENCES) {
+        let action = match input.sequences {
+            SequencesFrom::Source => {
+                Action::SetSequences { sequences: some.iter().map(name).collect() }
+            }
+            SequencesFrom::Entries => {
+                let statements = some.iter().map(|entry| statement(input, entry)).collect();
+                Action::Apply { statements }
+            }
+        };
         let id = steps.push(Phase::Settling, "sequences".to_owned(), action);
         steps.needs(id, vec![settled]);
         set.push(id);

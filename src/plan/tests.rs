@@ -146,6 +146,7 @@ fn planned_for(entries: Vec<Entry>, verify: VerifyMode, target: u32) -> Plan {
         analyze: true,
         target_user: Some("master"),
         target_version: Some(ServerVersion(target)),
+        sequences: SequencesFrom::Source,
         preparations: &Preparations {
             first: vec![lent("GRANT shop TO master;")],
             take_back_roles: vec![lent("REVOKE shop FROM master;")],
@@ -354,6 +355,7 @@ fn statistics_are_left_to_those_who_say_so() {
         analyze: false,
         target_user: None,
         target_version: Some(ServerVersion(150_000)),
+        sequences: SequencesFrom::Source,
         preparations: &Preparations::default(),
     });
     assert!(plan.steps.iter().all(|step| step.phase != Phase::Maintenance), "{}", rendered(&plan));
@@ -437,7 +439,8 @@ proptest! {
             analyze: true,
             target_user: None,
             target_version: None,
-            preparations: &Preparations::default(),
+            sequences: SequencesFrom::Source,
+        preparations: &Preparations::default(),
         });
         prop_assert_eq!(plan.tables.len(), sizes.len());
         for table in 0..plan.tables.len() {

@@ -30,13 +30,22 @@ pub enum ChunkRange {
         /// The value after the last one, as text.
         to: Option<String>,
     },
+    /// Parts of what an archive has of the table, by their places in
+    /// [`crate::toc::Archived::parts`].
+    Archived {
+        /// The first part.
+        from: u32,
+        /// The part after the last one.
+        to: u32,
+    },
 }
 
 impl ChunkRange {
-    /// The condition that a row must meet, or none where every row does.
+    /// The condition that a row must meet, or none where every row does, or an archive says which
+    /// rows they are.
     pub fn condition(&self) -> Option<String> {
         let (what, from, to) = match self {
-            ChunkRange::Whole => return None,
+            ChunkRange::Whole | ChunkRange::Archived { .. } => return None,
             ChunkRange::Pages { from, to } => (
                 "ctid".to_owned(),
                 // Page 0 is where a heap begins.

@@ -29,6 +29,11 @@ macro_rules! kinds {
                 match self { $(Kind::$name => $tag,)* }
             }
 
+            /// The kind that pg_dump calls so.
+            pub fn of_tag(tag: &str) -> Option<Kind> {
+                match tag { $($tag => Some(Kind::$name),)* _ => None }
+            }
+
             /// The section the kind belongs to.
             pub fn section(self) -> Section {
                 match self { $(Kind::$name => Section::$section,)* }

@@ -35,11 +35,12 @@ pub(crate) use large_objects::{
 pub use large_objects::{LargeObjectGroup, LargeObjectSum};
 pub(crate) use newer_words::unquoted;
 pub use role_map::RoleMap;
+pub(crate) use role_names::roles_named;
 pub use sort::{Sorted, in_restoring_order};
-pub(crate) use sql::{Token, tokens};
+pub(crate) use sql::{Token, statements, tokens};
 #[cfg(test)]
 pub(crate) use table::test_table;
-pub use table::{KeyColumn, RowsOf, Side, TableData, TableSize};
+pub use table::{Archived, ArchivedPart, KeyColumn, RowsOf, Side, TableData, TableSize};
 pub use target::{
     MembershipOptions, OwnGrant, PublicSchema, StandingDefaults, StandingSchema, TargetExtension,
     TargetFacts, TargetHoldings, TargetRole,

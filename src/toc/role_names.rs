@@ -45,6 +45,11 @@ pub(super) fn named_in(sql: &str, introducing: &[&str]) -> Vec<String> {
     tokens(sql).filter_map(|(_, token)| role(token)).collect()
 }
 
+/// The roles that an entry's SQL names.
+pub(crate) fn roles_named(entry: &Entry) -> Vec<String> {
+    named_in(&entry.create, introducing(entry))
+}
+
 /// `sql` with other roles after the `introducing` words.
 pub(super) fn rename_in(sql: &str, introducing: &[&str], map: &BTreeMap<String, String>) -> String {
     let mut role = roles(introducing);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pg::{QualifiedName, RowFormat};
 
+use super::chunk::ChunkRange;
 use super::large_objects::{LargeObjectGroup, pieces_sql, places_sql};
 
 /// A table's rows: which columns travel, how, and how much there is.
@@ -48,6 +49,43 @@ pub struct TableData {
     /// in the reverse order.
     #[serde(default)]
     pub in_foreign_keys: bool,
+    /// Where an archive has them, if that is where they come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
+}
+
+/// Where an archive has rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archived {
+    /// The parts that can be read by themselves: together they are all rows.
+    pub parts: Vec<ArchivedPart>,
+}
+
+impl Archived {
+    /// The parts of a range; all where it isn't an archive's.
+    pub fn parts_of(&self, range: &ChunkRange) -> &[ArchivedPart] {
+        match range {
+            ChunkRange::Archived { from, to } => {
+                self.parts.get(*from as usize..*to as usize).unwrap_or_default()
+            }
+            _ => &self.parts,
+        }
+    }
+}
+
+/// Rows that an archive has in one piece.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivedPart {
+    /// The number of the archive's entry.
+    pub item: i32,
+    /// Which of its chunks; none for all of it.
+    pub chunk: Option<u32>,
+    /// Bytes, in the archive or of its rows.
+    pub bytes: u64,
+    /// The columns in the order that these rows have them in, where that isn't the table's:
+    /// partitions' that go through their root may differ in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
 }
 
 /// What rows are rows of: how they are read and written.
@@ -95,6 +133,12 @@ impl TableData {
     /// Whether its rows are pieces of large objects.
     pub fn holds_large_objects(&self) -> bool {
         matches!(self.rows_of, RowsOf::LargeObjects { .. })
+    }
+
+    /// Whether its rows come beside others that an extension's script has made: an archive doesn't say
+    /// what tells them apart.
+    pub fn adds_to_an_extensions(&self) -> bool {
+        self.of_extension && self.archived.is_some()
     }
 
     /// What stands after FROM to read the rows, on either side.
@@ -151,5 +195,6 @@ pub(crate) fn test_table(name: &str) -> TableData {
         filter: None,
         of_extension: false,
         in_foreign_keys: false,
+        archived: None,
     }
 }

@@ -45,6 +45,7 @@ mod random;
 mod random_schemas;
 mod random_tables;
 mod refusals;
+mod restores;
 mod resuming;
 mod scale;
 mod schema_generator;

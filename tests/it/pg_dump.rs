@@ -280,7 +280,7 @@ fn comparable(line: &str) -> Option<String> {
 }
 
 /// The newest pg_dump there is, or a fetched one.
-fn newest() -> PathBuf {
+pub(crate) fn newest() -> PathBuf {
     installed()
         .into_iter()
         .filter_map(|program| Some((major_of(&program)?, program)))

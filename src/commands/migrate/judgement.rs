@@ -1,10 +1,9 @@
-//! Whether the target holds what it should, and what the job came to.
+//! Whether the target holds what it should.
 
 use crate::catalog::{self, Scope};
 use crate::engine::Receipts;
 use crate::error::Result;
 use crate::plan::{Plan, VerifyMode};
-use crate::toc::Toc;
 use crate::toc::adapt::Adapted;
 use crate::verify::{
     Sequences, compare_catalogs, compare_counts, compare_large_objects, compare_sequences,
@@ -12,10 +11,8 @@ use crate::verify::{
 };
 use crate::wire::Session;
 
-use super::super::plan::count_objects;
-use super::super::report::{DatabaseReport, Verification};
+use super::super::report::Verification;
 use super::super::survey;
-use super::SoFar;
 
 /// When the large objects were copied: those of an earlier run aren't those that this one has read
 /// the owners and grants of.
@@ -70,31 +67,4 @@ pub(super) async fn judge(
         }
     }
     Ok(verification)
-}
-
-/// What a job on a database came to, but for what is judged of it.
-pub(super) fn totals(
-    database: &str,
-    toc: &Toc,
-    plan: &Plan,
-    receipts: &Receipts,
-    so_far: &SoFar,
-) -> DatabaseReport {
-    let copies = plan.copies().filter_map(|(step, part, _)| receipts.0.get(&(step, part)));
-    let (rows, bytes) =
-        copies.fold((0, 0), |(r, b), receipt| (r + receipt.tally.rows(), b + receipt.tally.bytes));
-    let phases = so_far.outcome.phases.iter();
-    DatabaseReport {
-        database: database.to_owned(),
-        was_resumed: so_far.was_resumed == Some(true),
-        objects: count_objects(toc),
-        tables: plan.count_tables(),
-        rows,
-        bytes,
-        seconds: so_far.started.elapsed().as_secs_f64(),
-        phases: phases.map(|(phase, time)| (*phase, time.as_secs_f64())).collect(),
-        retries: so_far.outcome.retries,
-        restarts: so_far.restarts,
-        ..DatabaseReport::default()
-    }
 }

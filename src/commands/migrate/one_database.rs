@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use crate::catalog;
 use crate::engine::{
-    self, Claim, Event, Events, Job, JobState, Ledger, Ours, ReadFrom, Receipts, Run,
+    self, Claim, Events, Job, JobState, Ledger, Origin, Ours, ReadFrom, Receipts, Run,
     SourceSnapshot, Stop, StoredJob,
 };
-use crate::error::{Error, Result};
-use crate::plan::{Plan, Step, VerifyMode};
+use crate::error::Result;
+use crate::plan::{Plan, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Toc};
 use crate::wire::Session;
 
+use super::super::attempt::{SoFar, announce, render};
 use super::super::clearing;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
@@ -27,8 +28,7 @@ use super::super::request::{Beginning, Request};
 use super::super::source_since::source_since;
 use super::super::survey::{self, Source, digests};
 use super::super::verify::locate;
-use super::SoFar;
-use super::judgement::{Expected, LargeObjects, Reading, judge, totals};
+use super::judgement::{Expected, LargeObjects, Reading, judge};
 use super::renewal::{TakenUp, renew};
 
 /// Surveys, claims, plans or goes on with what is planned, runs that, and judges what came of it.
@@ -74,7 +74,7 @@ pub(super) async fn migrate_one(
     refuse_other_terms(&job, &request.terms())?;
     refuse_other_compression(&job, request.toast_compression)?;
     if let JobState::Sealed { at, report } = state
-        && let Some(mut report) = finished_before(at, &report, so_far)?
+        && let Some(mut report) = so_far.finished_before(at, &report)?
     {
         if report.was_finished {
             let since = source_since(pair, &plan, &receipts, &target, None);
@@ -121,12 +121,14 @@ pub(super) async fn migrate_one(
     announce(&plan, &receipts, events).await;
     so_far.reached = Some(receipts.0.len());
     let run = Run {
-        source: pair.source.clone(),
+        origin: Origin::Server {
+            source: Box::new(pair.source.clone()),
+            snapshot: snapshot.map(Box::new),
+        },
         target: pair.target.clone(),
         leader: &target,
         plan: Arc::clone(&plan),
         receipts,
-        snapshot,
         warm: request.warm,
         jobs: request.jobs(),
         toast_compression: job.toast_compression,
@@ -141,7 +143,7 @@ pub(super) async fn migrate_one(
             is_warm: true,
             changes: job.changes.into_iter().chain(undone).collect(),
             verification: Verification { mode: VerifyMode::None, ..Verification::default() },
-            ..totals(pair.target.database(), &adapted.toc, &plan, &receipts, so_far)
+            ..so_far.totals(pair.target.database(), &adapted.toc, &plan, &receipts)
         });
     }
     let expected = Expected { adapted: &adapted, large_objects, same_major };
@@ -193,7 +195,7 @@ async fn verify_and_seal(
         verification,
         source_since: Some(since),
         fence: fence.map(|fence| Fenced { id: fence.id, roles: fence.roles.clone() }),
-        ..totals(pair.target.database(), &expected.adapted.toc, &plan, &receipts, so_far)
+        ..so_far.totals(pair.target.database(), &expected.adapted.toc, &plan, &receipts)
     };
     let take_back: String = plan.take_back().map(|statement| statement.sql.as_str()).collect();
     if report.verification.is_clean() {
@@ -258,48 +260,4 @@ async fn begin(
         state: JobState::Open,
         cut_over: None,
     })
-}
-
-/// The report of a job that is found sealed; this one's, if only the answer to its seal got lost.
-/// None where its copy wasn't made under the fence that stands: it goes on like any other job, so
-/// that its rows are held against the source once more.
-fn finished_before(at: String, report: &str, so_far: &SoFar) -> Result<Option<DatabaseReport>> {
-    let mut report = DatabaseReport::parse(report)?;
-    if so_far.is_sealing {
-        report.restarts = so_far.restarts;
-        return Ok(Some(report));
-    }
-    if so_far.fence.as_ref().is_some_and(|fence| !fence.has_kept(&report)) {
-        return Ok(None);
-    }
-    report.was_finished = true;
-    report.finished_at = Some(at);
-    Ok(Some(report))
-}
-
-async fn announce(plan: &Plan, receipts: &Receipts, events: &Events) {
-    let done = plan.steps.iter().filter(|step| receipts.is_done(step)).count();
-    let owed = plan.steps.iter().filter(|step| step.parts() > 0).count();
-    let cost = |step: &Step| step.cost;
-    let all_cost = plan.steps.iter().map(cost).sum();
-    let done_cost = plan.steps.iter().filter(|step| receipts.is_done(step)).map(cost).sum();
-    let (mut all, mut there) = (0, 0);
-    for (step, part, chunk) in plan.copies() {
-        all += chunk.bytes;
-        if receipts.0.contains_key(&(step, part)) {
-            there += chunk.bytes;
-        }
-    }
-    let event = Event::Planned {
-        steps: (owed, done),
-        tables: plan.count_tables(),
-        bytes: (all, there),
-        cost: (all_cost, done_cost),
-    };
-    events.say(event).await;
-}
-
-fn render(report: &DatabaseReport) -> Result<String> {
-    serde_json::to_string(report)
-        .map_err(|e| Error::step("writing the report").because(e.to_string()))
 }

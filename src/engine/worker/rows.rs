@@ -9,15 +9,20 @@ use crate::plan::{Chunk, Step, TableId};
 use crate::toc::{ChunkRange, LargeObject, LargeObjectGroup, RowsOf, Side, TableData};
 use crate::wire;
 
-use super::{Moved, Shared, Worker, plain, sent};
+use super::{Moved, Shared, SharedSnapshot, Worker, plain, sent};
 use crate::engine::receipts::Receipt;
 use crate::engine::rows::{copy_in, copy_out, count, empty_for_copy, stream};
 use crate::engine::{held_up, invalid_text, large_objects, unmoved};
 
 impl Worker {
-    pub(super) async fn copy(&mut self, step: &Step, chunks: &[Chunk]) -> Result<Moved> {
+    pub(super) async fn copy(
+        &mut self,
+        step: &Step,
+        chunks: &[Chunk],
+        snapshot: Option<&SharedSnapshot>,
+    ) -> Result<Moved> {
         let shared = Arc::clone(&self.shared);
-        let snapshot = shared.snapshot.as_ref().ok_or_else(|| {
+        let snapshot = snapshot.ok_or_else(|| {
             Error::step("copying rows").because("no snapshot of the source is open")
         })?;
         let mut source = match self.source.take() {
@@ -82,7 +87,7 @@ impl Worker {
     }
 
     /// Gives large objects their owners, comments and grants.
-    async fn settle_large_objects(
+    pub(super) async fn settle_large_objects(
         &mut self,
         groups: &[LargeObjectGroup],
         objects: &[LargeObject],
@@ -153,7 +158,7 @@ impl Worker {
 
 /// The parts of a step that have no receipt. A resume takes back the receipts of those tables only
 /// that are copied anew.
-fn owed<'a>(
+pub(super) fn owed<'a>(
     shared: &'a Shared,
     step: &Step,
     chunks: &'a [Chunk],
@@ -167,8 +172,10 @@ fn owed<'a>(
 
 /// A copy's transaction begins with the emptying of the tables that are copied whole: in the
 /// reverse order, for those between which foreign keys stand.
-fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
-    let whole = owed.iter().rev().filter(|(_, chunk, _)| chunk.range == ChunkRange::Whole);
+pub(super) fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
+    let whole = owed.iter().rev().filter(|(_, chunk, table)| {
+        chunk.range == ChunkRange::Whole && !table.adds_to_an_extensions()
+    });
     let emptied = whole
         .map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty_for_copy(table)));
     std::iter::once(sent("beginning a transaction", "BEGIN")).chain(emptied).collect()
@@ -176,7 +183,7 @@ fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
 
 /// A receipt for one of several parts that were under way together: each is given its share of
 /// the time.
-fn share(started: Instant, parts: usize) -> Receipt {
+pub(super) fn share(started: Instant, parts: usize) -> Receipt {
     let whole = plain(started);
     Receipt { milliseconds: whole.milliseconds / parts.max(1) as u64, ..whole }
 }

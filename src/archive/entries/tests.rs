@@ -1,0 +1,208 @@
+//! Archives' entries as pg_dump writes them, made by hand.
+
+use super::super::contents::{Contents, Item, ItemId, ItemSection, Place};
+use super::super::header::{Compression, CreatedAt, Header, Layout, Version};
+use super::*;
+
+fn item(id: i32, desc: &str, schema: &str, tag: &str, create: &str) -> Item {
+    Item {
+        id: ItemId(id),
+        catalog_id: ("0".into(), "0".into()),
+        tag: tag.into(),
+        desc: desc.into(),
+        section: ItemSection::PreData,
+        create: create.into(),
+        drop: String::new(),
+        copy: None,
+        schema: Some(schema.to_owned()).filter(|schema| !schema.is_empty()),
+        tablespace: None,
+        access_method: None,
+        relkind: 0,
+        owner: "app".into(),
+        depends_on: Vec::new(),
+        place: Place::Nowhere,
+    }
+}
+
+fn table(id: i32, name: &str) -> Item {
+    Item {
+        drop: format!("DROP TABLE public.{name};\n"),
+        ..item(id, "TABLE", "public", name, &format!("CREATE TABLE public.{name} (a integer);\n"))
+    }
+}
+
+fn table_item() -> Item {
+    table(1, "root")
+}
+
+fn rows(id: i32, name: &str, copy: &str, needs: &[i32]) -> Item {
+    Item {
+        section: ItemSection::Data,
+        copy: Some(copy.to_owned()),
+        depends_on: needs.iter().copied().map(ItemId).collect(),
+        place: Place::File(format!("{id}.dat")),
+        ..item(id, "TABLE DATA", "public", name, "")
+    }
+}
+
+fn read(items: Vec<Item>) -> Result<Listed> {
+    let header = Header {
+        version: Version::V1_14,
+        layout: Layout::Directory,
+        compression: Compression::None,
+        created: CreatedAt([0; 7]),
+        database: "shop".into(),
+        server_version: "15.20".into(),
+        dumper_version: "15.20".into(),
+    };
+    listed(&Contents { header, items, length: 0 }, None, |item| item.id.0 as u64)
+}
+
+fn titles(listed: &Listed) -> Vec<String> {
+    listed.toc.entries.iter().map(Entry::title).collect()
+}
+
+#[test]
+fn a_tables_owner_is_set_by_its_name_and_a_functions_by_its_arguments() {
+    let function = Item {
+        drop: "DROP FUNCTION public.f(integer);\n".into(),
+        ..item(2, "FUNCTION", "public", "f(integer)", "CREATE FUNCTION …;\n")
+    };
+    let index = Item {
+        drop: "DROP INDEX public.i;\n".into(),
+        section: ItemSection::PostData,
+        ..item(3, "INDEX", "public", "i", "CREATE INDEX i ON public.t USING btree (a);\n")
+    };
+    let listed = read(vec![table(1, "t"), function, index]).unwrap();
+    let owners: Vec<Option<String>> =
+        listed.toc.entries.iter().map(|entry| entry.owner_sql("app")).collect();
+    assert_eq!(
+        owners,
+        [
+            None,
+            Some("ALTER TABLE \"public\".\"t\" OWNER TO \"app\";\n".to_owned()),
+            Some("ALTER FUNCTION public.f(integer) OWNER TO \"app\";\n".to_owned()),
+            None
+        ]
+    );
+}
+
+#[test]
+fn rows_know_their_table_and_dependencies_that_are_missing_are_nothing_to_wait_for() {
+    let items = vec![
+        table(7, "t"),
+        rows(9, "t", "COPY public.t (a, \"B\") FROM stdin;\n", &[7, 4]),
+        Item { depends_on: vec![ItemId(7), ItemId(99)], ..item(8, "RULE", "public", "t r", "…") },
+    ];
+    let listed = read(items).unwrap();
+    assert_eq!(
+        titles(&listed),
+        ["SCHEMA public", "TABLE public.t", "TABLE DATA public.t", "RULE public.t r"]
+    );
+    let data = &listed.toc.entries[2];
+    assert_eq!(data.depends_on, [EntryId(1)]);
+    let table = data.table.as_deref().unwrap();
+    assert_eq!(
+        (table.columns.as_slice(), table.format),
+        (&["a".into(), "B".into()][..], RowFormat::Text)
+    );
+    assert_eq!(table.archived.as_ref().unwrap().parts[0].item, 9);
+    assert!(!table.of_extension && !table.unlogged);
+    assert_eq!(listed.toc.entries[3].depends_on, [EntryId(1)]);
+}
+
+#[test]
+fn partitions_rows_that_go_through_their_root_are_parts_of_its_rows() {
+    let copy = "COPY public.root (a) FROM stdin;\n";
+    let items = vec![
+        table(1, "root"),
+        table(2, "one"),
+        table(3, "two"),
+        rows(4, "one", copy, &[2]),
+        rows(5, "two", copy, &[3]),
+    ];
+    let listed = read(items).unwrap();
+    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    assert_eq!((table.relation.name.as_str(), &table.rows_of), ("root", &RowsOf::Partitions));
+    let parts: Vec<i32> = table.archived.iter().flat_map(|a| &a.parts).map(|p| p.item).collect();
+    assert_eq!((parts, table.size.bytes), (vec![4, 5], 9));
+    // Ours has them together, under the root's own name.
+    let create = "-- load via partition root \"public\".\"root\"".to_owned();
+    let listed = read(vec![table_item(), Item { create, ..rows(4, "root", copy, &[1]) }]).unwrap();
+    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    assert_eq!(table.rows_of, RowsOf::Partitions);
+}
+
+#[test]
+fn partitions_rows_keep_the_order_of_columns_that_they_have() {
+    let copy = |columns: &str| format!("COPY public.root ({columns}) FROM stdin;\n");
+    let items = vec![
+        table_item(),
+        rows(4, "one", &copy("a, b"), &[1]),
+        rows(5, "two", &copy("b, a"), &[1]),
+    ];
+    let listed = read(items).unwrap();
+    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    let columns: Vec<Option<Vec<String>>> =
+        table.archived.iter().flat_map(|a| &a.parts).map(|part| part.columns.clone()).collect();
+    assert_eq!(columns, [None, Some(vec!["b".to_owned(), "a".to_owned()])]);
+}
+
+#[test]
+fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
+    for (item, words) in [
+        (item(1, "ENCODING", "", "ENCODING", "SET client_encoding = 'LATIN1';\n"), "LATIN1"),
+        (
+            Item { copy: None, ..rows(1, "t", "", &[]) },
+            "the rows of TABLE DATA public.t aren't there for COPY",
+        ),
+        (item(1, "PROPERTY GRAPH", "public", "g", "CREATE …"), "PROPERTY GRAPH public.g"),
+    ] {
+        let error = read(vec![item]).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn what_is_stored_elsewhere_or_otherwise_says_so() {
+    let apart = Item { tablespace: Some("fast".into()), ..table(1, "a") };
+    let other = Item { access_method: Some("columnar".into()), ..table(2, "b") };
+    let parent =
+        Item { access_method: Some("columnar".into()), relkind: i32::from(b'p'), ..table(3, "c") };
+    let listed = read(vec![apart, other, parent]).unwrap();
+    let found: Vec<String> = listed.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        ["changed: TABLE public.a: lies in tablespace fast: it goes to the target's default one"]
+    );
+    assert_eq!(
+        listed.toc.entries[2].create,
+        "SET LOCAL default_table_access_method TO \"columnar\";\n\
+         CREATE TABLE public.b (a integer);\n\
+         SET LOCAL default_table_access_method TO \"heap\";\n"
+    );
+    assert!(
+        listed.toc.entries[3]
+            .create
+            .ends_with("ALTER TABLE \"public\".\"c\" SET ACCESS METHOD \"columnar\";\n")
+    );
+}
+
+#[test]
+fn the_databases_own_entries_become_one() {
+    let database = Item {
+        drop: "DROP DATABASE shop;\n".into(),
+        ..item(1, "DATABASE", "", "shop", "CREATE DATABASE shop WITH ENCODING = 'UTF8';\n")
+    };
+    let set = "ALTER DATABASE shop SET work_mem TO '64MB';\n";
+    let properties = item(2, "DATABASE PROPERTIES", "", "shop", set);
+    let comment =
+        item(3, "COMMENT", "", "DATABASE shop", "COMMENT ON DATABASE shop IS 'the shop';\n");
+    let listed = read(vec![database, comment, properties]).unwrap();
+    assert_eq!(titles(&listed), ["DATABASE PROPERTIES shop", "COMMENT DATABASE shop"]);
+    let own = &listed.toc.entries[0];
+    assert_eq!(own.create, "ALTER DATABASE \"shop\" SET \"work_mem\" TO '64MB';\n");
+    assert_eq!(own.owner_sql("x").unwrap(), "ALTER DATABASE \"shop\" OWNER TO \"x\";\n");
+    assert_eq!(listed.toc.entries[1].create, "COMMENT ON DATABASE \"shop\" IS 'the shop';\n");
+    assert!(listed.database.is_some());
+}

@@ -1,0 +1,254 @@
+//! Where a run's rows come from.
+
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::archive::{Archive, Chunk, Item, ItemId, read_error};
+use crate::copy::{Block, Tally};
+use crate::error::{Error, Kind, Result};
+use crate::pg::Oid;
+use crate::toc::{ArchivedPart, LargeObject};
+use crate::wire::Conninfo;
+
+use super::snapshot::SourceSnapshot;
+
+/// Bytes of a block of rows.
+const BLOCK: usize = 256 << 10;
+/// So many blocks wait for the target at most.
+const WAITING: usize = 4;
+/// What a piece of a large object holds at most.
+const PIECE: usize = 64 << 10;
+
+/// Where a run's rows come from.
+pub enum Origin {
+    /// A server.
+    Server {
+        /// Its database.
+        source: Box<Conninfo>,
+        /// The snapshot to copy under; none where every chunk is copied.
+        snapshot: Option<Box<SourceSnapshot>>,
+    },
+    /// An archive.
+    Archive(Arc<ArchivedRows>),
+}
+
+/// The rows of an archive. It never changes, so what was read of it once holds.
+pub struct ArchivedRows {
+    /// The archive.
+    pub archive: Archive,
+    /// What tells it from others: the mark of its rows' receipts.
+    pub mark: String,
+    /// The owners, grants and comments of its large objects.
+    pub(crate) large_objects: Vec<LargeObject>,
+}
+
+/// Rows that are read on a thread of their own, a few blocks ahead of the target.
+pub(super) struct Reading {
+    /// What has been read.
+    pub(super) blocks: mpsc::Receiver<Result<Block>>,
+    oids: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Reading {
+    /// The large objects that have been read.
+    pub(super) fn objects(&self, all: &[LargeObject]) -> Vec<LargeObject> {
+        let oids = self.oids.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_read = |object: &&LargeObject| oids.binary_search(&object.oid).is_ok();
+        all.iter().filter(is_read).cloned().collect()
+    }
+}
+
+impl ArchivedRows {
+    /// Reads parts, several of which may make up one COPY's rows.
+    pub(super) fn read(self: &Arc<Self>, copies: Vec<Vec<ArchivedPart>>) -> Reading {
+        let (sender, blocks) = mpsc::channel(WAITING);
+        let oids = Arc::new(Mutex::new(Vec::new()));
+        let (rows, read) = (Arc::clone(self), Arc::clone(&oids));
+        tokio::task::spawn_blocking(move || {
+            let mut sink = Sink { sender, block: Vec::new() };
+            // A copy that has failed reads no further.
+            if let Err(Ended::Failed(error)) = rows.send(&copies, &mut sink, &read) {
+                let _ = sink.sender.blocking_send(Err(error));
+            }
+        });
+        Reading { blocks, oids }
+    }
+
+    fn send(
+        &self,
+        copies: &[Vec<ArchivedPart>],
+        sink: &mut Sink,
+        oids: &Mutex<Vec<u32>>,
+    ) -> Result<(), Ended> {
+        for parts in copies {
+            for part in parts {
+                let item = self.item(part)?;
+                if item.desc == "BLOBS" {
+                    self.send_large_objects(item, sink, oids)?;
+                    continue;
+                }
+                let mut rows = match self.chunk(part)? {
+                    None => self.archive.rows(item)?,
+                    Some(chunk) => self.archive.chunk(item, chunk)?,
+                };
+                sink.put_all(&mut rows)?;
+            }
+            sink.end()?;
+        }
+        Ok(())
+    }
+
+    /// Large objects as rows of the ledger's view: OID, place, piece.
+    fn send_large_objects(
+        &self,
+        item: &Item,
+        sink: &mut Sink,
+        oids: &Mutex<Vec<u32>>,
+    ) -> Result<(), Ended> {
+        let mut ended = None;
+        let done = self.archive.large_objects(item, &mut |Oid(oid), bytes| {
+            match sink.put_object(oid, bytes) {
+                Ok(()) => {}
+                Err(Ended::Failed(error)) => return Err(error),
+                Err(gone) => {
+                    ended = Some(gone);
+                    return Err(Error::step("reading large objects"));
+                }
+            }
+            let mut oids = oids.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = oids.binary_search(&oid).unwrap_or_else(|at| at);
+            oids.insert(at, oid);
+            Ok(())
+        });
+        match ended {
+            Some(gone) => Err(gone),
+            None => Ok(done?),
+        }
+    }
+
+    fn item(&self, part: &ArchivedPart) -> Result<&Item> {
+        let items = &self.archive.contents().items;
+        let item = items.iter().find(|item| item.id == ItemId(part.item));
+        item.ok_or_else(|| missing(part))
+    }
+
+    fn chunk(&self, part: &ArchivedPart) -> Result<Option<&Chunk>> {
+        let Some(number) = part.chunk else { return Ok(None) };
+        let rows = self.archive.manifest().and_then(|m| m.rows_of(ItemId(part.item)));
+        let chunk = rows.and_then(|rows| rows.chunks.get(number as usize));
+        chunk.map(Some).ok_or_else(|| missing(part))
+    }
+
+    /// Refuses rows that aren't those of which the archive's manifest speaks.
+    pub(super) fn refuse_damaged(&self, parts: &[ArchivedPart], read: &Tally) -> Result<()> {
+        let Some(manifest) = self.archive.manifest() else { return Ok(()) };
+        let mut expected = Some((0, 0, crc32fast::Hasher::new()));
+        for part in parts {
+            let rows = manifest.rows_of(ItemId(part.item));
+            let chunks = match (rows, self.chunk(part)?) {
+                (_, Some(chunk)) => std::slice::from_ref(chunk),
+                (Some(rows), None) => rows.chunks.as_slice(),
+                (None, None) => {
+                    expected = None;
+                    &[]
+                }
+            };
+            for chunk in chunks {
+                if let Some((rows, bytes, crc)) = &mut expected {
+                    *rows += chunk.rows;
+                    *bytes += chunk.bytes;
+                    crc.combine(&crc32fast::Hasher::new_with_initial_len(chunk.crc32, chunk.bytes));
+                }
+            }
+        }
+        let Some((rows, bytes, crc)) = expected else { return Ok(()) };
+        if (rows, bytes, crc.finalize()) == (read.rows(), read.bytes, read.crc32) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Refused, "comparing the rows with the archive's manifest")
+            .because(format!("{} rows were read that aren't those that were written", read.rows()))
+            .hint("the archive is damaged: `pgconvoy inspect` says where; copy it again, then run again"))
+    }
+}
+
+/// Why reading has ended before its end.
+enum Ended {
+    Failed(Error),
+    /// Nobody waits for what is read any more.
+    Unwanted,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Ended::Failed(error)
+    }
+}
+
+/// Bytes gathered into blocks.
+struct Sink {
+    sender: mpsc::Sender<Result<Block>>,
+    block: Vec<u8>,
+}
+
+impl Sink {
+    fn put_all(&mut self, from: &mut dyn Read) -> Result<(), Ended> {
+        loop {
+            let room = BLOCK.saturating_sub(self.block.len());
+            let read = Read::take(&mut *from, room as u64).read_to_end(&mut self.block);
+            if read.map_err(read_error)? < room {
+                return Ok(());
+            }
+            self.flush()?;
+        }
+    }
+
+    fn put_object(&mut self, oid: u32, bytes: &mut dyn Read) -> Result<(), Ended> {
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut at = 0;
+        loop {
+            piece.clear();
+            let read = Read::take(&mut *bytes, PIECE as u64).read_to_end(&mut piece);
+            let read = read.map_err(read_error)?;
+            // Even an empty one has a piece.
+            if read == 0 && at > 0 {
+                return Ok(());
+            }
+            self.block.extend_from_slice(format!("{oid}\t{at}\t\\\\x").as_bytes());
+            for byte in &piece {
+                self.block.push(HEX[usize::from(byte >> 4)]);
+                self.block.push(HEX[usize::from(byte & 15)]);
+            }
+            self.block.push(b'\n');
+            if self.block.len() >= BLOCK - 2 * PIECE - 64 {
+                self.flush()?;
+            }
+            at += read as u64;
+            if read < PIECE {
+                return Ok(());
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Ended> {
+        self.flush()?;
+        self.sender.blocking_send(Ok(Block::End)).map_err(|_| Ended::Unwanted)
+    }
+
+    fn flush(&mut self) -> Result<(), Ended> {
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.sender.blocking_send(Ok(Block::Bytes(block))).map_err(|_| Ended::Unwanted)
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn missing(part: &ArchivedPart) -> Error {
+    Error::new(Kind::Refused, "looking for rows in the archive")
+        .because(format!("it has no data of its entry {} as the job was planned", part.item))
+        .hint("give the archive, and what lies beside it, that the job was begun with")
+}
