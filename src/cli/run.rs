@@ -184,7 +184,7 @@ impl Session<'_> {
         })
         .await?;
         let reports = [report];
-        self.reports(&reports, summary::migrated);
+        self.reports(&reports, summary::restored);
         Ok(Exit::of_reports(&reports))
     }
 

@@ -29,6 +29,15 @@ const PARTS: [&str; 7] = [
 
 /// Summarizes what `migrate` did.
 pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
+    done(page, report, "moved");
+}
+
+/// Summarizes what `restore` did.
+pub(super) fn restored(page: &mut Page, report: &DatabaseReport) {
+    done(page, report, "restored");
+}
+
+fn done(page: &mut Page, report: &DatabaseReport, what: &str) {
     let name = &report.database;
     if report.was_finished {
         let when = report.finished_at.as_deref().unwrap_or("an earlier time");
@@ -36,9 +45,9 @@ pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
         page.line(0, Tone::Strong, &text);
     } else {
         let how = match (report.is_warm, report.was_resumed) {
-            (false, false) => "moved",
-            (false, true) => "moved, going on from an earlier run",
-            (true, _) => "copied, and not final: the source may go on",
+            (false, false) => what.to_owned(),
+            (false, true) => format!("{what}, going on from an earlier run"),
+            (true, _) => "copied, and not final: the source may go on".to_owned(),
         };
         page.line(0, Tone::Strong, &format!("database {name}: {how}"));
         page.labelled("objects", Tone::Plain, &objects(&report.objects));

@@ -157,3 +157,54 @@ pub(super) fn counts(tables: &Tables, steps: &mut Steps) {
         step.locks = locks;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Preparations, SequencesFrom, Splitting, VerifyMode, build};
+    use crate::toc::{Archived, ArchivedPart, Toc, test_table};
+
+    #[test]
+    fn an_archives_chunks_are_copied_apart_and_read_back_as_one_and_its_sequences_say_themselves() {
+        let part = ArchivedPart { item: 7, chunk: None, bytes: 40 << 20, columns: None };
+        let mut table = test_table("big");
+        table.size.bytes = 120 << 20;
+        table.archived = Some(Archived { parts: vec![part; 3] });
+        let rows = Entry {
+            table: Some(Box::new(table)),
+            ..Entry::new(Kind::TableData, Some("public"), "big")
+        };
+        let set = Entry {
+            create: "SELECT pg_catalog.setval('public.s', 5, true);\n".to_owned(),
+            ..Entry::new(Kind::SequenceSet, Some("public"), "s")
+        };
+        let plan = build(&PlanInput {
+            toc: &Toc { entries: vec![rows, set] },
+            splitting: Splitting::Pages,
+            jobs: 2,
+            verify: VerifyMode::Full,
+            analyze: false,
+            target_user: None,
+            target_version: None,
+            sequences: SequencesFrom::Entries,
+            preparations: &Preparations::default(),
+        });
+        assert_eq!(plan.flaw(), None);
+        assert_eq!(plan.copies().count(), 3);
+        let read: Vec<&ChunkRange> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::Verify { chunks } => Some(chunks.iter().map(|chunk| &chunk.range)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        assert_eq!(read, [&ChunkRange::Whole]);
+        let sets = |step: &&crate::plan::Step| match &step.action {
+            Action::Apply { statements } => statements.iter().any(|s| s.sql.contains("setval")),
+            _ => false,
+        };
+        assert_eq!(plan.steps.iter().filter(sets).count(), 1);
+    }
+}
