@@ -69,6 +69,7 @@ pub fn list(described: &Described<'_>) -> Listing {
         next: 1,
         ids: HashMap::new(),
         last_attached: None,
+        altering_indexes: HashMap::new(),
         schema_grants: HashMap::new(),
         through_roots: Vec::new(),
         configuration: BTreeSet::new(),
@@ -177,6 +178,8 @@ struct Writer<'a> {
     ids: HashMap<EntryId, ItemId>,
     /// The index that was attached last to that of a partitioned table.
     last_attached: Option<ItemId>,
+    /// The last index of each table that alters the table, too.
+    altering_indexes: HashMap<EntryId, ItemId>,
     /// The grants on each schema.
     schema_grants: HashMap<String, ItemId>,
     /// Rows of all partitions of a table.
@@ -227,6 +230,7 @@ impl Writer<'_> {
             self.wait_for_rows(entry, &mut depends_on);
         }
         self.wait_for_attachments(entry.kind, item.id, &mut depends_on);
+        self.wait_for_altering_indexes(entry, item.id, &mut depends_on);
         if entry.kind == Kind::Acl {
             self.wait_for_schema(entry, item.id, &mut depends_on);
         }
@@ -359,6 +363,28 @@ impl Writer<'_> {
         }
         if kind == Kind::IndexAttach {
             self.last_attached = Some(item);
+        }
+    }
+
+    /// An item is one transaction, and an index that its table is then clustered by, say, takes a
+    /// stronger lock than it was made under: two of a table would wait for each other.
+    fn wait_for_altering_indexes(
+        &mut self,
+        entry: &Entry,
+        item: ItemId,
+        depends_on: &mut Vec<ItemId>,
+    ) {
+        let has_more_statements = entry.create.trim_end().contains(";\n");
+        if entry.kind != Kind::Index || !has_more_statements {
+            return;
+        }
+        for table in &entry.depends_on {
+            let kind = self.described.toc.entry(*table).kind;
+            if matches!(kind, Kind::Table | Kind::MaterializedView)
+                && let Some(before) = self.altering_indexes.insert(*table, item)
+            {
+                depends_on.push(before);
+            }
         }
     }
 
@@ -554,6 +580,21 @@ mod tests {
         let [.., one, two, key] = listing.items.as_slice() else { panic!("{listing:?}") };
         assert_eq!(two.depends_on, [one.id]);
         assert!(key.depends_on.contains(&two.id), "{key:?}");
+    }
+
+    #[test]
+    fn indexes_that_alter_their_table_are_made_one_after_the_other() {
+        let index = |name: &str, more: &str| Entry {
+            create: format!("CREATE INDEX;\n{more}"),
+            ..entry(Kind::Index, name, &[0])
+        };
+        let alter = "ALTER TABLE;\n";
+        let indexes = [index("one", alter), index("plain", ""), index("two", alter)];
+        let entries = [entry(Kind::Table, "a", &[])].into_iter().chain(indexes).collect();
+        let listing = listed(entries, Part::Schema);
+        let [.., table, one, plain, two] = listing.items.as_slice() else { panic!("{listing:?}") };
+        assert_eq!(plain.depends_on, [table.id]);
+        assert_eq!(two.depends_on, [table.id, one.id]);
     }
 
     #[test]

@@ -109,63 +109,19 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
             .hint("add --schema-only, or leave --format plain out"));
     }
     let destination = Destination::new(request)?;
-    let pair = pair(request);
-    events.say(engine::Event::Database { name: pair.source.database().to_owned() }).await;
-    let source = stop.or(survey::source(&pair)).await?;
-    refuse_unsupported(&source)?;
-    survey::refuse_open_choice(&source)?;
-    let Source { session, toc, database, identity, mut findings, left_out: stays, .. } = source;
-    findings.extend(
-        stays
-            .iter()
-            .map(|object| Finding::change(&object.object, format!("stays behind: {}", object.why))),
-    );
-    let objects = match request.part {
-        Part::Schema => Vec::new(),
-        _ => stop.or(large_objects(&session, &toc)).await?,
-    };
-    let create_database = databases::create_sql(&database.name, &database);
-    let Listing { items, rows, left_out } = archive::list(&Described {
-        toc: &toc,
-        create_database: &format!("{create_database};\n"),
-        large_objects: &objects,
-        part: request.part,
-        layout: request.form.layout(),
-    });
-    let tables = tables_of(&toc, &rows);
-    let contents = Contents {
-        header: Header {
-            version,
-            layout: request.form.layout(),
-            compression: request.compressing.by,
-            created: created(&session).await?,
-            database: database.name.clone(),
-            server_version: identity.version.to_string(),
-            dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
-        },
-        items,
-        length: 0,
-    };
-    let mut dumped = Dumped {
-        database: database.name,
-        path: request.path.clone(),
-        pg_restore: (request.form != DumpForm::Script).then(|| oldest_pg_restore(version)),
-        items: contents.items.len(),
-        tables: 0,
-        rows: 0,
-        bytes: 0,
-        compressed: 0,
-        taken_over: 0,
-        left_out,
-        findings,
-    };
+    let database = request.source.database().to_owned();
+    events.say(engine::Event::Database { name: database }).await;
+    let mut surveyed = stop.or(Box::pin(surveyed(request, version))).await?;
     if request.form == DumpForm::Script {
-        dumped.left_out.extend(tables.iter().map(|table| format!("rows of {}", table.relation)));
-        destination.write_script(&contents)?;
-        return Ok(dumped);
+        let rows = surveyed.tables.iter().map(|table| format!("rows of {}", table.relation));
+        surveyed.dumped.left_out.extend(rows);
+        destination.write_script(&surveyed.contents)?;
+        return Ok(surveyed.dumped);
     }
+    let Surveyed { session, contents, rows, tables, mut dumped } = surveyed;
     stop.or(values::refuse_too_long(&session, &tables)).await?;
-    let splitting = match identity.version.major() {
+
+    let splitting = match session.version().major() {
         ..=13 => Splitting::Keys,
         _ => Splitting::Pages,
     };
@@ -177,33 +133,91 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         definitions: definitions(&contents),
         groups: divide(&tables, splitting, jobs),
     };
-    let (mut partial, taken_over) = take_up(&destination, beginning, events).await?;
+    let mut partial;
+    (partial, dumped.taken_over) = take_up(&destination, beginning, events).await?;
     let laying = Laying { layout: request.form.layout(), compressing: request.compressing };
-    let tables = Arc::new(tables);
+    let count = tables.len();
     let dumping = Dumping {
         from: ReadFrom::source(&snapshot.session().same_server(), &snapshot),
-        tables: Arc::clone(&tables),
+        tables: Arc::new(tables),
         laying,
         jobs,
     };
     stop.or(Box::pin(engine::dump(dumping, &mut partial, events))).await?;
     snapshot.release().await?;
 
-    dumped.taken_over = taken_over;
-    dumped.tables = tables.iter().filter(|table| !table.holds_large_objects()).count();
-    let written = partial.written(tables.len());
+    let written = partial.written(count);
     for written in written.iter().flatten() {
         dumped.rows += written.fingerprint.rows;
         dumped.bytes += written.piece.bytes;
         dumped.compressed += written.piece.length;
     }
-    let data = rows.iter().zip(written).map(|((_, item), pieces)| Data { item: *item, pieces });
+    let data = rows.into_iter().zip(written).map(|(item, pieces)| Data { item, pieces });
     let data: Vec<Data> = data.collect();
     // It isn't stopped half-way: the next run would begin it again all the same.
     let assembling = spawn_blocking(move || destination.assemble(contents, &data, laying, partial));
     let assembled = assembling.await;
     assembled.map_err(|error| Error::step("writing the archive").because(error.to_string()))??;
     Ok(dumped)
+}
+
+/// What the source holds, as an archive has it.
+struct Surveyed {
+    /// In the transaction whose snapshot everything was read under.
+    session: Session,
+    contents: Contents,
+    /// The items with rows, and the tables that these are of.
+    rows: Vec<ItemId>,
+    tables: Vec<TableData>,
+    dumped: Dumped,
+}
+
+async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
+    let source = survey::source(&pair(request)).await?;
+    refuse_unsupported(&source)?;
+    survey::refuse_open_choice(&source)?;
+    let Source { session, toc, database, mut findings, left_out: stays, .. } = source;
+    let stays = stays
+        .into_iter()
+        .map(|object| Finding::change(&object.object, format!("stays behind: {}", object.why)));
+    findings.extend(stays);
+    let objects = match request.part {
+        Part::Schema => Vec::new(),
+        _ => large_objects(&session, &toc).await?,
+    };
+    let create_database = databases::create_sql(&database.name, &database);
+    let Listing { items, rows, left_out } = archive::list(&Described {
+        toc: &toc,
+        create_database: &format!("{create_database};\n"),
+        large_objects: &objects,
+        part: request.part,
+        layout: request.form.layout(),
+    });
+    let tables = tables_of(&toc, &rows);
+    let header = Header {
+        version,
+        layout: request.form.layout(),
+        compression: request.compressing.by,
+        created: created(&session).await?,
+        database: database.name.clone(),
+        server_version: session.version().to_string(),
+        dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+    };
+    let dumped = Dumped {
+        database: database.name,
+        path: request.path.clone(),
+        pg_restore: (request.form != DumpForm::Script).then(|| oldest_pg_restore(version)),
+        items: items.len(),
+        tables: tables.iter().filter(|table| !table.holds_large_objects()).count(),
+        rows: 0,
+        bytes: 0,
+        compressed: 0,
+        taken_over: 0,
+        left_out,
+        findings,
+    };
+    let rows = rows.into_iter().map(|(_, item)| item).collect();
+    Ok(Surveyed { session, contents: Contents { header, items, length: 0 }, rows, tables, dumped })
 }
 
 /// The version of the format: the oldest that can say what is needed.
