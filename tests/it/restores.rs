@@ -208,6 +208,35 @@ async fn archives_of_every_format_are_restored_into_a_database_that_is_made_for_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn archives_of_our_own_come_back_as_what_they_were_made_of() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));
+    make_shop(&source).await;
+    make_roles(&target).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (number, flags) in [
+        ["--format=directory", "--compress=zstd"],
+        ["--format=directory", "--compress=lz4"],
+        ["--format=custom", "--compress=zstd:1"],
+        ["--format=custom", "--compress=gzip"],
+        ["--format=custom", "--compress=none"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let path = folder.path().join(number.to_string());
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pgconvoy"));
+        program.arg("dump").args(flags).args(["-j", "2", "--file"]).arg(&path).arg("--source");
+        let dumped = program.arg(source.superuser_conninfo("shop")).output().unwrap();
+        let words = String::from_utf8_lossy(&dumped.stderr);
+        assert!(dumped.status.success(), "{flags:?}: {words}");
+        let report = restored(&request(&path, &target.conninfo("shop"))).await;
+        assert!(report.rows > 25_000, "{flags:?}");
+        assert_same_shop(&source, &target).await;
+        drop_shop(&target).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_archive_goes_into_an_rds_like_server_under_the_owners_that_it_has() {
     let (source, target) = tokio::join!(kit::bundled(15), kit::rds_like(15));
     make_shop(&source).await;
