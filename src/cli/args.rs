@@ -1,5 +1,7 @@
 //! The command line, as typed.
 
+mod archives;
+
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::{BenchData, DemoSize, Tool};
+
+pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -308,39 +312,6 @@ pub(super) struct Verify {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(super) struct Restore {
-    /// The archive: a folder, a custom or a tar file
-    #[arg(value_name = "PATH")]
-    pub(super) archive: PathBuf,
-    /// Where it goes [default database: the one it was made of]
-    #[arg(long, value_name = "C")]
-    pub(super) target: String,
-    #[command(flatten)]
-    pub(super) jobs: Jobs,
-    /// Only definitions, no rows
-    #[arg(long)]
-    pub(super) schema_only: bool,
-    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
-    #[arg(long = "map-role", value_name = "OLD=NEW")]
-    pub(super) map_roles: Vec<String>,
-    /// Read every row back and compare, only count rows, or compare nothing
-    #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
-    pub(super) verify: ReadBack,
-    /// Go on trying for so long when a server restarts, a connection breaks or a disk is full; 0
-    /// stops at once [default: 600]
-    #[arg(long, value_name = "SECONDS")]
-    pub(super) retry_for: Option<u64>,
-    /// Leave ANALYZE to you, as pg_restore does: until then the target plans its queries blindly
-    #[arg(long)]
-    pub(super) no_analyze: bool,
-    /// Refuse what would differ on the target or be left out, rather than report it
-    #[arg(long)]
-    pub(super) strict: bool,
-    #[command(flatten)]
-    pub(super) output: Output,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(super) struct Status {
     /// Where the databases go
     #[arg(long, value_name = "C")]
@@ -372,62 +343,6 @@ pub(super) struct Unfence {
     /// Where the fence is
     #[arg(long, value_name = "C")]
     pub(super) source: String,
-    #[command(flatten)]
-    pub(super) output: Output,
-}
-
-/// What a dump becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum ArchiveFormat {
-    Directory,
-    Custom,
-    Plain,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Dump {
-    /// Where the database is
-    #[arg(long, value_name = "C")]
-    pub(super) source: String,
-    /// The database [default: the one that the connection string names]
-    #[arg(long, value_name = "NAME")]
-    pub(super) database: Option<String>,
-    /// Where the archive goes; nothing may be there. `-` is standard output, but for a folder
-    #[arg(short, long, value_name = "PATH")]
-    pub(super) file: PathBuf,
-    /// A folder with a file for each table, one file, or a script, with --schema-only
-    #[arg(short = 'F', long, value_enum, default_value = "directory")]
-    pub(super) format: ArchiveFormat,
-    /// zstd, gzip, lz4 or none, and maybe a level: zstd:9. pg_restore reads zstd and lz4 since 16
-    /// [default: zstd, or gzip where --for-pg-restore is below 16]
-    #[arg(short = 'Z', long, value_name = "METHOD[:LEVEL]")]
-    pub(super) compress: Option<String>,
-    /// Write what this major version of pg_restore reads [default: what any does that knows the
-    /// compression]
-    #[arg(long, value_name = "MAJOR")]
-    pub(super) for_pg_restore: Option<u32>,
-    /// No rows
-    #[arg(short, long, conflicts_with = "data_only")]
-    pub(super) schema_only: bool,
-    /// Nothing but rows
-    #[arg(short = 'a', long)]
-    pub(super) data_only: bool,
-    #[command(flatten)]
-    pub(super) part: Part,
-    /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
-    #[arg(long = "map-role", value_name = "OLD=NEW")]
-    pub(super) map_roles: Vec<String>,
-    #[command(flatten)]
-    pub(super) jobs: Jobs,
-    #[command(flatten)]
-    pub(super) output: Output,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Inspect {
-    /// A folder, a custom file or a tar file that `pgconvoy dump` or pg_dump made
-    #[arg(value_name = "PATH")]
-    pub(super) archive: PathBuf,
     #[command(flatten)]
     pub(super) output: Output,
 }
