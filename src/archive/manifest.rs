@@ -15,7 +15,7 @@ pub(super) const FORMAT: u32 = 1;
 /// What is known of an archive's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The version of this very format: 1.
     pub format: u32,
     /// The version of pgconvoy that made it.
     pub tool: String,
