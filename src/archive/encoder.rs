@@ -19,6 +19,8 @@ use super::numbers::write_int;
 /// The size of a custom file's blocks.
 const BLOCK: usize = 128 << 10;
 const ZSTD_LEVEL: i32 = 3;
+/// What a zstd frame holds, uncompressed.
+const FRAME: usize = 4 << 20;
 
 /// What a piece is to those around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub(super) enum Encoder<W: Write> {
     Zlib(ZlibEncoder<Framed<W>>),
     Deflate(Deflate<Framed<W>>),
     Lz4(Box<FrameEncoder<Framed<W>>>),
-    Zstd(zstd::Encoder<'static, Framed<W>>),
+    Zstd(Zstd<Framed<W>>),
 }
 
 impl<W: Write> Encoder<W> {
@@ -64,9 +66,7 @@ impl<W: Write> Encoder<W> {
                 is_last: extent == Extent::LastPart,
             }),
             Compression::Lz4 => Encoder::Lz4(Box::new(FrameEncoder::new(to))),
-            Compression::Zstd => {
-                Encoder::Zstd(zstd::Encoder::new(to, level.unwrap_or(ZSTD_LEVEL))?)
-            }
+            Compression::Zstd => Encoder::Zstd(Zstd::new(to, level.unwrap_or(ZSTD_LEVEL))?),
         })
     }
 
@@ -92,7 +92,7 @@ impl<W: Write> Write for Encoder<W> {
             Encoder::Zlib(to) => to.write(bytes),
             Encoder::Deflate(to) => to.run(bytes, FlushCompress::None).map(|()| bytes.len()),
             Encoder::Lz4(to) => to.write(bytes),
-            Encoder::Zstd(to) => to.write(bytes),
+            Encoder::Zstd(to) => to.take(bytes),
         }
     }
 
@@ -110,13 +110,19 @@ pub(super) enum Framed<W: Write> {
 }
 
 impl<W: Write> Framed<W> {
-    fn finish(self) -> io::Result<W> {
+    /// Ends the block: what comes next begins one of its own.
+    fn end_block(&mut self) -> io::Result<()> {
+        if let Framed::Blocks { to, block } = self {
+            write_block(to, block)?;
+            block.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<W> {
+        self.end_block()?;
         match self {
-            Framed::Bare(to) => Ok(to),
-            Framed::Blocks { mut to, block } => {
-                write_block(&mut to, &block)?;
-                Ok(to)
-            }
+            Framed::Bare(to) | Framed::Blocks { to, .. } => Ok(to),
         }
     }
 }
@@ -134,12 +140,11 @@ impl<W: Write> Write for Framed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Framed::Bare(to) => to.write(bytes),
-            Framed::Blocks { to, block } => {
+            Framed::Blocks { block, .. } => {
                 let taken = bytes.len().min(BLOCK - block.len());
                 block.extend_from_slice(&bytes[..taken]);
                 if block.len() == BLOCK {
-                    write_block(to, block)?;
-                    block.clear();
+                    self.end_block()?;
                 }
                 Ok(taken)
             }
@@ -148,6 +153,47 @@ impl<W: Write> Write for Framed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Frames that are compressed from memory: that takes three quarters of the time of a stream, whose
+/// window wraps around in its buffer, and comes out smaller.
+pub(super) struct Zstd<W: Write> {
+    to: W,
+    compressor: zstd::bulk::Compressor<'static>,
+    frame: Vec<u8>,
+    is_begun: bool,
+}
+
+impl<W: Write> Zstd<Framed<W>> {
+    fn new(to: Framed<W>, level: i32) -> io::Result<Zstd<Framed<W>>> {
+        let compressor = zstd::bulk::Compressor::new(level)?;
+        Ok(Zstd { to, compressor, frame: Vec::new(), is_begun: false })
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(FRAME - self.frame.len());
+        self.frame.extend_from_slice(&bytes[..taken]);
+        if self.frame.len() == FRAME {
+            self.end_frame()?;
+        }
+        Ok(taken)
+    }
+
+    fn end_frame(&mut self) -> io::Result<()> {
+        let compressed = self.compressor.compress(&self.frame)?;
+        self.frame.clear();
+        self.is_begun = true;
+        self.to.write_all(&compressed)?;
+        self.to.end_block()
+    }
+
+    /// Nothing at all is a frame, too.
+    fn finish(mut self) -> io::Result<Framed<W>> {
+        if !self.frame.is_empty() || !self.is_begun {
+            self.end_frame()?;
+        }
+        Ok(self.to)
     }
 }
 
