@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::commands::{BenchData, DemoSize, Tool};
 
-pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
+pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -436,7 +436,7 @@ mod tests {
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
-        restore: target jobs schema-only map-role verify retry-for no-analyze strict json
+        restore: target jobs schema-only data-only section map-role verify retry-for no-analyze strict json
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
@@ -484,6 +484,7 @@ mod tests {
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy restore a.dump --target b -j 2 --schema-only --map-role f=g --json",
+            "pgconvoy restore a.dump --target b -a --section data --section post-data",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",
@@ -509,6 +510,8 @@ mod tests {
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy dump --source a",
             "pgconvoy dump --source a --file x --schema-only --data-only",
+            "pgconvoy restore x --target b --schema-only --data-only",
+            "pgconvoy restore x --target b --section rows",
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::commands::{
     self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
-    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request,
-    RestoreRequest, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    DemoRequest, DumpForm, DumpRequest, Environment, Flag, ItemSection, Layout, PATIENCE, Request,
+    RestoreRequest, RestoredPart, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
-    Migrate, Part, Plan, ReadBack, Restore, Sides, Status, Unfence, Verify,
+    Migrate, Part, Plan, ReadBack, Restore, Section, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -44,7 +44,11 @@ pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<Resto
         archive: args.archive.clone(),
         target: parse("--target", &args.target, environment)?,
         roles: RoleMap::parse(&args.map_roles)?,
-        schema_only: args.schema_only,
+        part: RestoredPart {
+            rows: part(args.schema_only, args.data_only),
+            sections: args.sections.iter().map(section).collect(),
+            list: None,
+        },
         jobs: jobs(&args.jobs),
         verify: verify_mode(args.verify),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
@@ -135,11 +139,7 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         },
         choice: choice(&args.part)?,
         roles: RoleMap::parse(&args.map_roles)?,
-        part: match (args.schema_only, args.data_only) {
-            (true, _) => commands::Part::Schema,
-            (false, true) => commands::Part::Data,
-            (false, false) => commands::Part::Everything,
-        },
+        part: part(args.schema_only, args.data_only),
         path: Some(args.file.clone()).filter(|path| path.as_os_str() != "-"),
         form: match args.format {
             ArchiveFormat::Directory => DumpForm::Archive(Layout::Directory),
@@ -150,6 +150,22 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         for_pg_restore: args.for_pg_restore,
         jobs: jobs(&args.jobs),
     })
+}
+
+fn part(schema_only: bool, data_only: bool) -> commands::Part {
+    match (schema_only, data_only) {
+        (true, _) => commands::Part::Schema,
+        (false, true) => commands::Part::Data,
+        (false, false) => commands::Part::Everything,
+    }
+}
+
+fn section(section: &Section) -> ItemSection {
+    match section {
+        Section::PreData => ItemSection::PreData,
+        Section::Data => ItemSection::Data,
+        Section::PostData => ItemSection::PostData,
+    }
 }
 
 /// A demo.

@@ -23,7 +23,7 @@ mod survey;
 mod unfence;
 mod verify;
 
-pub use crate::archive::{Compressing, Layout, Part};
+pub use crate::archive::{Compressing, ItemSection, Layout, Part};
 pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
@@ -45,7 +45,7 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Fenced, Verification};
 pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
-pub use restore::{RestoreRequest, restore};
+pub use restore::{RestoreRequest, RestoredPart, restore};
 pub use source_since::SourceSince;
 pub use status::{Ending, Latency, Status, status};
 pub use unfence::{Unfenced, unfence};

@@ -55,7 +55,12 @@ fn read(items: Vec<Item>) -> Result<Listed> {
         server_version: "15.20".into(),
         dumper_version: "15.20".into(),
     };
-    listed(&Contents { header, items, length: 0 }, None, |item| item.id.0 as u64)
+    let all = items.iter().map(|item| item.id).collect();
+    let contents = Contents { header, items, length: 0 };
+    let mut listed = listed(&contents, None, &all, |item| item.id.0 as u64)?;
+    let kept = vec![true; listed.toc.entries.len()];
+    assert_eq!(listed.keep(&kept).into_iter().filter(|n| n.kind != Kind::Table).count(), 0);
+    Ok(listed)
 }
 
 fn titles(listed: &Listed) -> Vec<String> {

@@ -14,6 +14,14 @@ pub(in crate::cli) enum ArchiveFormat {
     Plain,
 }
 
+/// A section of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Dump {
     /// Where the database is
@@ -73,8 +81,16 @@ pub(in crate::cli) struct Restore {
     #[command(flatten)]
     pub(in crate::cli) jobs: Jobs,
     /// Only definitions, no rows
-    #[arg(long)]
+    #[arg(short, long, conflicts_with = "data_only")]
     pub(in crate::cli) schema_only: bool,
+    /// Only rows, large objects, where sequences stand, and refreshes: into tables that are there,
+    /// and are empty
+    #[arg(short = 'a', long)]
+    pub(in crate::cli) data_only: bool,
+    /// Only this section: what comes before rows, rows, or what comes after them; may be given
+    /// several times. What it needs of the others has to be on the target
+    #[arg(long = "section", value_enum, value_name = "SECTION")]
+    pub(in crate::cli) sections: Vec<Section>,
     /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
     #[arg(long = "map-role", value_name = "OLD=NEW")]
     pub(in crate::cli) map_roles: Vec<String>,

@@ -5,6 +5,8 @@ mod database;
 mod findings;
 mod one_archive;
 mod opened;
+mod part;
+mod standing;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use super::request::{Beginning, default_jobs};
 use one_archive::restore_one;
 use opened::Opened;
 
+pub use part::RestoredPart;
+
 /// The superuser that initdb makes, unless told another name: who owns what nobody was given. On a
 /// target that hasn't got it the target user stands for it.
 const BOOTSTRAP: &str = "postgres";
@@ -34,8 +38,8 @@ pub struct RestoreRequest {
     pub target: Conninfo,
     /// Whom the archive's roles stand for.
     pub roles: RoleMap,
-    /// Whether only definitions are restored.
-    pub schema_only: bool,
+    /// Which part of it.
+    pub part: RestoredPart,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.
@@ -49,12 +53,6 @@ pub struct RestoreRequest {
 }
 
 impl RestoreRequest {
-    /// Which part of the archive goes under which owners, in words: equal for equal jobs.
-    fn terms(&self) -> Vec<String> {
-        let schema_only = self.schema_only.then(|| "--schema-only".to_owned());
-        schema_only.into_iter().chain(self.roles.words()).collect()
-    }
-
     fn jobs(&self) -> usize {
         self.jobs.unwrap_or_else(default_jobs)
     }
