@@ -82,7 +82,7 @@ pub fn list_of(contents: &Contents, chosen: &BTreeSet<ItemId>) -> String {
             item.catalog_id.1,
             item.desc,
             shown(item.schema.as_deref().unwrap_or_default()),
-            shown(&item.tag),
+            item.tag.replace(['\n', '\r'], " "),
             item.owner.replace(['\n', '\r'], " "),
         )
     };

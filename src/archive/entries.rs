@@ -317,26 +317,6 @@ const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
 
-/// pg_dump doesn't speak of a `public` as every new database has it, and what is in there may belong
-/// to roles that have to be let in.
-fn add_public(toc: &mut Toc) {
-    let is_it = |entry: &Entry| entry.kind == Kind::Schema && entry.name == "public";
-    let is_in = |entry: &Entry| {
-        let is_made = !entry.stands && entry.section() != Section::Data;
-        is_made && entry.schema.as_deref() == Some("public")
-    };
-    if toc.entries.iter().any(is_it) || !toc.entries.iter().any(is_in) {
-        return;
-    }
-    for entry in &mut toc.entries {
-        for id in &mut entry.depends_on {
-            id.0 += 1;
-        }
-    }
-    let public = Entry { create: PUBLIC.to_owned(), ..Entry::new(Kind::Schema, None, "public") };
-    toc.entries.insert(0, public);
-}
-
 /// The contents of all large objects, as rows of the view that the ledger has for them.
 fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
     let relation = QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1);

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
-    Migrate, Part, Plan, ReadBack, Restore, Section, Sides, Status, Unfence, Verify,
+    Migrate, Part, Patterns, Plan, ReadBack, Restore, Section, Sides, Status, Unfence, Verify,
 };
 
 /// A migration.
@@ -38,17 +38,23 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
     })
 }
 
+/// Which part of an archive.
+pub(super) fn restored_part(args: &Restore) -> Result<RestoredPart> {
+    Ok(RestoredPart {
+        rows: part(args.schema_only, args.data_only),
+        sections: args.sections.iter().map(section).collect(),
+        list: args.use_list.clone(),
+        choice: Choice::new(rules(&args.patterns)?),
+    })
+}
+
 /// A restore.
 pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<RestoreRequest> {
     Ok(RestoreRequest {
         archive: args.archive.clone(),
-        target: parse("--target", &args.target, environment)?,
+        target: parse("--target", args.target.as_deref().unwrap_or_default(), environment)?,
         roles: RoleMap::parse(&args.map_roles)?,
-        part: RestoredPart {
-            rows: part(args.schema_only, args.data_only),
-            sections: args.sections.iter().map(section).collect(),
-            list: None,
-        },
+        part: restored_part(args)?,
         jobs: jobs(&args.jobs),
         verify: verify_mode(args.verify),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
@@ -197,6 +203,14 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
 }
 
 fn choice(part: &Part) -> Result<Choice> {
+    let mut all = rules(&part.patterns)?;
+    for text in &part.rows {
+        all.push(Rule::rows(text)?);
+    }
+    Ok(Choice::new(all))
+}
+
+fn rules(part: &Patterns) -> Result<Vec<Rule>> {
     let by_flag = [
         (Flag::Schema, &part.schemas),
         (Flag::ExcludeSchema, &part.exclude_schemas),
@@ -210,8 +224,7 @@ fn choice(part: &Part) -> Result<Choice> {
     let rules = by_flag
         .into_iter()
         .flat_map(|(flag, patterns)| patterns.iter().map(move |text| Rule::new(flag, text)));
-    let rules = rules.chain(part.rows.iter().map(|text| Rule::rows(text)));
-    Ok(Choice::new(rules.collect::<Result<Vec<_>>>()?))
+    rules.collect()
 }
 
 fn between(args: &Sides, environment: &Environment) -> Result<Request> {

@@ -177,6 +177,12 @@ impl Session<'_> {
     }
 
     async fn restore(&self, args: &args::Restore, stop: &mut Stop) -> Result<Exit> {
+        if args.list {
+            let part = requests::restored_part(args)?;
+            let list = stop.or(commands::list_archive(&args.archive, &part)).await?;
+            self.output.put(list.as_bytes());
+            return Ok(Exit::Done);
+        }
         let request = requests::restore(args, &self.environment)?;
         self.messages.warn_about(&[&request.target]);
         let report = progress::shown(self.messages, self.output, async |events| {

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::toc::closure::Ties;
-use crate::toc::{Entry, EntryId, Kind, Section};
+use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
-use super::{Listed, add_public};
+use super::{Listed, PUBLIC};
 
 /// An object that isn't restored, and is needed all the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,9 @@ impl Listed {
                     needs.entry(key(need)).or_insert_with(|| entry.title());
                 }
             }
-            if let Some(filled) = filled(entry).filter(|filled| !made.contains(filled)) {
+            let is_set_with_its_own = entry.depends_on.iter().any(|id| kept[id.0 as usize]);
+            let filled = filled(entry, is_set_with_its_own);
+            if let Some(filled) = filled.filter(|filled| !made.contains(filled)) {
                 needs.entry(filled).or_insert_with(|| entry.title());
             }
         }
@@ -80,11 +82,12 @@ fn key(entry: &Entry) -> (Kind, Option<String>, String) {
     (entry.kind, entry.schema.clone(), entry.name.clone())
 }
 
-/// What an entry fills or sets, whether or not the archive has that. An extension brings its tables.
-fn filled(entry: &Entry) -> Option<(Kind, Option<String>, String)> {
+/// What an entry fills or sets, whether or not the archive has that. An extension brings its tables,
+/// and an identity's sequence comes with its table.
+fn filled(entry: &Entry, with_its_own: bool) -> Option<(Kind, Option<String>, String)> {
     let kind = match (entry.kind, &entry.table) {
         (Kind::TableData, Some(table)) if !table.of_extension => Kind::Table,
-        (Kind::SequenceSet, _) => Kind::Sequence,
+        (Kind::SequenceSet, _) if !with_its_own => Kind::Sequence,
         (Kind::MaterializedViewData, _) => Kind::MaterializedView,
         _ => return None,
     };
@@ -105,4 +108,24 @@ fn is_object(kind: Kind) -> bool {
             | Kind::Index
     );
     kind.section() == Section::PreData && !alters
+}
+
+/// pg_dump doesn't speak of a `public` as every new database has it, and what is in there may belong
+/// to roles that have to be let in.
+fn add_public(toc: &mut Toc) {
+    let is_it = |entry: &Entry| entry.kind == Kind::Schema && entry.name == "public";
+    let is_in = |entry: &Entry| {
+        let is_made = !entry.stands && entry.section() != Section::Data;
+        is_made && entry.schema.as_deref() == Some("public")
+    };
+    if toc.entries.iter().any(is_it) || !toc.entries.iter().any(is_in) {
+        return;
+    }
+    for entry in &mut toc.entries {
+        for id in &mut entry.depends_on {
+            id.0 += 1;
+        }
+    }
+    let public = Entry { create: PUBLIC.to_owned(), ..Entry::new(Kind::Schema, None, "public") };
+    toc.entries.insert(0, public);
 }

@@ -3,6 +3,7 @@
 
 mod database;
 mod findings;
+mod list;
 mod one_archive;
 mod opened;
 mod part;
@@ -11,7 +12,7 @@ mod standing;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::{Events, Persistence, Stop};
+use crate::engine::{Event, Events, Persistence, Stop};
 use crate::error::{Kind, Result};
 use crate::plan::VerifyMode;
 use crate::toc::RoleMap;
@@ -20,9 +21,11 @@ use crate::wire::Conninfo;
 use super::attempt::SoFar;
 use super::report::DatabaseReport;
 use super::request::{Beginning, default_jobs};
+use super::standard_input;
 use one_archive::restore_one;
 use opened::Opened;
 
+pub use list::list_archive;
 pub use part::RestoredPart;
 
 /// The superuser that initdb makes, unless told another name: who owns what nobody was given. On a
@@ -32,7 +35,7 @@ const BOOTSTRAP: &str = "postgres";
 /// A job from an archive to a server.
 #[derive(Debug, Clone)]
 pub struct RestoreRequest {
-    /// The archive: a folder or a file.
+    /// The archive: a folder or a file; `-` for standard input.
     pub archive: PathBuf,
     /// Where it goes.
     pub target: Conninfo,
@@ -60,6 +63,25 @@ impl RestoreRequest {
 
 /// Restores the archive of the request.
 pub async fn restore(
+    request: &RestoreRequest,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    if standard_input::is_meant(&request.archive) {
+        let kept = stop.or(standard_input::keep()).await?;
+        let words = format!(
+            "standard input is kept in {} until this ends: {} bytes",
+            kept.path().display(),
+            kept.bytes
+        );
+        events.say(Event::Note(words)).await;
+        let request = RestoreRequest { archive: kept.path().to_owned(), ..request.clone() };
+        return restore_file(&request, events, stop).await;
+    }
+    restore_file(request, events, stop).await
+}
+
+async fn restore_file(
     request: &RestoreRequest,
     events: &Events,
     stop: &mut Stop,

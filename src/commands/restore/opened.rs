@@ -46,7 +46,9 @@ impl Opened {
             let length = |item: &Item| lengths.of_item(item);
             let mut listed = listed(archive.contents(), manifest, &items, length)?;
             let is_kept = |item: &Option<_>| item.is_none_or(|item| items.contains(&item));
-            let kept: Vec<bool> = listed.items.iter().map(is_kept).collect();
+            let by_items = listed.items.iter().map(is_kept).collect();
+            let (kept, findings) = part.kept(&listed.toc.entries, by_items)?;
+            listed.findings.extend(findings);
             let needs = listed.keep(&kept);
             Ok((archive, listed, needs, words))
         });

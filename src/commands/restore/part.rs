@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::archive::{Chosen, Contents, ItemSection, Part, items_of_list};
+use crate::catalog::{Choice, choose_of_archive};
 use crate::error::{Error, Result};
+use crate::toc::{Entry, Finding};
 
 /// Which part of an archive is restored; all of it where nothing is said.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +17,8 @@ pub struct RestoredPart {
     pub sections: BTreeSet<ItemSection>,
     /// Only the entries that this file lists.
     pub list: Option<PathBuf>,
+    /// What names choose of it.
+    pub choice: Choice,
 }
 
 impl RestoredPart {
@@ -31,6 +35,21 @@ impl RestoredPart {
             }
         };
         Ok(Chosen { part: self.rows, sections: self.sections.clone(), listed })
+    }
+
+    /// By entry whether it is restored, where the archive's items are chosen `by_items`, and what there
+    /// is to say of that. Names choose of all that there is, as rows go with their tables.
+    pub(super) fn kept(
+        &self,
+        entries: &[Entry],
+        by_items: Vec<bool>,
+    ) -> Result<(Vec<bool>, Vec<Finding>)> {
+        let (by_names, mut findings) = choose_of_archive(&self.choice, entries)?;
+        let chosen = entries.iter().zip(&by_items).filter(|(_, chosen)| **chosen);
+        let titles: BTreeSet<String> = chosen.map(|(entry, _)| entry.title()).collect();
+        findings.retain(|found| found.object == "filters" || titles.contains(&found.object));
+        let kept = by_items.into_iter().zip(by_names).map(|(item, name)| item && name);
+        Ok((kept.collect(), findings))
     }
 
     /// The part in the words of the command line: equal for equal parts of an archive.
@@ -53,6 +72,7 @@ impl RestoredPart {
             let sum = crc32fast::hash(ids.join(" ").as_bytes());
             format!("--use-list ({} entries, {sum:08x})", ids.len())
         }));
+        words.extend(self.choice.words());
         words
     }
 }
