@@ -55,6 +55,7 @@ pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<Resto
         target: parse("--target", args.target.as_deref().unwrap_or_default(), environment)?,
         roles: RoleMap::parse(&args.map_roles)?,
         part: restored_part(args)?,
+        beginning: beginning(&args.beginning),
         jobs: jobs(&args.jobs),
         verify: verify_mode(args.verify),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),

@@ -115,6 +115,9 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Migrate(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
+        Command::Restore(args) if args.beginning.restart => {
+            "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
+        }
         Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }

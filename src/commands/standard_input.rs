@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
@@ -50,7 +50,7 @@ fn copy(mut into: File) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn cannot_keep(folder: &PathBuf, error: io::Error) -> Error {
+fn cannot_keep(folder: &Path, error: io::Error) -> Error {
     Error::step(format!("keeping standard input in a file in {}", folder.display()))
         .io(error)
         .hint("name a folder that has room for the archive in TMPDIR (on Windows TMP); or restore from a file")

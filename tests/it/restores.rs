@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgconvoy::commands::{
-    self, DatabaseReport, Event, Events, Part, Phase, RestoreRequest, RestoredPart, RoleMap, Stop,
-    VerifyMode,
+    self, Beginning, DatabaseReport, Event, Events, Part, Phase, RestoreRequest, RestoredPart,
+    RoleMap, Stop, VerifyMode,
 };
 use pgconvoy::error::{Kind, Result};
 use pgconvoy::servers::Cluster;
@@ -112,6 +112,7 @@ pub(crate) fn request(archive: &Path, target: &str) -> RestoreRequest {
         target: Conninfo::parse(target, &Environment::default()).unwrap(),
         roles: RoleMap::default(),
         part: RestoredPart::default(),
+        beginning: Beginning::GoOn,
         jobs: Some(2),
         verify: VerifyMode::Full,
         patience: std::time::Duration::ZERO,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pgconvoy::commands::{
-    Choice, Flag, ItemSection, Part, Phase, Request, RestoreRequest, RestoredPart, Rule,
+    Beginning, Choice, Flag, ItemSection, Part, Phase, Request, RestoreRequest, RestoredPart, Rule,
 };
 use pgconvoy::error::Kind;
 use pgconvoy::servers::Cluster;
@@ -388,4 +388,34 @@ async fn an_archive_on_standard_input_is_restored_and_gone_on_with_and_nothing_o
     assert!(ended && said.contains("\"was_resumed\":true"), "{said}");
     assert_eq!(kept().len(), 0);
     assert_same_shop(&source, &target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_begins_anew_where_only_its_own_work_is_dropped() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    make_shop(&source).await;
+    make_roles(&target).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = shop_folder(&source, folder.path());
+    let begun = part_of(&path, &target, rows(Part::Schema));
+    restore_until(&begun, finished(Phase::Definitions, 1)).await.unwrap_err();
+    let whole = request(&path, &target.conninfo("shop"));
+    let words = refused(&whole).await;
+    assert!(words.contains("begun with --schema-only") && words.contains("--restart"), "{words}");
+    let anew = RestoreRequest { beginning: Beginning::Restart, ..whole.clone() };
+    trial::change(&target, "shop", "CREATE TABLE somebodys (a int)").await;
+    let words = refused(&anew).await;
+    assert!(words.contains("TABLE public.somebodys"), "{words}");
+    // Rows alone can't begin anew: what they go into would be gone.
+    let data = RestoreRequest { part: rows(Part::Data), ..anew.clone() };
+    let words = refused(&data).await;
+    assert!(words.contains("needs what is in there"), "{words}");
+    trial::change(&target, "shop", "DROP TABLE somebodys").await;
+    restored(&anew).await;
+    assert_same_shop(&source, &target).await;
+    let clean = RestoreRequest { beginning: Beginning::Clean, part: rows(Part::Schema), ..whole };
+    trial::change(&target, "shop", "CREATE TABLE somebodys (a int)").await;
+    assert_eq!(restored(&clean).await.rows, 0);
+    let gone = "SELECT (to_regclass('public.somebodys') IS NULL)::text";
+    assert_eq!(trial::ask(&target, "shop", gone).await, "true");
 }

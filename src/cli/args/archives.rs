@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{Jobs, Output, Part, Patterns, ReadBack};
+use super::{Beginning, Jobs, Output, Part, Patterns, ReadBack};
 
 /// What a dump becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,6 +82,8 @@ pub(in crate::cli) struct Restore {
     pub(in crate::cli) target: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) jobs: Jobs,
+    #[command(flatten)]
+    pub(in crate::cli) beginning: Beginning,
     /// Only definitions, no rows
     #[arg(short, long, conflicts_with = "data_only")]
     pub(in crate::cli) schema_only: bool,

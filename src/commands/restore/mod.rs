@@ -43,6 +43,8 @@ pub struct RestoreRequest {
     pub roles: RoleMap,
     /// Which part of it.
     pub part: RestoredPart,
+    /// How it begins where the target holds something already.
+    pub beginning: Beginning,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.
@@ -106,7 +108,7 @@ async fn restore_persistently(
     };
     let target = target.with_client_encoding("UTF8");
     let mut persistence = Persistence::new(request.patience);
-    let mut so_far = SoFar::begins(Beginning::GoOn, None);
+    let mut so_far = SoFar::begins(request.beginning, None);
     loop {
         let before = so_far.reached;
         let restoring = restore_one(request, &opened, &target, &mut so_far, events, stop);

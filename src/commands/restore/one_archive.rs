@@ -16,6 +16,7 @@ use crate::wire::{Conninfo, Session};
 
 use super::super::attempt::{SoFar, announce, render};
 use super::super::check::is_refusal_of_a_statement;
+use super::super::clearing::{self, Wanted};
 use super::super::databases::{self, TargetDatabase};
 use super::super::going_on::{
     refuse_changed_definitions, refuse_cut_over, refuse_other_terms, refuse_what_nobody_asked_for,
@@ -23,6 +24,7 @@ use super::super::going_on::{
 };
 use super::super::plan::preparations;
 use super::super::report::{DatabaseReport, Verification};
+use super::super::request::Beginning;
 use super::super::survey::digests;
 use super::opened::Opened;
 use super::{BOOTSTRAP, RestoreRequest, findings, standing};
@@ -36,7 +38,8 @@ pub(super) async fn restore_one(
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
-    let session = stop.or(Box::pin(checked_target(request, opened, target, events))).await?;
+    let session =
+        stop.or(Box::pin(checked_target(request, opened, target, so_far, events))).await?;
     so_far.claim = Some(stop.or(Claim::take(&session, so_far.claim.as_ref())).await?);
     let facts = catalog::target_facts(&session).await?;
     let mut adapted = adapt(&opened.toc, BOOTSTRAP, &facts);
@@ -114,11 +117,13 @@ async fn checked_target(
     request: &RestoreRequest,
     opened: &Opened,
     target: &Conninfo,
+    so_far: &mut SoFar,
     events: &Events,
 ) -> Result<Session> {
     events.say(Event::Database { name: target.database().to_owned() }).await;
     let there = databases::target_database(target).await?;
     if let TargetDatabase::There(session) = &there
+        && so_far.beginning == Beginning::GoOn
         && let Some(stored) = Ledger::of(session).read().await?
         && !follows(opened, &stored)
     {
@@ -133,7 +138,7 @@ async fn checked_target(
     found.extend(findings::missing_roles(&opened.toc, &facts));
     found.extend(request.roles.unfounded(&opened.toc, &facts));
     found.extend(findings::versions(opened.identity.version, facts.version));
-    if let TargetDatabase::There(session) = &there {
+    if let (TargetDatabase::There(session), Beginning::GoOn) = (&there, so_far.beginning) {
         found.extend(match opened.needs.as_slice() {
             [] => findings::emptiness(&opened.toc, session).await?,
             needs => standing::look(&opened.toc, needs, &facts, session).await?.findings,
@@ -143,7 +148,14 @@ async fn checked_target(
     found.dedup();
     findings::refuse(&found, request.strict)?;
     match there {
-        TargetDatabase::There(session) => Ok(session),
+        TargetDatabase::There(session) if so_far.beginning == Beginning::GoOn => Ok(session),
+        TargetDatabase::There(session) => {
+            let session = cleared(request, opened, target, session, events).await?;
+            let left = findings::emptiness(&opened.toc, &session).await?;
+            findings::refuse(&left, request.strict)?;
+            so_far.beginning = Beginning::GoOn;
+            Ok(session)
+        }
         TargetDatabase::Missing(_) if !opened.needs.is_empty() => {
             Err(Error::new(Kind::Refused, "looking for the target database")
                 .because(format!(
@@ -163,6 +175,34 @@ async fn checked_target(
                 .hint("create it, then run again")),
         },
     }
+}
+
+/// The target database made anew, where that is asked for and nothing speaks against it.
+async fn cleared(
+    request: &RestoreRequest,
+    opened: &Opened,
+    target: &Conninfo,
+    session: Session,
+    events: &Events,
+) -> Result<Session> {
+    let refused =
+        |because: &str| Error::new(Kind::Refused, "dropping the target database").because(because);
+    if !opened.needs.is_empty() {
+        return Err(refused("this part of the archive needs what is in there")
+            .hint("run it without --restart and --clean; or restore the whole archive with them"));
+    }
+    let Some(database) = &opened.facts else {
+        return Err(refused("the archive doesn't say how to make it anew")
+            .hint("drop and create it by hand, then run again without --restart and --clean"));
+    };
+    let wanted = Wanted {
+        beginning: request.beginning,
+        terms: opened.terms.clone(),
+        source: &opened.identity,
+        encoding: "UTF8".to_owned(),
+        jobs: request.jobs(),
+    };
+    Ok(clearing::clear(&wanted, (target, database), session, events).await?.0)
 }
 
 /// Whether a restore comes after the one in the ledger: that one is finished, and this one brings
@@ -239,10 +279,12 @@ async fn begin(
     })
 }
 
-/// What to do where a job can't go on: a restore drops nothing.
+/// What to do where a job can't go on.
 fn begin_anew(error: Error) -> Error {
-    error
-        .hint("run it as it was begun; or, to begin anew, drop the target database, then run again")
+    error.hint(
+        "run it as it was begun; or, to drop the target database with what the job has made, and begin \
+         anew: --restart",
+    )
 }
 
 fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
@@ -256,7 +298,7 @@ fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
     };
     Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(what)
-        .hint("give that archive; or drop the target database, to begin anew"))
+        .hint("give that archive; or, to drop what it has made and begin anew: --restart"))
 }
 
 /// The receipts of an earlier run that hold: an archive never changes, so all of them do, but for rows
