@@ -1,5 +1,7 @@
 //! An archive's entries as a table of contents, which everything downstream is made for. Pure.
 
+mod kept;
+
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -10,9 +12,11 @@ use crate::toc::{
 };
 
 use super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::large::LargeObjects;
+use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
 use super::spelling::{as_grantors, copied, quoted, unstamped};
+
+pub(crate) use kept::Need;
 
 const READING: &str = "reading the archive's entries";
 
@@ -24,6 +28,8 @@ const PAGE: u64 = 8 << 10;
 pub(crate) struct Listed {
     /// The table of contents.
     pub(crate) toc: Toc,
+    /// For each entry the archive's item, where it is one.
+    pub(crate) items: Vec<Option<ItemId>>,
     /// What is left out, and what will differ.
     pub(crate) findings: Vec<Finding>,
     /// The large objects, but for their contents.
@@ -32,15 +38,19 @@ pub(crate) struct Listed {
     pub(crate) database: Option<String>,
 }
 
-/// The table of contents that `contents` are; `length` says how many bytes an entry's data has.
+/// The table of contents that `contents` are, but for rows and large objects that aren't `chosen`:
+/// what else isn't is there for [`Listed::keep`] to see what needs it. `length` says how many bytes an
+/// entry's data has.
 pub(crate) fn listed(
     contents: &Contents,
     manifest: Option<&Manifest>,
+    chosen: &BTreeSet<ItemId>,
     length: impl Fn(&Item) -> u64,
 ) -> Result<Listed> {
     let tables = contents.items.iter().filter(|item| item.desc == "TABLE");
     let mut listing = Listing {
         listed: Listed::default(),
+        chosen,
         ids: HashMap::new(),
         rows: HashMap::new(),
         unlogged: tables
@@ -62,8 +72,9 @@ pub(crate) fn listed(
 }
 
 /// A table of contents while it is gathered.
-struct Listing {
+struct Listing<'a> {
     listed: Listed,
+    chosen: &'a BTreeSet<ItemId>,
     ids: HashMap<ItemId, EntryId>,
     /// The entry with the rows of each table: several partitions' may go into one.
     rows: HashMap<QualifiedName, EntryId>,
@@ -79,13 +90,14 @@ struct Listing {
     major: u32,
 }
 
-impl Listing {
+impl Listing<'_> {
     fn take(
         &mut self,
         item: &Item,
         manifest: Option<&Manifest>,
         length: &impl Fn(&Item) -> u64,
     ) -> Result<()> {
+        let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
             "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
             "DATABASE" => {
@@ -93,7 +105,9 @@ impl Listing {
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
                 self.database(item, String::new());
             }
-            "DATABASE PROPERTIES" => self.database(item, quoted(&item.create)),
+            "DATABASE PROPERTIES" if is_chosen => self.database(item, quoted(&item.create)),
+            "DATABASE PROPERTIES" | "TABLE DATA" | "STATISTICS DATA" if !is_chosen => {}
+            _ if !is_chosen && is_about_large_objects(item) => {}
             "STATISTICS DATA" | "EXTENDED STATISTICS DATA" => self.statistics += 1,
             "BLOBS" => {
                 let bytes = length(item);
@@ -106,11 +120,14 @@ impl Listing {
             }
             "TABLE DATA" => self.rows(item, manifest, length)?,
             _ if self.large.take(item) => {}
-            desc => {
-                let kind = Kind::of_tag(desc).ok_or_else(|| unknown(item))?;
-                let entry = self.entry(kind, item);
-                self.add(item, entry);
-            }
+            desc => match Kind::of_tag(desc) {
+                Some(kind) => {
+                    let entry = self.entry(kind, item);
+                    self.add(item, entry);
+                }
+                None if is_chosen => return Err(unknown(item)),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -118,6 +135,7 @@ impl Listing {
     fn add(&mut self, item: &Item, entry: Entry) {
         let id = EntryId(self.listed.toc.entries.len() as u32);
         self.listed.toc.entries.push(entry);
+        self.listed.items.push(Some(item.id));
         self.ids.insert(item.id, id);
     }
 
@@ -163,7 +181,8 @@ impl Listing {
     fn placed(&mut self, mut entry: Entry, item: &Item) -> Entry {
         if let Some(space) = item.tablespace.as_deref().filter(|space| !space.is_empty()) {
             let what = format!("lies in tablespace {space}: it goes to the target's default one");
-            self.listed.findings.push(Finding::change(entry.title(), what));
+            let finding = Finding::change(entry.title(), what);
+            self.listed.findings.extend(self.chosen.contains(&item.id).then_some(finding));
         }
         match item.access_method.as_deref().filter(|method| !method.is_empty()) {
             None => {}
@@ -269,7 +288,6 @@ impl Listing {
 
     fn finish(self) -> Listed {
         let Listing { mut listed, large, contents_of_large, statistics, .. } = self;
-        add_public(&mut listed.toc);
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
@@ -279,6 +297,7 @@ impl Listing {
             listed.toc.entries.push(contents_entry(contents_of_large));
             listed.large_objects = objects;
         }
+        listed.items.resize(listed.toc.entries.len(), None);
         if statistics > 0 {
             let what = format!(
                 "{} of the planner's statistics are left out: ANALYZE gathers them anew",
@@ -297,23 +316,6 @@ const THROUGH_ROOT: &str = "-- load via partition root";
 const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
-
-/// pg_dump doesn't speak of a `public` as every new database has it, and what is in there may belong
-/// to roles that have to be let in.
-fn add_public(toc: &mut Toc) {
-    let is_it = |entry: &Entry| entry.kind == Kind::Schema && entry.name == "public";
-    let is_in = |entry: &Entry| entry.schema.as_deref() == Some("public");
-    if toc.entries.iter().any(is_it) || !toc.entries.iter().any(is_in) {
-        return;
-    }
-    for entry in &mut toc.entries {
-        for id in &mut entry.depends_on {
-            id.0 += 1;
-        }
-    }
-    let public = Entry { create: PUBLIC.to_owned(), ..Entry::new(Kind::Schema, None, "public") };
-    toc.entries.insert(0, public);
-}
 
 /// The contents of all large objects, as rows of the view that the ledger has for them.
 fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
@@ -353,6 +355,7 @@ fn table(relation: QualifiedName, columns: Vec<String>) -> TableData {
         filter: None,
         of_extension: false,
         in_foreign_keys: false,
+        stands: false,
         archived: None,
     }
 }

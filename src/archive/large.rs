@@ -24,6 +24,15 @@ struct About {
     comment: Option<String>,
 }
 
+/// Whether an entry is about large objects: what they are, hold, or have.
+pub(super) fn is_about_large_objects(item: &Item) -> bool {
+    match item.desc.as_str() {
+        "BLOB" | "BLOB METADATA" | "BLOBS" => true,
+        "ACL" | "COMMENT" | "SECURITY LABEL" => item.tag.starts_with("LARGE OBJECT"),
+        _ => false,
+    }
+}
+
 impl LargeObjects {
     /// Takes an entry in if it is about large objects.
     pub(super) fn take(&mut self, item: &Item) -> bool {

@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod archives;
+mod part;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use clap_complete::Shell;
 
 use crate::commands::{BenchData, DemoSize, Tool};
 
-pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
+pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
+pub(super) use part::{Part, Patterns};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -135,40 +137,6 @@ pub(super) struct Chosen {
     /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
     #[arg(long = "map-role", value_name = "OLD=NEW")]
     pub(super) map_roles: Vec<String>,
-}
-
-/// Which part of them: the same on each run of one job.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "A part of each database (patterns as pg_dump's; repeatable)")]
-pub(super) struct Part {
-    /// Only schemas that match, with all in them and what that needs
-    #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
-    pub(super) schemas: Vec<String>,
-    /// No schema that matches
-    #[arg(short = 'N', long = "exclude-schema", value_name = "PATTERN")]
-    pub(super) exclude_schemas: Vec<String>,
-    /// Only tables (with their partitions), views, sequences that match, and what they need;
-    /// -n and -N then choose nothing
-    #[arg(short = 't', long = "table", value_name = "PATTERN")]
-    pub(super) tables: Vec<String>,
-    /// Tables, views and sequences that match, beside what -n or -t choose
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) include: Vec<String>,
-    /// No table, view or sequence that matches
-    #[arg(short = 'T', long = "exclude-table", visible_alias = "exclude", value_name = "PATTERN")]
-    pub(super) exclude_tables: Vec<String>,
-    /// No rows of tables, sequences and materialized views that match
-    #[arg(long = "exclude-table-data", value_name = "PATTERN")]
-    pub(super) exclude_table_data: Vec<String>,
-    /// Only extensions that match
-    #[arg(short = 'e', long = "extension", value_name = "PATTERN")]
-    pub(super) extensions: Vec<String>,
-    /// No extension that matches
-    #[arg(long = "exclude-extension", value_name = "PATTERN")]
-    pub(super) exclude_extensions: Vec<String>,
-    /// Of tables that match only rows that meet an SQL condition, as the source judges it
-    #[arg(long = "where", value_name = "PATTERN=CONDITION")]
-    pub(super) rows: Vec<String>,
 }
 
 /// How many at once.
@@ -436,7 +404,7 @@ mod tests {
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
-        restore: target jobs schema-only map-role verify retry-for no-analyze strict json
+        restore: target jobs restart clean schema-only data-only section schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension list use-list map-role verify retry-for no-analyze strict json
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
@@ -484,6 +452,9 @@ mod tests {
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy restore a.dump --target b -j 2 --schema-only --map-role f=g --json",
+            "pgconvoy restore a.dump --target b -a --section data --section post-data -t x -L list",
+            "pgconvoy restore a.dump --list --section data",
+            "pgconvoy restore - --target b",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",
@@ -509,6 +480,10 @@ mod tests {
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy dump --source a",
             "pgconvoy dump --source a --file x --schema-only --data-only",
+            "pgconvoy restore x --target b --schema-only --data-only",
+            "pgconvoy restore x --target b --section rows",
+            "pgconvoy restore x",
+            "pgconvoy restore x --list --json",
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",

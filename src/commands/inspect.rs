@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 use crate::archive::{Archive, Compression, CreatedAt, Item, ItemSection, Layout, Place, Version};
 use crate::error::{Error, Result};
 
+use super::standard_input;
+
 /// An archive that was looked through.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspected {
@@ -74,8 +76,17 @@ impl Inspected {
     }
 }
 
-/// Looks through the archive at `path`: all data is read to its end.
+/// Looks through the archive at `path`, or on standard input for `-`: all data is read to its end.
 pub async fn inspect(path: &Path) -> Result<Inspected> {
+    if standard_input::is_meant(path) {
+        let kept = standard_input::keep().await?;
+        let inspected = inspect_file(kept.path()).await?;
+        return Ok(Inspected { archive: "standard input".to_owned(), ..inspected });
+    }
+    inspect_file(path).await
+}
+
+async fn inspect_file(path: &Path) -> Result<Inspected> {
     let (to, from) = oneshot::channel();
     let path = path.to_owned();
     // Nobody waits for the thread, or takes what it says, once the command is stopped: it only reads.
@@ -164,7 +175,7 @@ fn listed(item: &Item) -> Listed {
     }
 }
 
-fn created(CreatedAt(moment): CreatedAt) -> String {
+pub(super) fn created(CreatedAt(moment): CreatedAt) -> String {
     let [second, minute, hour, day, month, year, _] = moment.map(i64::from);
     let (month, year) = (month + 1, year + 1900);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")

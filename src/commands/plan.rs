@@ -98,7 +98,7 @@ pub(super) fn preparations(adapted: &Adapted) -> Preparations {
 /// How many objects of each kind there are. An entry stands for one, or for many large objects.
 pub(super) fn count_objects(toc: &Toc) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for entry in &toc.entries {
+    for entry in toc.entries.iter().filter(|entry| !entry.stands) {
         let objects = entry.large_objects.map_or(1, |sum| sum.count as usize);
         *counts.entry(entry.kind.tag().to_owned()).or_default() += objects;
     }

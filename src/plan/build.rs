@@ -100,7 +100,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     let stages = stages(input.toc);
     let of = |stage| {
         let entries = input.toc.iter();
-        entries.filter(|(id, _)| stages[id.0 as usize] == stage).collect::<Vec<_>>()
+        let made = entries.filter(|(_, entry)| !entry.stands);
+        made.filter(|(id, _)| stages[id.0 as usize] == stage).collect::<Vec<_>>()
     };
     let relations = Relations::of(input.toc);
     let mut steps = Steps::default();

@@ -46,6 +46,7 @@ mod random_schemas;
 mod random_tables;
 mod refusals;
 mod restores;
+mod restoring_a_part;
 mod resuming;
 mod scale;
 mod schema_generator;

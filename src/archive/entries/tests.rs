@@ -46,6 +46,13 @@ fn rows(id: i32, name: &str, copy: &str, needs: &[i32]) -> Item {
 }
 
 fn read(items: Vec<Item>) -> Result<Listed> {
+    let mut listed = read_all(items)?;
+    let kept = vec![true; listed.toc.entries.len()];
+    listed.keep(&kept);
+    Ok(listed)
+}
+
+fn read_all(items: Vec<Item>) -> Result<Listed> {
     let header = Header {
         version: Version::V1_14,
         layout: Layout::Directory,
@@ -55,7 +62,9 @@ fn read(items: Vec<Item>) -> Result<Listed> {
         server_version: "15.20".into(),
         dumper_version: "15.20".into(),
     };
-    listed(&Contents { header, items, length: 0 }, None, |item| item.id.0 as u64)
+    let all = items.iter().map(|item| item.id).collect();
+    let contents = Contents { header, items, length: 0 };
+    listed(&contents, None, &all, |item| item.id.0 as u64)
 }
 
 fn titles(listed: &Listed) -> Vec<String> {
@@ -205,4 +214,53 @@ fn the_databases_own_entries_become_one() {
     assert_eq!(own.owner_sql("x").unwrap(), "ALTER DATABASE \"shop\" OWNER TO \"x\";\n");
     assert_eq!(listed.toc.entries[1].create, "COMMENT ON DATABASE \"shop\" IS 'the shop';\n");
     assert!(listed.database.is_some());
+}
+
+#[test]
+fn what_is_kept_says_what_it_needs_of_the_others_and_knows_the_tables_that_stand() {
+    let index = Item {
+        section: ItemSection::PostData,
+        depends_on: vec![ItemId(1)],
+        ..item(5, "INDEX", "public", "i", "CREATE INDEX i ON public.t USING btree (a);\n")
+    };
+    let set = "SELECT pg_catalog.setval('public.s', 5, true);\n";
+    let set = Item { section: ItemSection::Data, ..item(4, "SEQUENCE SET", "public", "s", set) };
+    let items = vec![
+        table(1, "t"),
+        table(2, "u"),
+        rows(3, "t", "COPY public.t (a) FROM stdin;", &[1]),
+        set,
+        index,
+    ];
+    let kept = |ids: &[i32]| {
+        let mut listed = read_all(items.clone()).unwrap();
+        let kept: Vec<bool> =
+            listed.items.iter().map(|item| item.is_none_or(|item| ids.contains(&item.0))).collect();
+        let needs = listed.keep(&kept);
+        let need = |need: Need| format!("{} {} by {}", need.kind, need.name, need.by);
+        let stands =
+            |entry: &Entry| entry.stands || entry.table.as_ref().is_some_and(|table| table.stands);
+        let entries = listed.toc.entries.iter();
+        let entries: Vec<(String, bool)> =
+            entries.map(|entry| (entry.title(), stands(entry))).collect();
+        (needs.into_iter().map(need).collect::<Vec<_>>(), entries)
+    };
+    let title = |title: &str, stands| (title.to_owned(), stands);
+    assert_eq!(kept(&[1, 2, 3, 5]).0, [""; 0]);
+    assert_eq!(
+        kept(&[3, 4]),
+        (
+            vec![
+                "SEQUENCE s by SEQUENCE SET public.s".to_owned(),
+                "TABLE t by TABLE DATA public.t".to_owned()
+            ],
+            vec![
+                title("TABLE public.t", true),
+                title("TABLE DATA public.t", true),
+                title("SEQUENCE SET public.s", false)
+            ]
+        )
+    );
+    assert_eq!(kept(&[5]).0, ["TABLE t by INDEX public.i"]);
+    assert_eq!(kept(&[2]).1[0], title("SCHEMA public", false));
 }
