@@ -1,6 +1,7 @@
 //! Archives that pg_dump made, restored: rows and schemas as PostgreSQL's own words have them, and
 //! runs that are cut off and gone on with.
 
+mod compared;
 mod kinds;
 
 use std::path::{Path, PathBuf};
@@ -105,7 +106,7 @@ fn shop_folder(source: &Cluster, folder: &Path) -> PathBuf {
     path
 }
 
-fn request(archive: &Path, target: &str) -> RestoreRequest {
+pub(crate) fn request(archive: &Path, target: &str) -> RestoreRequest {
     RestoreRequest {
         archive: archive.to_owned(),
         target: Conninfo::parse(target, &Environment::default()).unwrap(),
@@ -141,7 +142,7 @@ async fn restore_until(
     tokio::join!(restoring, watching).0
 }
 
-async fn restored(request: &RestoreRequest) -> DatabaseReport {
+pub(crate) async fn restored(request: &RestoreRequest) -> DatabaseReport {
     match restore_until(request, |_| false).await {
         Ok(report) => {
             assert!(report.verification.is_clean(), "{:#?}", report.verification);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog;
+use crate::catalog::target_facts;
 use crate::engine::{
     self, ArchivedRows, Claim, Event, Events, Job, JobState, Ledger, Origin, Ours, Receipts, Run,
     Stop, StoredJob,
@@ -25,7 +25,7 @@ use super::super::plan::preparations;
 use super::super::report::{DatabaseReport, Verification};
 use super::super::survey::digests;
 use super::opened::Opened;
-use super::{BOOTSTRAP, RestoreRequest, findings};
+use super::{BOOTSTRAP, RestoreRequest, catalog, findings};
 
 /// Checks, claims, plans or goes on with what is planned, runs that, and judges what came of it.
 pub(super) async fn restore_one(
@@ -38,7 +38,7 @@ pub(super) async fn restore_one(
 ) -> Result<DatabaseReport> {
     let session = stop.or(Box::pin(checked_target(request, opened, target, events))).await?;
     so_far.claim = Some(stop.or(Claim::take(&session, so_far.claim.as_ref())).await?);
-    let facts = catalog::target_facts(&session).await?;
+    let facts = target_facts(&session).await?;
     let mut adapted = adapt(&opened.toc, BOOTSTRAP, &facts);
     let found = Ledger::of(&session).read().await?;
     so_far.was_resumed.get_or_insert(found.is_some());
@@ -67,7 +67,7 @@ pub(super) async fn restore_one(
         Ledger::of(&session).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
     }
     let plan = Arc::new(plan);
-    let rows_target = session.same_server().with_client_encoding("UTF8");
+    let rows_target = session.same_server().with_client_encoding(&opened.encoding);
     let ours = Ours {
         plan: &plan,
         session: &session,
@@ -94,9 +94,18 @@ pub(super) async fn restore_one(
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
-    let judged = judge(job.verify, &ours, &opened.rows);
-    let verification = stop.or(Box::pin(judged)).await?;
-    seal(&session, target.database(), (job, &plan), &adapted, verification, so_far).await
+    let receipts = Ledger::of(&session).receipts().await?;
+    let refused = receipts.left_out().chain(&so_far.outcome.undone).next().is_some();
+    let judging = async {
+        let mut verification = judge(job.verify, &ours, &receipts, &opened.rows).await?;
+        if job.verify != VerifyMode::None || refused {
+            catalog::compare(opened, &adapted.toc, &session, &mut verification).await?;
+        }
+        Ok(verification)
+    };
+    let verification = stop.or(Box::pin(judging)).await?;
+    seal(&session, target.database(), (job, &plan), &adapted, (receipts, verification), so_far)
+        .await
 }
 
 /// A session in the target database, which is made where it is missing, once nothing speaks against
@@ -245,11 +254,12 @@ async fn seal(
     database: &str,
     (job, plan): (Job, &Plan),
     adapted: &Adapted,
-    verification: Verification,
+    (receipts, verification): (Receipts, Verification),
     so_far: &mut SoFar,
 ) -> Result<DatabaseReport> {
-    let receipts = Ledger::of(target).receipts().await?;
-    let undone = receipts.left_out().chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
+    // What was left out may have been made by hand since.
+    let left_out = receipts.left_out().filter(|_| !verification.is_clean());
+    let undone = left_out.chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
     let report = DatabaseReport {
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
@@ -270,10 +280,10 @@ async fn seal(
 async fn judge(
     mode: VerifyMode,
     ours: &Ours<'_>,
+    receipts: &Receipts,
     archive: &Arc<ArchivedRows>,
 ) -> Result<Verification> {
     let plan = ours.plan;
-    let receipts = Ledger::of(ours.session).receipts().await?;
     let mut copied = receipts.copied(plan);
     let verified = receipts.verified(plan);
     let mut notes = Vec::new();
@@ -309,5 +319,5 @@ async fn judge(
         let named = named(&mixed);
         notes.push(format!("rows of {named} lie beside an extension's own and aren't compared"));
     }
-    Ok(Verification { mode, tables, notes, catalog_unread: true, ..Verification::default() })
+    Ok(Verification { mode, tables, notes, ..Verification::default() })
 }

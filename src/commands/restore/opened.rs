@@ -27,6 +27,12 @@ pub(super) struct Opened {
     pub(super) database: String,
     /// What that was like, where the archive tells.
     pub(super) facts: Option<DatabaseFacts>,
+    /// The locale that amounts of money are read in; none for the target database's own.
+    pub(super) money: Option<String>,
+    /// The encoding of its rows.
+    pub(super) encoding: String,
+    /// Whether definitions are in the words in which this very version reads a catalog.
+    pub(super) in_our_words: bool,
 }
 
 impl Opened {
@@ -43,7 +49,7 @@ impl Opened {
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
         let (archive, listed) = opened??;
-        let Listed { toc, mut findings, large_objects, database } = listed;
+        let Listed { toc, mut findings, large_objects, database, money, encoding } = listed;
         let toc = match request.schema_only {
             true => definitions(toc),
             false => toc,
@@ -51,13 +57,24 @@ impl Opened {
         let toc = request.roles.rename(toc, &mut findings);
         let header = &archive.contents().header;
         let version = version(&header.server_version)?;
+        let in_our_words = header.is_ours();
         let name = header.database.clone();
         let identity =
             SourceIdentity { system: mark(archive.contents())?, database: name.clone(), version };
         let facts = database.as_deref().and_then(database::facts);
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
-        Ok(Opened { rows, toc, findings, identity, database: name, facts })
+        Ok(Opened {
+            rows,
+            toc,
+            findings,
+            identity,
+            database: name,
+            facts,
+            money,
+            encoding,
+            in_our_words,
+        })
     }
 }
 
