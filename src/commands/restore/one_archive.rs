@@ -8,7 +8,7 @@ use crate::engine::{
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{self, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
+use crate::plan::{self, DefinedBy, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Severity, TableData, named};
 use crate::verify::{compare_counts, compare_tables};
@@ -178,6 +178,10 @@ async fn begin(
         target_user: Some(user),
         target_version: Some(target.version()),
         sequences: SequencesFrom::Entries,
+        defined_by: match opened.in_our_words {
+            true => DefinedBy::Us,
+            false => DefinedBy::PgDump,
+        },
         preparations: &preparations(adapted),
     });
     let changes = all_findings(opened, adapted).into_iter();
