@@ -9,13 +9,13 @@ use pgconvoy::commands::{
     Stop, TableVerdict,
 };
 use pgconvoy::error::{Kind, Result};
-use pgconvoy::servers::Cluster;
+use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
 use pgconvoy::wire::{Conninfo, Environment};
 use tempfile::TempDir;
 
 use crate::oracle::{self, Side};
 use crate::restores::{request as request_to_restore, restored};
-use crate::{kit, migration, objects, pg_dump, trial};
+use crate::{kit, migration, objects, pg_dump, restores, trial};
 
 fn request(cluster: &Cluster, database: &str, path: &Path) -> DumpRequest {
     let source = cluster.superuser_conninfo(database);
@@ -166,6 +166,25 @@ async fn every_kind_of_object_of_15_is_restored_by_pg_restore() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_object_of_18_is_restored_by_pg_restore() {
     every_kind_of_object_is_restored(18).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demos_databases_come_back_from_our_archives_and_pg_dumps() {
+    let cluster = kit::bundled(15).await;
+    make_demo_databases(&cluster, DemoSize(3_000_000)).await.unwrap();
+    let copies = beside(&cluster).await;
+    let formats = ["--format=directory", "--format=custom", "--format=tar"];
+    for (database, format) in DEMO_DATABASES.into_iter().zip(formats) {
+        let (_folder, path) = archive();
+        dumped(&request(&cluster, database, &path)).await;
+        assert_restored(database, (&cluster, &copies), &path, &restorers_for(15)[0], "4").await;
+        let theirs = path.with_extension("theirs");
+        restores::dump(&pg_dump::newest(), &cluster, database, &[format], &theirs);
+        for path in [path, theirs] {
+            restored(&request_to_restore(&path, &copies.superuser_conninfo(database))).await;
+            assert_same(database, (&cluster, &copies), &path.display().to_string()).await;
+        }
+    }
 }
 
 /// A table of several chunks, with what COPY has to say in another way; rows that find their

@@ -86,7 +86,7 @@ async fn make_roles(cluster: &Cluster) {
 }
 
 /// Dumps a database by a pg_dump into `path`.
-fn dump(program: &Path, cluster: &Cluster, database: &str, flags: &[&str], path: &Path) {
+pub(crate) fn dump(program: &Path, cluster: &Cluster, database: &str, flags: &[&str], path: &Path) {
     let output = Command::new(program)
         .args(flags)
         .args(["--exclude-schema=pgconvoy", "--file"])

@@ -8,8 +8,8 @@ use crate::{kit, objects, pg_dump, trial};
 use super::{dump, request, restore_until, restored};
 
 /// PostgreSQL's own restore of the same archive is the judge: what pg_dump loses, that loses, too.
-async fn every_kind_is_restored(major: u32) {
-    let (source, target) = tokio::join!(kit::bundled(major), kit::bundled(major));
+async fn every_kind_is_restored(from: u32, dumper: u32, to: u32) {
+    let (source, target) = tokio::join!(kit::bundled(from), kit::bundled(to));
     objects::make(&source, "objects").await;
     let session = target.superuser_session("postgres").await.unwrap();
     for role in pg_dump::globals(&source) {
@@ -20,7 +20,7 @@ async fn every_kind_is_restored(major: u32) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("objects");
     let dumpers = pg_dump::of_each_major();
-    let (_, dumper, _) = dumpers.iter().find(|(its, ..)| *its == major).unwrap();
+    let (_, dumper, _) = dumpers.iter().find(|(its, ..)| *its == dumper).unwrap();
     dump(dumper, &source, "objects", &["--format=custom"], &path);
     let request = request(&path, &target.conninfo("objects"));
     let report = restore_until(&request, |_| false).await.unwrap();
@@ -69,12 +69,17 @@ async fn every_kind_is_restored(major: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_object_is_restored_from_an_archive_of_15() {
-    every_kind_is_restored(15).await;
+    every_kind_is_restored(15, 15, 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_object_is_restored_from_an_archive_of_18() {
-    every_kind_is_restored(18).await;
+    every_kind_is_restored(18, 18, 18).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_object_of_12_is_restored_into_18() {
+    every_kind_is_restored(12, 18, 18).await;
 }
 
 /// Amounts of money are in an archive as the locale of pg_dump's session has them.
