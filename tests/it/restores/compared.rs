@@ -92,3 +92,36 @@ async fn what_the_target_lacks_has_more_or_has_of_another_is_told_and_mended_by_
         super::drop_shop(&target).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_t_be_made_of_pg_dumps_words_is_left_out_told_and_mended_by_hand() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    make_shop(&source).await;
+    make_roles(&target).await;
+    // pg_dump doesn't say by which function of the system's a language is handled.
+    let odd = "CREATE LANGUAGE odd HANDLER plpgsql_call_handler;
+        CREATE FUNCTION in_odd() RETURNS integer LANGUAGE odd AS 'BEGIN RETURN 1; END';
+        CREATE VIEW odds AS SELECT public.in_odd()";
+    trial::change(&source, "shop", odd).await;
+    let folder = tempfile::tempdir().unwrap();
+    let request = request(&shop_folder(&source, folder.path()), &target.conninfo("shop"));
+    let strict = super::refused(&RestoreRequest { strict: true, ..request.clone() }).await;
+    assert!(strict.contains("odd"), "{strict}");
+    for _ in 0..2 {
+        let report = differing(&request).await;
+        assert!(report.verification.tables.iter().all(|table| table.is_equal()));
+        assert_eq!(
+            told(&report),
+            [
+                "PROCEDURAL LANGUAGE odd is missing on the target",
+                "FUNCTION public.in_odd() is missing on the target",
+                "VIEW public.odds is missing on the target",
+            ]
+        );
+        let left_out = report.changes.iter().filter(|change| change.what.contains("left out"));
+        assert_eq!(left_out.count(), 3, "{:#?}", report.changes);
+    }
+    trial::change(&target, "shop", &format!("SET check_function_bodies = off; {odd}")).await;
+    let report = restored(&request).await;
+    assert!(!report.changes.iter().any(|change| change.what.contains("left out")));
+}
