@@ -1,6 +1,7 @@
 //! An archive's entries as a table of contents, which everything downstream is made for. Pure.
 
 mod kept;
+mod owned;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,9 +13,14 @@ use crate::toc::{
 };
 
 use super::contents::{Contents, Item, ItemId, ItemSection, Place};
+use super::encoding;
+use super::hashed::Hashed;
 use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
+use super::money;
+use super::since_15;
 use super::spelling::{as_grantors, copied, quoted, unstamped};
+use owned::{Owned, drop_sql, owned};
 
 pub(crate) use kept::Need;
 
@@ -36,6 +42,10 @@ pub(crate) struct Listed {
     pub(crate) large_objects: Vec<LargeObject>,
     /// The statement that creates the database, where there is one.
     pub(crate) database: Option<String>,
+    /// The locale that amounts of money are read in; none for that of the target database.
+    pub(crate) money: Option<String>,
+    /// The encoding of the rows.
+    pub(crate) encoding: String,
 }
 
 /// The table of contents that `contents` are, but for rows and large objects that aren't `chosen`:
@@ -49,7 +59,11 @@ pub(crate) fn listed(
 ) -> Result<Listed> {
     let tables = contents.items.iter().filter(|item| item.desc == "TABLE");
     let mut listing = Listing {
-        listed: Listed::default(),
+        listed: Listed {
+            money: money::locale(&contents.items),
+            encoding: encoding::of_rows(&contents.items)?,
+            ..Listed::default()
+        },
         chosen,
         ids: HashMap::new(),
         rows: HashMap::new(),
@@ -64,6 +78,11 @@ pub(crate) fn listed(
         statistics: 0,
         owner: None,
         major: contents.header.server_major().unwrap_or_default(),
+        hashed: match contents.header.is_ours() {
+            true => Hashed::default(),
+            false => Hashed::of(&contents.items),
+        },
+        is_ours: contents.header.is_ours(),
     };
     for item in &contents.items {
         listing.take(item, manifest, &length)?;
@@ -86,8 +105,12 @@ struct Listing<'a> {
     statistics: usize,
     /// The database's owner.
     owner: Option<String>,
+    /// Which rows may belong into other partitions than theirs.
+    hashed: Hashed,
     /// The major version of the server that the archive was made of.
     major: u32,
+    /// Whether it is in our own words.
+    is_ours: bool,
 }
 
 impl Listing<'_> {
@@ -99,7 +122,8 @@ impl Listing<'_> {
     ) -> Result<()> {
         let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
-            "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            "ENCODING" => {}
+            "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
             "DATABASE" => {
                 self.listed.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
@@ -146,12 +170,15 @@ impl Listing<'_> {
     }
 
     fn entry(&mut self, kind: Kind, item: &Item) -> Entry {
+        if self.is_ours {
+            return self.our_own(kind, item);
+        }
         let mut entry = Entry {
             create: ended(unstamped(&item.create)),
             drop: item.drop.clone(),
             depends_on: self.needs(item),
-            after_rows: item.section == ItemSection::PostData && kind.section() == Section::PreData,
-            ..Entry::new(kind, item.schema.as_deref(), item.tag.as_str())
+            after_rows: is_late(kind, item),
+            ..Entry::new(kind, item.schema.as_deref(), bare_tag(kind, &item.tag))
         };
         if kind == Kind::Subscription && self.major >= 16 && !entry.create.contains(RUN_AS_OWNER) {
             // What isn't said is what pg_dump's own server takes for granted, and older ones didn't.
@@ -175,6 +202,21 @@ impl Listing<'_> {
             entry.create = PUBLIC.to_owned();
         }
         self.placed(entry, item)
+    }
+
+    /// An entry that we have put into words ourselves.
+    fn our_own(&self, kind: Kind, item: &Item) -> Entry {
+        let (create, since_15) =
+            since_15::read(&item.create).unwrap_or_else(|| (item.create.clone(), String::new()));
+        Entry {
+            create,
+            since_15,
+            drop: item.drop.clone(),
+            owner: Some(item.owner.clone()).filter(|owner| !owner.is_empty()),
+            depends_on: self.needs(item),
+            after_rows: is_late(kind, item),
+            ..Entry::new(kind, item.schema.as_deref(), item.tag.as_str())
+        }
     }
 
     /// The entry with its access method, and without its tablespace.
@@ -238,6 +280,7 @@ impl Listing<'_> {
                 .because(format!("the rows of {} aren't there for COPY", title(item)))
                 .hint("make the archive anew without --inserts, or restore it with pg_restore"));
         };
+        let relation = self.hashed.root(item).cloned().unwrap_or(relation);
         let mut parts = parts(item, manifest, length(item));
         let bytes = parts.iter().map(|part| part.bytes).sum();
         let needs = self.needs(item);
@@ -377,57 +420,17 @@ fn parts(item: &Item, manifest: Option<&Manifest>, length: u64) -> Vec<ArchivedP
     }
 }
 
-/// How an object of a kind comes to belong to its owner (source: pg_backup_archiver.c,
-/// _getObjectDescription).
-enum Owned {
-    /// ALTER … OWNER with its name.
-    ByName,
-    /// ALTER … OWNER with what its DROP names.
-    ByDrop,
-    /// Its statements are made as the owner.
-    Grants,
-    /// Not at all.
-    No,
-}
-
-fn owned(kind: Kind) -> Owned {
-    match kind {
-        Kind::Collation
-        | Kind::Conversion
-        | Kind::Domain
-        | Kind::ForeignTable
-        | Kind::MaterializedView
-        | Kind::Sequence
-        | Kind::Statistics
-        | Kind::Table
-        | Kind::TsDictionary
-        | Kind::TsConfiguration
-        | Kind::Type
-        | Kind::View
-        | Kind::Language
-        | Kind::Schema
-        | Kind::EventTrigger
-        | Kind::ForeignDataWrapper
-        | Kind::ForeignServer
-        | Kind::Publication
-        | Kind::Subscription => Owned::ByName,
-        Kind::Aggregate
-        | Kind::Function
-        | Kind::Operator
-        | Kind::OperatorClass
-        | Kind::OperatorFamily
-        | Kind::Procedure => Owned::ByDrop,
-        Kind::Acl | Kind::DefaultAcl => Owned::Grants,
-        _ => Owned::No,
+/// What adapts entries knows extensions by their bare names, which pg_dump quotes in a comment's tag.
+fn bare_tag(kind: Kind, tag: &str) -> String {
+    let quoted = tag.strip_prefix("EXTENSION \"").and_then(|rest| rest.strip_suffix('"'));
+    match quoted.filter(|_| kind == Kind::Comment) {
+        Some(name) => format!("EXTENSION {}", name.replace("\"\"", "\"")),
+        None => tag.to_owned(),
     }
 }
 
-fn drop_sql(kind: Kind, item: &Item) -> String {
-    let name = quote_ident(&item.tag);
-    match &item.schema {
-        Some(schema) => format!("DROP {kind} {}.{name};\n", quote_ident(schema)),
-        None => format!("DROP {kind} {name};\n"),
-    }
+fn is_late(kind: Kind, item: &Item) -> bool {
+    item.section == ItemSection::PostData && kind.section() == Section::PreData
 }
 
 /// Whether the names in an entry's SQL are looked for by what adapts it.
@@ -452,11 +455,10 @@ fn ended(mut sql: String) -> String {
 }
 
 /// What our sessions are set to, too, as archives say it.
-const SETTINGS: [&str; 4] = [
-    "SET client_encoding = 'UTF8';",
+const SETTINGS: [&str; 3] = [
     "SET standard_conforming_strings = 'on';",
     "SELECT pg_catalog.set_config('search_path', '', false);",
-    "SET lc_monetary = 'C';",
+    money::IN_C,
 ];
 
 /// Whether an archive's statements and rows are written as our sessions read them.

@@ -95,7 +95,7 @@ impl LargeObjects {
                 }
             };
             if let Some(sum) = &mut group.large_objects {
-                sum.count += 1;
+                *sum += LargeObjectSum::of(oid, comment.as_deref());
             }
             objects.push(LargeObject { oid, key: group.name.clone(), comment });
         }

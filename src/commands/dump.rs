@@ -118,7 +118,7 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         destination.write_script(&surveyed.contents)?;
         return Ok(surveyed.dumped);
     }
-    let Surveyed { session, contents, rows, tables, mut dumped } = surveyed;
+    let Surveyed { session, contents, rows, tables, encoding, mut dumped } = surveyed;
     stop.or(values::refuse_too_long(&session, &tables)).await?;
 
     let splitting = match session.version().major() {
@@ -138,7 +138,10 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
     let laying = Laying { layout: request.form.layout(), compressing: request.compressing };
     let count = tables.len();
     let dumping = Dumping {
-        from: ReadFrom::source(&snapshot.session().same_server(), &snapshot),
+        from: ReadFrom::source(
+            &snapshot.session().same_server().with_client_encoding(encoding),
+            &snapshot,
+        ),
         tables: Arc::new(tables),
         laying,
         jobs,
@@ -169,6 +172,8 @@ struct Surveyed {
     /// The items with rows, and the tables that these are of.
     rows: Vec<ItemId>,
     tables: Vec<TableData>,
+    /// The encoding that rows are read in.
+    encoding: &'static str,
     dumped: Dumped,
 }
 
@@ -185,10 +190,13 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         Part::Schema => Vec::new(),
         _ => large_objects(&session, &toc).await?,
     };
+    // Which says nothing of its bytes, so that nothing can be made of them.
+    let encoding = if database.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     let create_database = databases::create_sql(&database.name, &database);
     let Listing { items, rows, left_out } = archive::list(&Described {
         toc: &toc,
         create_database: &format!("{create_database};\n"),
+        encoding,
         large_objects: &objects,
         part: request.part,
         layout: request.form.layout(),
@@ -201,7 +209,7 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         created: created(&session).await?,
         database: database.name.clone(),
         server_version: session.version().to_string(),
-        dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+        dumper_version: archive::DUMPER.to_owned(),
     };
     let dumped = Dumped {
         database: database.name,
@@ -217,7 +225,14 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         findings,
     };
     let rows = rows.into_iter().map(|(_, item)| item).collect();
-    Ok(Surveyed { session, contents: Contents { header, items, length: 0 }, rows, tables, dumped })
+    Ok(Surveyed {
+        session,
+        contents: Contents { header, items, length: 0 },
+        rows,
+        tables,
+        encoding,
+        dumped,
+    })
 }
 
 /// The version of the format: the oldest that can say what is needed.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::pg::ServerVersion;
-use crate::plan::{self, Plan, PlanInput, Preparations, SequencesFrom, Splitting, Statement};
+use crate::plan::{
+    self, DefinedBy, Plan, PlanInput, Preparations, SequencesFrom, Splitting, Statement,
+};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::toc::{Finding, Toc};
 use crate::wire::Conninfo;
@@ -69,6 +71,7 @@ pub(super) fn plan_for(
         target_user: target.as_ref().map(|(user, _)| user.as_str()),
         target_version: target.as_ref().map(|(_, version)| *version),
         sequences: SequencesFrom::Source,
+        defined_by: DefinedBy::Us,
         preparations: &preparations(adapted),
     })
 }

@@ -17,7 +17,7 @@ use crate::plan::{Action, Phase, Plan, Statement, Step};
 use crate::toc::Finding;
 use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 
-use super::advice::advised;
+use super::advice::{RowsFrom, advised};
 use super::building;
 use super::claim::{Claim, WRITING};
 use super::failpoint::{self, Act, Point};
@@ -197,7 +197,13 @@ impl Worker {
             Err(error) if remedy(&error) == Remedy::Stop => self.do_without(step, error).await,
             done => done,
         };
-        done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+        let from = match self.shared.origin {
+            SharedOrigin::Server { .. } => RowsFrom::Server,
+            SharedOrigin::Archive(_) => RowsFrom::Archive,
+        };
+        done.map_err(|error| {
+            advised(error, from).within(format_args!("{}: {}", step.phase, step.title))
+        })
     }
 
     /// Nothing will mend what a step failed on, or nothing has for as long as the patience lasts: what

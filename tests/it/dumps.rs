@@ -9,12 +9,13 @@ use pgconvoy::commands::{
     Stop, TableVerdict,
 };
 use pgconvoy::error::{Kind, Result};
-use pgconvoy::servers::Cluster;
+use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
 use pgconvoy::wire::{Conninfo, Environment};
 use tempfile::TempDir;
 
 use crate::oracle::{self, Side};
-use crate::{kit, migration, objects, pg_dump, trial};
+use crate::restores::{request as request_to_restore, restored};
+use crate::{kit, migration, objects, pg_dump, restores, trial};
 
 fn request(cluster: &Cluster, database: &str, path: &Path) -> DumpRequest {
     let source = cluster.superuser_conninfo(database);
@@ -86,6 +87,11 @@ async fn assert_restored(
     if let Err(words) = pg_dump::restore_by(restorer, archive, &flags, copies, "postgres") {
         panic!("{what}: {words}");
     }
+    assert_same(database, (cluster, copies), &what).await;
+}
+
+/// Compares a restored database with the one that was dumped, and drops it.
+async fn assert_same(database: &str, (cluster, copies): (&Cluster, &Cluster), what: &str) {
     let (ours, theirs) = (pg_dump::schema(cluster, database), pg_dump::schema(copies, database));
     if ours != theirs {
         // It knows what may differ.
@@ -127,7 +133,16 @@ async fn every_kind_of_object_is_restored(major: u32) {
                 assert_restored("objects", (&cluster, &copies), &path, &restorer, jobs).await;
             }
         }
+        restored(&request_to_restore(&path, &copies.superuser_conninfo("objects"))).await;
+        assert_eq!(script(&cluster, "objects"), script(&copies, "objects"), "{layout:?}");
+        assert_same("objects", (&cluster, &copies), "our own restore").await;
     }
+}
+
+/// Our own dump of the definitions.
+fn script(cluster: &Cluster, database: &str) -> String {
+    let script = piped(cluster, database, &["--format", "plain", "--schema-only"]);
+    String::from_utf8(script).unwrap()
 }
 
 fn newest_restorer() -> PathBuf {
@@ -151,6 +166,25 @@ async fn every_kind_of_object_of_15_is_restored_by_pg_restore() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_object_of_18_is_restored_by_pg_restore() {
     every_kind_of_object_is_restored(18).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demos_databases_come_back_from_our_archives_and_pg_dumps() {
+    let cluster = kit::bundled(15).await;
+    make_demo_databases(&cluster, DemoSize(3_000_000)).await.unwrap();
+    let copies = beside(&cluster).await;
+    let formats = ["--format=directory", "--format=custom", "--format=tar"];
+    for (database, format) in DEMO_DATABASES.into_iter().zip(formats) {
+        let (_folder, path) = archive();
+        dumped(&request(&cluster, database, &path)).await;
+        assert_restored(database, (&cluster, &copies), &path, &restorers_for(15)[0], "4").await;
+        let theirs = path.with_extension("theirs");
+        restores::dump(&pg_dump::newest(), &cluster, database, &[format], &theirs);
+        for path in [path, theirs] {
+            restored(&request_to_restore(&path, &copies.superuser_conninfo(database))).await;
+            assert_same(database, (&cluster, &copies), &path.display().to_string()).await;
+        }
+    }
 }
 
 /// A table of several chunks, with what COPY has to say in another way; rows that find their
@@ -235,6 +269,21 @@ async fn a_table_in_several_chunks_is_restored_from_every_format_and_compression
     }
 }
 
+/// Before 14 a table is read by ranges of its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_an_older_source_is_dumped_in_several_chunks_and_restored_by_both() {
+    let cluster = shop(12).await;
+    // By its statistics.
+    trial::change(&cluster, "shop", "ANALYZE big").await;
+    let (_folder, path) = archive();
+    let copies = beside(&cluster).await;
+    dumped(&request(&cluster, "shop", &path)).await;
+    assert!(chunks_of_the_biggest(&path, Layout::Directory) > 1, "the big table is in one chunk");
+    assert_restored("shop", (&cluster, &copies), &path, &restorers_for(12)[0], "4").await;
+    restored(&request_to_restore(&path, &copies.superuser_conninfo("shop"))).await;
+    assert_same("shop", (&cluster, &copies), "our own restore").await;
+}
+
 /// How many chunks the manifest has of the table that has most.
 fn chunks_of_the_biggest(path: &Path, layout: Layout) -> usize {
     let manifest = pgconvoy::archive::Manifest::path(path, layout);
@@ -271,10 +320,10 @@ async fn a_part_is_dumped_alone() {
 }
 
 /// What the program writes to standard output.
-fn piped(cluster: &Cluster, flags: &[&str]) -> Vec<u8> {
+fn piped(cluster: &Cluster, database: &str, flags: &[&str]) -> Vec<u8> {
     let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
         .args(["dump", "--file", "-", "--source"])
-        .arg(cluster.superuser_conninfo("shop"))
+        .arg(cluster.superuser_conninfo(database))
         .args(flags)
         .output()
         .unwrap();
@@ -287,13 +336,13 @@ async fn a_custom_archive_and_a_script_can_be_piped() {
     let cluster = shop(18).await;
     let copies = beside(&cluster).await;
     let (_folder, path) = archive();
-    std::fs::write(&path, piped(&cluster, &["--format", "custom", "-Z", "gzip:1"])).unwrap();
+    std::fs::write(&path, piped(&cluster, "shop", &["--format", "custom", "-Z", "gzip:1"]))
+        .unwrap();
     assert_restored("shop", (&cluster, &copies), &path, &newest_restorer(), "4").await;
 
     let session = copies.superuser_session("postgres").await.unwrap();
     session.execute("making a database", "CREATE DATABASE shop OWNER shop").await.unwrap();
-    let script = piped(&cluster, &["--format", "plain", "--schema-only"]);
-    let script = String::from_utf8(script).unwrap();
+    let script = script(&cluster, "shop");
     pg_dump::run_script(&copies, "shop", "script", &script).unwrap();
     let (ours, theirs) = (pg_dump::schema(&cluster, "shop"), pg_dump::schema(&copies, "shop"));
     pg_dump::assert_equal(&ours, &theirs, "a script");

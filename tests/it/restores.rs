@@ -1,6 +1,7 @@
 //! Archives that pg_dump made, restored: rows and schemas as PostgreSQL's own words have them, and
 //! runs that are cut off and gone on with.
 
+mod compared;
 mod kinds;
 
 use std::path::{Path, PathBuf};

@@ -160,7 +160,7 @@ fn partitions_rows_keep_the_order_of_columns_that_they_have() {
 #[test]
 fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
     for (item, words) in [
-        (item(1, "ENCODING", "", "ENCODING", "SET client_encoding = 'LATIN1';\n"), "LATIN1"),
+        (item(1, "ENCODING", "", "é", "SET client_encoding = 'LATIN1';\n"), "LATIN1"),
         (
             Item { copy: None, ..rows(1, "t", "", &[]) },
             "the rows of TABLE DATA public.t aren't there for COPY",

@@ -1,6 +1,7 @@
 //! `pgconvoy restore`: an archive goes into a database, or goes on going there where an earlier run
 //! was cut off.
 
+mod catalog;
 mod database;
 mod findings;
 mod list;
@@ -106,7 +107,7 @@ async fn restore_persistently(
         true => request.target.clone(),
         false => request.target.with_database(&opened.database),
     };
-    let target = target.with_client_encoding("UTF8");
+    let target = target.with_client_encoding("UTF8").with_lc_monetary(opened.money.as_deref());
     let mut persistence = Persistence::new(request.patience);
     let mut so_far = SoFar::begins(request.beginning, None);
     loop {

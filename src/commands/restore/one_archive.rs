@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::catalog;
+use crate::catalog::target_facts;
 use crate::engine::{
     self, ArchivedRows, Claim, Event, Events, Job, JobState, Ledger, Origin, Ours, Receipts, Run,
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{self, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
+use crate::plan::{self, DefinedBy, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
 use crate::toc::{Finding, Severity, TableData, TargetFacts, named};
 use crate::verify::{compare_counts, compare_tables};
@@ -27,7 +27,7 @@ use super::super::report::{DatabaseReport, Verification};
 use super::super::request::Beginning;
 use super::super::survey::digests;
 use super::opened::Opened;
-use super::{BOOTSTRAP, RestoreRequest, findings, standing};
+use super::{BOOTSTRAP, RestoreRequest, catalog, findings, standing};
 
 /// Checks, claims, plans or goes on with what is planned, runs that, and judges what came of it.
 pub(super) async fn restore_one(
@@ -41,7 +41,7 @@ pub(super) async fn restore_one(
     let session =
         stop.or(Box::pin(checked_target(request, opened, target, so_far, events))).await?;
     so_far.claim = Some(stop.or(Claim::take(&session, so_far.claim.as_ref())).await?);
-    let facts = catalog::target_facts(&session).await?;
+    let facts = target_facts(&session).await?;
     let mut adapted = adapt(&opened.toc, BOOTSTRAP, &facts);
     let mut found = Ledger::of(&session).read().await?;
     if found.as_ref().is_some_and(|stored| follows(opened, stored)) {
@@ -79,7 +79,7 @@ pub(super) async fn restore_one(
         Ledger::of(&session).lend(&mut plan, (join, leave)).await?;
     }
     let plan = Arc::new(plan);
-    let rows_target = session.same_server().with_client_encoding("UTF8");
+    let rows_target = session.same_server().with_client_encoding(&opened.encoding);
     let ours = Ours {
         plan: &plan,
         session: &session,
@@ -106,9 +106,18 @@ pub(super) async fn restore_one(
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
-    let judged = judge(job.verify, &ours, &opened.rows);
-    let verification = stop.or(Box::pin(judged)).await?;
-    seal(&session, target.database(), (job, &plan), &adapted, verification, so_far).await
+    let receipts = Ledger::of(&session).receipts().await?;
+    let refused = receipts.left_out().chain(&so_far.outcome.undone).next().is_some();
+    let judging = async {
+        let mut verification = judge(job.verify, &ours, &receipts, &opened.rows).await?;
+        if job.verify != VerifyMode::None || refused {
+            catalog::compare(opened, &adapted.toc, &session, &mut verification).await?;
+        }
+        Ok(verification)
+    };
+    let verification = stop.or(Box::pin(judging)).await?;
+    seal(&session, target.database(), (job, &plan), &adapted, (receipts, verification), so_far)
+        .await
 }
 
 /// A session in the target database, which is made where it is missing, once nothing speaks against
@@ -254,6 +263,10 @@ async fn begin(
         target_user: Some(&facts.user),
         target_version: Some(target.version()),
         sequences: SequencesFrom::Entries,
+        defined_by: match opened.in_our_words {
+            true => DefinedBy::Us,
+            false => DefinedBy::PgDump,
+        },
         preparations: &preparations(adapted),
     });
     let changes = all_findings(opened, adapted).into_iter();
@@ -332,11 +345,12 @@ async fn seal(
     database: &str,
     (job, plan): (Job, &Plan),
     adapted: &Adapted,
-    verification: Verification,
+    (receipts, verification): (Receipts, Verification),
     so_far: &mut SoFar,
 ) -> Result<DatabaseReport> {
-    let receipts = Ledger::of(target).receipts().await?;
-    let undone = receipts.left_out().chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
+    // What was left out may have been made by hand since.
+    let left_out = receipts.left_out().filter(|_| !verification.is_clean());
+    let undone = left_out.chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
     let report = DatabaseReport {
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
@@ -357,10 +371,10 @@ async fn seal(
 async fn judge(
     mode: VerifyMode,
     ours: &Ours<'_>,
+    receipts: &Receipts,
     archive: &Arc<ArchivedRows>,
 ) -> Result<Verification> {
     let plan = ours.plan;
-    let receipts = Ledger::of(ours.session).receipts().await?;
     let mut copied = receipts.copied(plan);
     let verified = receipts.verified(plan);
     let mut notes = Vec::new();
@@ -396,5 +410,5 @@ async fn judge(
         let named = named(&mixed);
         notes.push(format!("rows of {named} lie beside an extension's own and aren't compared"));
     }
-    Ok(Verification { mode, tables, notes, catalog_unread: true, ..Verification::default() })
+    Ok(Verification { mode, tables, notes, ..Verification::default() })
 }

@@ -31,6 +31,12 @@ pub(super) struct Opened {
     pub(super) database: String,
     /// What that was like, where the archive tells.
     pub(super) facts: Option<DatabaseFacts>,
+    /// The locale that amounts of money are read in; none for the target database's own.
+    pub(super) money: Option<String>,
+    /// The encoding of its rows.
+    pub(super) encoding: String,
+    /// Whether definitions are in the words in which this very version reads a catalog.
+    pub(super) in_our_words: bool,
 }
 
 impl Opened {
@@ -55,7 +61,7 @@ impl Opened {
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
         let (archive, listed, needs, words) = opened??;
-        let Listed { toc, mut findings, large_objects, database, .. } = listed;
+        let Listed { toc, mut findings, large_objects, database, money, encoding, .. } = listed;
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
@@ -64,6 +70,7 @@ impl Opened {
         let toc = request.roles.rename(toc, &mut findings);
         let header = &archive.contents().header;
         let version = version(&header.server_version)?;
+        let in_our_words = header.is_ours();
         let name = header.database.clone();
         let identity =
             SourceIdentity { system: mark(archive.contents())?, database: name.clone(), version };
@@ -71,7 +78,19 @@ impl Opened {
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
         let terms = words.into_iter().chain(request.roles.words()).collect();
-        Ok(Opened { rows, toc, needs, terms, findings, identity, database: name, facts })
+        Ok(Opened {
+            rows,
+            toc,
+            needs,
+            terms,
+            findings,
+            identity,
+            database: name,
+            facts,
+            money,
+            encoding,
+            in_our_words,
+        })
     }
 }
 
