@@ -163,7 +163,15 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
         return Err(Error::usage(format!("reading --scale {}", args.scale))
             .hint("give a number above 0, up to 100"));
     }
+    if let Some(tool) = args.tools.iter().find(|tool| !tool.does(args.job)) {
+        return Err(Error::usage(format!("reading --tool {}", tool.key()))
+            .because("it doesn't do this --job")
+            .hint("leave it out, or measure --job migrate"));
+    }
     Ok(BenchRequest {
+        job: args.job,
+        compress: args.compress.iter().map(|how| Compressing::parse(how)).collect::<Result<_>>()?,
+        folder: args.out.clone(),
         data: match args.data.as_slice() {
             [] => BenchData::ALL.to_vec(),
             some => some.to_vec(),
