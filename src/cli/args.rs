@@ -448,7 +448,7 @@ mod tests {
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
-        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
+        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs retry-for json
         inspect: json
         demo: size jobs keep json
         bench: job compress data scale jobs rounds tool tls round-trip out json

@@ -149,6 +149,7 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         compressing: Compressing::parse(compress)?,
         for_pg_restore: args.for_pg_restore,
         jobs: jobs(&args.jobs),
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
     })
 }
 
