@@ -249,6 +249,12 @@ async fn a_journal_that_is_torn_or_has_a_flipped_bit_is_gone_on_with_or_begun_an
         ("its end is cut off", journal[..journal.len() - 1].to_vec()),
         ("its end is zeros", [&journal[..lines[1] + 1], &[0; 4096]].concat()),
     ];
+    // What can still be read as something else.
+    for number in ["\"crc32\":", "\"offset\":"] {
+        let text = String::from_utf8_lossy(&journal[lines[0]..]).into_owned();
+        let at = lines[0] + text.find(number).unwrap() + number.len();
+        cases.push(("a number is another", flipped(at as u64, 0)));
+    }
     for _ in 0..2 {
         cases.push(("a bit flips at its begin", flipped(random.below(first), random.below(8))));
         let at = first + random.below(rest);
