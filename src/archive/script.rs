@@ -1,5 +1,7 @@
 //! Definitions as a script that people read and psql runs.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 
 use super::contents::{Contents, Item, ItemSection};
@@ -22,19 +24,40 @@ SET default_table_access_method = heap;
 /// Writes the definitions of an archive in the order that pg_restore makes them in: grants after all
 /// else, then what fires or reads once all is there. What belongs to the database itself is left to
 /// whoever makes that.
+///
+/// Part of it is in the server's words. So that none is taken by psql for one of its own commands,
+/// it is told to heed none but one that nobody can foretell (documentation: psql, `\restrict`).
 pub fn write_script(contents: &Contents, to: &mut dyn Write) -> io::Result<()> {
     let header = &contents.header;
     let (database, server) = (line(&header.database), line(&header.server_version));
     writeln!(to, "-- Definitions of database {database}, PostgreSQL {server}.")?;
-    writeln!(to, "-- Written by {}.\n\n{SETTINGS}", line(&header.dumper_version))?;
-    let is_shown = |item: &&Item| item.section != ItemSection::Data && !is_of_database(item);
+    writeln!(to, "-- Written by {}.\n", line(&header.dumper_version))?;
+    let key = format!("{:016x}{:016x}", chance(), chance());
+    write!(to, "\\restrict {key}\n\n{SETTINGS}")?;
+    for item in contents.items.iter().filter(|item| is_setting(item)) {
+        to.write_all(item.create.as_bytes())?;
+    }
+    writeln!(to)?;
+    let is_shown = |item: &&Item| {
+        item.section != ItemSection::Data && !is_of_database(item) && !is_setting(item)
+    };
     for pass in [Pass::Main, Pass::Grants, Pass::Last] {
         let items = contents.items.iter().filter(is_shown);
         for item in items.filter(|item| Pass::of(item) == pass && !item.create.is_empty()) {
             write_item(item, to)?;
         }
     }
-    Ok(())
+    writeln!(to, "\\unrestrict {key}")
+}
+
+/// The standard library's hashes start at random.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// What holds for the whole session (source: pg_dump.c, dumpEncoding and those behind it).
+fn is_setting(item: &Item) -> bool {
+    matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
 }
 
 /// When a definition's turn comes (source: pg_backup_archiver.c, _tocEntryRestorePass).

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::{BenchData, DemoSize, Tool};
+use crate::commands::{BenchData, BenchJob, DemoSize, Tool};
 
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
 pub(super) use part::{Part, Patterns};
@@ -331,6 +331,13 @@ pub(super) struct Demo {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Bench {
+    /// What the tools do: migrate, dump (into a folder), or restore (each from its own folder)
+    #[arg(long, value_name = "JOB", default_value = "migrate")]
+    pub(super) job: BenchJob,
+    /// How archives are compressed; may be given several times [default: none, and zstd, or gzip
+    /// where pg_dump doesn't know that]
+    #[arg(long, value_name = "METHOD[:LEVEL]")]
+    pub(super) compress: Vec<String>,
     /// A data set: narrow, many, wide, large-objects or demo; may be given several times
     /// [default: all]
     #[arg(long, value_name = "NAME")]
@@ -344,7 +351,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroU16,
     /// A tool to compare: pgconvoy, pgconvoy-bare, pgconvoy-verified, directory, piped,
-    /// pipes, pgcopydb or pgcopydb-bare; may be given several times [default: all]
+    /// pipes, pgcopydb or pgcopydb-bare; may be given several times [default: all that do the job]
     #[arg(long = "tool", value_name = "NAME")]
     pub(super) tools: Vec<Tool>,
     /// Reach the target by TLS
@@ -353,7 +360,8 @@ pub(super) struct Bench {
     /// Have a round trip to the target take so many milliseconds
     #[arg(long, value_name = "MS")]
     pub(super) round_trip: Option<NonZeroU16>,
-    /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder
+    /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder;
+    /// archives lie there meanwhile, or else where temporary files do (TMPDIR)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
@@ -408,10 +416,10 @@ mod tests {
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
-        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
+        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs retry-for json
         inspect: json
         demo: size jobs keep json
-        bench: data scale jobs rounds tool tls round-trip out json
+        bench: job compress data scale jobs rounds tool tls round-trip out json
         completions:
         man:
         "#);
@@ -461,6 +469,7 @@ mod tests {
             "pgconvoy inspect shop.dump --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
+            "pgconvoy bench --job restore --compress none --compress gzip:1",
             "pgconvoy completions bash",
             "pgconvoy man migrate",
         ] {
@@ -487,6 +496,7 @@ mod tests {
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",
+            "pgconvoy bench --job vacuum",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -156,6 +156,7 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         compressing: Compressing::parse(compress)?,
         for_pg_restore: args.for_pg_restore,
         jobs: jobs(&args.jobs),
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
     })
 }
 
@@ -186,7 +187,15 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
         return Err(Error::usage(format!("reading --scale {}", args.scale))
             .hint("give a number above 0, up to 100"));
     }
+    if let Some(tool) = args.tools.iter().find(|tool| !tool.does(args.job)) {
+        return Err(Error::usage(format!("reading --tool {}", tool.key()))
+            .because("it doesn't do this --job")
+            .hint("leave it out, or measure --job migrate"));
+    }
     Ok(BenchRequest {
+        job: args.job,
+        compress: args.compress.iter().map(|how| Compressing::parse(how)).collect::<Result<_>>()?,
+        folder: args.out.clone(),
         data: match args.data.as_slice() {
             [] => BenchData::ALL.to_vec(),
             some => some.to_vec(),

@@ -276,6 +276,9 @@ impl Session<'_> {
 
     async fn bench(&self, args: &args::Bench, stop: &mut Stop) -> Result<Exit> {
         let request = requests::bench(args)?;
+        if let Some(folder) = &args.out {
+            bench_view::make(folder)?;
+        }
         let messages = self.messages.clone();
         let sources = Sources::from_environment(move |line| messages.say(line))?;
         let results = progress::shown(self.messages, self.output, async |events| {

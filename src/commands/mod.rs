@@ -36,7 +36,9 @@ pub(crate) use crate::toc::test_table;
 pub use crate::toc::{ChunkRange, Finding, RoleMap, Severity};
 pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
-pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
+pub use bench::{
+    BenchJob, BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart,
+};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
 pub use dump::{DumpForm, DumpRequest, Dumped, dump};

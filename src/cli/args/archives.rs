@@ -57,6 +57,10 @@ pub(in crate::cli) struct Dump {
     pub(in crate::cli) map_roles: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) jobs: Jobs,
+    /// Go on trying for so long when a server restarts, a connection breaks or a disk is full; 0
+    /// stops at once [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(in crate::cli) retry_for: Option<u64>,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
 }
