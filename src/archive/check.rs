@@ -15,7 +15,7 @@ use super::files::Files;
 use super::header::Layout;
 use super::manifest::{Chunk, Manifest, Rows};
 use super::object_lists;
-use super::open::{Archive, CONTENTS, Data, file_name};
+use super::open::{ALL, Archive, CONTENTS, Data, file_name};
 
 /// What pg_dump puts into a tar file besides: a script that nothing reads.
 const SCRIPT: &str = "restore.sql";
@@ -149,7 +149,7 @@ impl Archive {
             if item.desc == LARGE_OBJECTS && item.place != Place::Nowhere {
                 let list = files.member(&object_lists::name(item, &self.contents().header))?;
                 left.remove(&list.file);
-                object_lists::each(files, &list, &mut |_, member| {
+                object_lists::each(files, &list, &ALL, &mut |_, member| {
                     left.remove(&member.file);
                     Ok(())
                 })?;

@@ -9,10 +9,11 @@ use crate::toc::{
     LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::large::LargeObjects;
+use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
+use super::large::{LargeObjects, OBJECTS_AT_ONCE};
 use super::manifest::Manifest;
 use super::spelling::{as_grantors, copied, quoted, unstamped};
+use super::vetting::{is_of_a_ledger, is_the_systems, refuse_odd};
 
 const READING: &str = "reading the archive's entries";
 
@@ -52,6 +53,8 @@ pub(crate) fn listed(
         large: LargeObjects::default(),
         contents_of_large: Vec::new(),
         statistics: 0,
+        of_a_ledger: 0,
+        encoding: None,
         owner: None,
         major: contents.header.server_major().unwrap_or_default(),
     };
@@ -73,6 +76,10 @@ struct Listing {
     contents_of_large: Vec<ArchivedPart>,
     /// How many entries of the planner's statistics there are.
     statistics: usize,
+    /// How many entries there are of the ledger of an earlier job.
+    of_a_ledger: usize,
+    /// What rows are encoded in, where that isn't UTF-8.
+    encoding: Option<String>,
     /// The database's owner.
     owner: Option<String>,
     /// The major version of the server that the archive was made of.
@@ -87,7 +94,18 @@ impl Listing {
         length: &impl Fn(&Item) -> u64,
     ) -> Result<()> {
         match item.desc.as_str() {
-            "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            "ENCODING" => {
+                self.encoding = encoding(item)?;
+                return Ok(());
+            }
+            "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            _ if is_of_a_ledger(item) => {
+                self.of_a_ledger += 1;
+                return Ok(());
+            }
+            _ => refuse_odd(item)?,
+        }
+        match item.desc.as_str() {
             "DATABASE" => {
                 self.listed.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
@@ -248,8 +266,8 @@ impl Listing {
             size: TableSize { pages: bytes / PAGE, bytes },
             unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
             // What else could have made it?
-            of_extension: self.has_tables && !of(Kind::Table),
-            archived: Some(Archived { parts }),
+            of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
+            archived: Some(Archived { parts, encoding: self.encoding.clone() }),
             ..table(relation.clone(), columns)
         };
         if of(Kind::ForeignTable) {
@@ -268,7 +286,7 @@ impl Listing {
     }
 
     fn finish(self) -> Listed {
-        let Listing { mut listed, large, contents_of_large, statistics, .. } = self;
+        let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
         add_public(&mut listed.toc);
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
@@ -276,8 +294,13 @@ impl Listing {
             listed.findings.push(Finding::change("large objects", what));
         } else if !contents_of_large.is_empty() {
             listed.toc.entries.extend(groups);
-            listed.toc.entries.push(contents_entry(contents_of_large));
+            listed.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
             listed.large_objects = objects;
+        }
+        if of_a_ledger > 0 {
+            let what = "is the ledger of the job that filled the database which was dumped: it is \
+                        left out, as the target gets its own";
+            listed.findings.push(Finding::note("schema pgconvoy", what));
         }
         if statistics > 0 {
             let what = format!(
@@ -315,6 +338,19 @@ fn add_public(toc: &mut Toc) {
     toc.entries.insert(0, public);
 }
 
+/// Until 16 all large objects are one entry's, but each takes a lock until its transaction ends.
+fn divided(parts: Vec<ArchivedPart>, objects: usize) -> Vec<ArchivedPart> {
+    let count = objects.div_ceil(OBJECTS_AT_ONCE) as u32;
+    match parts.as_slice() {
+        [all] if count > 1 => {
+            let bytes = all.bytes / u64::from(count);
+            let part = |number| ArchivedPart { chunk: Some(number), bytes, ..all.clone() };
+            (0..count).map(part).collect()
+        }
+        _ => parts,
+    }
+}
+
 /// The contents of all large objects, as rows of the view that the ledger has for them.
 fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
     let relation = QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1);
@@ -328,7 +364,7 @@ fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
         size: TableSize { pages: 0, bytes },
         key: vec![key("oid", "oid"), key("at", "bigint")],
         heap: false,
-        archived: Some(Archived { parts }),
+        archived: Some(Archived { parts, ..Archived::default() }),
         ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
     };
     Entry {
@@ -449,8 +485,7 @@ fn ended(mut sql: String) -> String {
 }
 
 /// What our sessions are set to, too, as archives say it.
-const SETTINGS: [&str; 4] = [
-    "SET client_encoding = 'UTF8';",
+const SETTINGS: [&str; 3] = [
     "SET standard_conforming_strings = 'on';",
     "SELECT pg_catalog.set_config('search_path', '', false);",
     "SET lc_monetary = 'C';",
@@ -462,7 +497,17 @@ fn is_as_ours(item: &Item) -> Result<()> {
     let Some(other) = other else { return Ok(()) };
     Err(Error::new(ErrorKind::Refused, READING)
         .because(format!("it says {other}, which isn't known"))
-        .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore"))
+        .hint("make it anew with the newest pg_dump, or restore it with pg_restore"))
+}
+
+/// What an archive's rows are encoded in, where that isn't UTF-8: the target reads them so.
+fn encoding(item: &Item) -> Result<Option<String>> {
+    match item.encoding() {
+        Some(name) => Ok(Some(name.to_owned()).filter(|name| name != UTF8)),
+        None => Err(Error::new(ErrorKind::Refused, READING)
+            .because("it doesn't say what it is encoded in")
+            .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore")),
+    }
 }
 
 fn unknown(item: &Item) -> Error {

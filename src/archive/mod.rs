@@ -37,6 +37,7 @@ mod spelling;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod vetting;
 
 pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
 pub use check::Measure;
@@ -45,6 +46,7 @@ pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
 pub(crate) use entries::{Listed, listed};
 pub use header::{Compression, CreatedAt, Header, Layout, Version};
+pub(crate) use large::OBJECTS_AT_ONCE;
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};
 pub use open::Archive;

@@ -37,6 +37,7 @@ pub async fn rendered(
         columns: &table.columns,
         format: table.format,
         from: None,
+        encoding: table.archived.as_ref().and_then(|archived| archived.encoding.as_deref()),
     };
     let parts = table.archived.as_ref().map_or(&[][..], |archived| &archived.parts);
     let copies: Vec<String> = parts

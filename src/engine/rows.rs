@@ -4,8 +4,9 @@ use crate::copy::{CopyStream, CopyTable, Freeze};
 use crate::toc::{ChunkRange, RowsOf, Side, TableData};
 
 fn copy_table<'a>(table: &'a TableData, from: Option<&'a str>) -> CopyTable<'a> {
-    let TableData { relation, columns, format, .. } = table;
-    CopyTable { relation, columns, format: *format, from }
+    let TableData { relation, columns, format, archived, .. } = table;
+    let encoding = archived.as_ref().and_then(|archived| archived.encoding.as_deref());
+    CopyTable { relation, columns, format: *format, from, encoding }
 }
 
 /// The statement that reads a part of the rows on one side.

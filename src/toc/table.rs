@@ -59,6 +59,9 @@ pub struct TableData {
 pub struct Archived {
     /// The parts that can be read by themselves: together they are all rows.
     pub parts: Vec<ArchivedPart>,
+    /// What they are encoded in, where that isn't UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
 }
 
 impl Archived {
@@ -78,7 +81,7 @@ impl Archived {
 pub struct ArchivedPart {
     /// The number of the archive's entry.
     pub item: i32,
-    /// Which of its chunks; none for all of it.
+    /// Which of its chunks, or which so many of its large objects; none for all of it.
     pub chunk: Option<u32>,
     /// Bytes, in the archive or of its rows.
     pub bytes: u64,

@@ -2,6 +2,7 @@
 //! runs that are cut off and gone on with.
 
 mod kinds;
+mod odd;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

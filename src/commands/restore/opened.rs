@@ -151,8 +151,8 @@ impl<'a> Lengths<'a> {
                 files.map(|file| file.len()).sum()
             }
             Place::Offset(Some(offset)) => {
-                let next = self.begins.iter().find(|begin| *begin > offset);
-                next.map_or(0, |next| next - offset)
+                let next = self.begins.partition_point(|begin| begin <= offset);
+                self.begins.get(next).map_or(0, |next| next - offset)
             }
             Place::Offset(None) | Place::Nowhere => 0,
         }
