@@ -63,11 +63,28 @@ impl Custom {
 
     /// The data of an entry that isn't large objects.
     pub(super) fn data(&self, item: &Item) -> Result<Told<Box<dyn Read + Send>>> {
-        let source = self.begin(item, ROWS)?;
-        let offset = source.shared_offset();
+        self.decoded(self.begin(item, ROWS)?)
+    }
+
+    fn decoded(&self, source: Source) -> Result<Told<Box<dyn Read + Send>>> {
+        let (at, offset) = (source.offset(), source.shared_offset());
         let data = decoded(Blocks::all(source), self.coding);
-        let data = data.map_err(|error| told(&self.name(), 0, error))?;
+        let data = data.map_err(|error| told(&self.name(), at, error))?;
         Ok(Told::new(data, self.name(), offset))
+    }
+
+    /// Where an entry's data begins behind its head; none where it is one stream from there on.
+    pub(super) fn begins_at(&self, item: &Item) -> Result<Option<u64>> {
+        match self.coding {
+            Coding::Zlib => Ok(None),
+            _ => Ok(Some(self.begin(item, ROWS)?.offset())),
+        }
+    }
+
+    /// The data of an entry from a block on.
+    pub(super) fn data_from(&self, offset: u64) -> Result<Told<Box<dyn Read + Send>>> {
+        let source = Source::open(&self.path, offset, u64::MAX);
+        self.decoded(source.map_err(|error| unreadable(self.path.display(), error))?)
     }
 
     /// A chunk of it.

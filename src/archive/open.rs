@@ -29,6 +29,9 @@ pub(super) const CONTENTS: &str = "toc.dat";
 /// than so many times its file: it is held in memory.
 const CONTENTS_SHRINK: u64 = 200;
 
+/// What the entries are called that hold large objects.
+pub(super) const LARGE_OBJECTS: &str = "BLOBS";
+
 /// All large objects of an entry.
 pub(super) const ALL: Range<u64> = 0..u64::MAX;
 
@@ -117,6 +120,23 @@ impl Archive {
         self.manifest.as_ref()
     }
 
+    /// Refuses a folder or a tar file that lacks a file with data: it is better known before anything
+    /// is made of the rest.
+    pub fn require_files(&self) -> Result<()> {
+        let Data::Files(files) = &self.data else { return Ok(()) };
+        for item in &self.contents.items {
+            let list = object_lists::name(item, &self.contents.header);
+            let name = match item.desc.as_str() {
+                LARGE_OBJECTS => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
+                _ => file_name(item),
+            };
+            if let Some(name) = name {
+                files.member(name).map_err(|error| error.within(about(item).message()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The rows of an entry: lines as COPY takes them, without the line that ends them. That this
     /// line is missing is an error.
     pub fn rows(&self, item: &Item) -> Result<Box<dyn Read + Send>> {
@@ -135,6 +155,23 @@ impl Archive {
             Data::Files(files) => files.member(file_of(item)?)?.part(chunk.offset, chunk.length)?,
         };
         Ok(Box::new(data.through(|data| Proof::new(CopyText::part(data), chunk))))
+    }
+
+    /// Where the data of an entry begins, if parts of it can be put together as they lie.
+    pub(super) fn begins_at(&self, item: &Item) -> Result<Option<u64>> {
+        match &self.data {
+            Data::Custom(custom) => custom.begins_at(item),
+            Data::Files(_) => Ok(Some(0)),
+        }
+    }
+
+    /// The rows of an entry from a byte on, where a part of it begins.
+    pub(super) fn rows_from(&self, item: &Item, offset: u64) -> Result<impl Read + use<>> {
+        let data = match &self.data {
+            Data::Custom(custom) => custom.data_from(offset)?,
+            Data::Files(files) => files.member(file_of(item)?)?.part(offset, u64::MAX)?,
+        };
+        Ok(data.through(CopyText::whole))
     }
 
     /// The large objects of an entry, in order: each with its OID, and its bytes as a stream.

@@ -137,6 +137,12 @@ fn a_file_that_is_missing_is_named() {
         let error = all(&OnDisk::folder(&rest).path).unwrap_err();
         assert!(error.to_string().contains(name.trim_end_matches(".zst")), "{name}: {error}");
         assert_eq!(error.kind(), Kind::Refused, "{error}");
+        if let Ok(archive) = Archive::open(&OnDisk::folder(&rest).path)
+            && !name.starts_with("blob_")
+        {
+            let error = archive.require_files().unwrap_err();
+            assert!(error.to_string().contains("reading entry "), "{name}: {error}");
+        }
     }
 }
 

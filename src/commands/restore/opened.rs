@@ -35,6 +35,7 @@ impl Opened {
         let path = request.archive.clone();
         let opening = tokio::task::spawn_blocking(move || {
             let archive = Archive::open(&path)?;
+            archive.require_files()?;
             let lengths = Lengths::of(&path, archive.contents());
             let manifest = archive.manifest();
             let listed = listed(archive.contents(), manifest, |item| lengths.of_item(item))?;

@@ -14,9 +14,13 @@ use crate::{kit, pg_dump, trial};
 
 /// The exit code of `pgconvoy restore`, and what it says.
 fn restore_by_command(archive: &Path, target: &Cluster, database: &str) -> (i32, String) {
+    restore_into(archive, &target.conninfo(database))
+}
+
+fn restore_into(archive: &Path, target: &str) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
         .args(["restore", "-j", "2", "--target"])
-        .arg(target.conninfo(database))
+        .arg(target)
         .arg(archive)
         .stdin(Stdio::null())
         .output()
@@ -53,6 +57,53 @@ async fn a_flipped_bit_in_rows_fails_a_step_and_the_mended_archive_lets_the_job_
         assert_same_shop(&source, &target).await;
         drop_shop(&target).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_whole_archive_is_refused_before_a_server_is_asked() {
+    let source = kit::bundled(15).await;
+    trial::make_database(&source, "shop", "CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let (custom, directory) = (folder.path().join("custom"), folder.path().join("directory"));
+    let newest = pg_dump::newest();
+    dump(&newest, &source, "shop", &["--format=custom"], &custom);
+    dump(&newest, &source, "shop", &["--format=directory"], &directory);
+    let whole = std::fs::read(&custom).unwrap();
+    let with = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let odd = folder.path().join("odd");
+    let mut cases = vec![
+        (Vec::new(), "it is empty"),
+        (with(0, b'X'), "begins like no archive"),
+        (with(6, 99), "1.99, which is newer"),
+        (with(6, 13), "1.13, from before PostgreSQL 12"),
+    ];
+    cases.extend(
+        (6..whole.len() / 2).step_by(97).map(|length| (whole[..length].to_vec(), "cut off")),
+    );
+    for (bytes, says) in cases {
+        std::fs::write(&odd, bytes).unwrap();
+        let (code, words) = restore_nowhere(&odd);
+        assert!(code == 3 && words.contains(says), "{code} {says}: {words}");
+        assert!(words.contains("hint: ") && words.contains(odd.to_str().unwrap()), "{words}");
+    }
+    std::fs::remove_file(directory.join(data_file(&directory))).unwrap();
+    let (code, words) = restore_nowhere(&directory);
+    assert!(code == 3 && words.contains("TABLE DATA t") && words.contains(".dat"), "{words}");
+}
+
+/// The name of a folder's only file with data.
+fn data_file(archive: &Path) -> std::ffi::OsString {
+    let files = std::fs::read_dir(archive).unwrap().map(|file| file.unwrap().file_name());
+    files.filter(|name| name != "toc.dat").last().unwrap()
+}
+
+fn restore_nowhere(archive: &Path) -> (i32, String) {
+    restore_into(archive, "host=/nowhere dbname=shop user=nobody")
 }
 
 /// Changes the contents of a folder's archive.
