@@ -33,9 +33,12 @@ impl Opened {
     /// Opens the archive of a request.
     pub(super) async fn open(request: &RestoreRequest) -> Result<Opened> {
         let path = request.archive.clone();
+        let needs_rows = !request.schema_only;
         let opening = tokio::task::spawn_blocking(move || {
             let archive = Archive::open(&path)?;
-            archive.require_files()?;
+            if needs_rows {
+                archive.require_files()?;
+            }
             let lengths = Lengths::of(&path, archive.contents());
             let manifest = archive.manifest();
             let listed = listed(archive.contents(), manifest, |item| lengths.of_item(item))?;

@@ -14,12 +14,14 @@ use crate::{kit, pg_dump, trial};
 
 /// The exit code of `pgconvoy restore`, and what it says.
 fn restore_by_command(archive: &Path, target: &Cluster, database: &str) -> (i32, String) {
-    restore_into(archive, &target.conninfo(database))
+    restore_into(archive, &target.conninfo(database), &[])
 }
 
-fn restore_into(archive: &Path, target: &str) -> (i32, String) {
+fn restore_into(archive: &Path, target: &str, flags: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
-        .args(["restore", "-j", "2", "--target"])
+        .args(["restore", "-j", "2", "--retry-for", "0"])
+        .args(flags)
+        .arg("--target")
         .arg(target)
         .arg(archive)
         .stdin(Stdio::null())
@@ -87,13 +89,15 @@ async fn what_is_no_whole_archive_is_refused_before_a_server_is_asked() {
     );
     for (bytes, says) in cases {
         std::fs::write(&odd, bytes).unwrap();
-        let (code, words) = restore_nowhere(&odd);
+        let (code, words) = restore_into(&odd, NOWHERE, &[]);
         assert!(code == 3 && words.contains(says), "{code} {says}: {words}");
         assert!(words.contains("hint: ") && words.contains(odd.to_str().unwrap()), "{words}");
     }
     std::fs::remove_file(directory.join(data_file(&directory))).unwrap();
-    let (code, words) = restore_nowhere(&directory);
+    let (code, words) = restore_into(&directory, NOWHERE, &[]);
     assert!(code == 3 && words.contains("TABLE DATA t") && words.contains(".dat"), "{words}");
+    let (code, words) = restore_into(&directory, NOWHERE, &["--schema-only"]);
+    assert_eq!(code, 4, "no rows are wanted: {words}");
 }
 
 /// The name of a folder's only file with data.
@@ -102,9 +106,8 @@ fn data_file(archive: &Path) -> std::ffi::OsString {
     files.filter(|name| name != "toc.dat").last().unwrap()
 }
 
-fn restore_nowhere(archive: &Path) -> (i32, String) {
-    restore_into(archive, "host=/nowhere dbname=shop user=nobody")
-}
+/// Where no server is.
+const NOWHERE: &str = "host=/nowhere dbname=shop user=nobody";
 
 /// Changes the contents of a folder's archive.
 fn edit(archive: &Path, change: impl FnOnce(&mut Vec<Item>)) {
