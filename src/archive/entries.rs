@@ -12,14 +12,14 @@ use crate::toc::{
     LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::encoding;
+use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
 use super::hashed::Hashed;
-use super::large::{LargeObjects, is_about_large_objects};
+use super::large::{LargeObjects, OBJECTS_AT_ONCE, is_about_large_objects};
 use super::manifest::Manifest;
 use super::money;
 use super::since_15;
 use super::spelling::{as_grantors, copied, quoted, unstamped};
+use super::vetting::{is_of_a_ledger, is_the_systems, refuse_odd};
 use owned::{Owned, drop_sql, owned};
 
 pub(crate) use kept::Need;
@@ -61,7 +61,7 @@ pub(crate) fn listed(
     let mut listing = Listing {
         listed: Listed {
             money: money::locale(&contents.items),
-            encoding: encoding::of_rows(&contents.items)?,
+            encoding: UTF8.to_owned(),
             ..Listed::default()
         },
         chosen,
@@ -76,6 +76,7 @@ pub(crate) fn listed(
         large: LargeObjects::default(),
         contents_of_large: Vec::new(),
         statistics: 0,
+        of_a_ledger: 0,
         owner: None,
         major: contents.header.server_major().unwrap_or_default(),
         hashed: match contents.header.is_ours() {
@@ -103,6 +104,8 @@ struct Listing<'a> {
     contents_of_large: Vec<ArchivedPart>,
     /// How many entries of the planner's statistics there are.
     statistics: usize,
+    /// How many entries there are of the ledger of an earlier job.
+    of_a_ledger: usize,
     /// The database's owner.
     owner: Option<String>,
     /// Which rows may belong into other partitions than theirs.
@@ -122,8 +125,18 @@ impl Listing<'_> {
     ) -> Result<()> {
         let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
-            "ENCODING" => {}
+            "ENCODING" => {
+                self.listed.encoding = encoding(item)?;
+                return Ok(());
+            }
             "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            _ if is_of_a_ledger(item) => {
+                self.of_a_ledger += 1;
+                return Ok(());
+            }
+            _ => refuse_odd(item)?,
+        }
+        match item.desc.as_str() {
             "DATABASE" => {
                 self.listed.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
@@ -310,7 +323,7 @@ impl Listing<'_> {
             size: TableSize { pages: bytes / PAGE, bytes },
             unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
             // What else could have made it?
-            of_extension: self.has_tables && !of(Kind::Table),
+            of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
             archived: Some(Archived { parts }),
             ..table(relation.clone(), columns)
         };
@@ -330,17 +343,22 @@ impl Listing<'_> {
     }
 
     fn finish(self) -> Listed {
-        let Listing { mut listed, large, contents_of_large, statistics, .. } = self;
+        let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
             listed.findings.push(Finding::change("large objects", what));
         } else if !contents_of_large.is_empty() {
             listed.toc.entries.extend(groups);
-            listed.toc.entries.push(contents_entry(contents_of_large));
+            listed.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
             listed.large_objects = objects;
         }
         listed.items.resize(listed.toc.entries.len(), None);
+        if of_a_ledger > 0 {
+            let what = "is the ledger of the job that filled the database which was dumped: it is \
+                        left out, as the target gets its own";
+            listed.findings.push(Finding::note("schema pgconvoy", what));
+        }
         if statistics > 0 {
             let what = format!(
                 "{} of the planner's statistics are left out: ANALYZE gathers them anew",
@@ -360,6 +378,19 @@ const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
 
+/// Until 16 all large objects are one entry's, but each takes a lock until its transaction ends.
+fn divided(parts: Vec<ArchivedPart>, objects: usize) -> Vec<ArchivedPart> {
+    let count = objects.div_ceil(OBJECTS_AT_ONCE) as u32;
+    match parts.as_slice() {
+        [all] if count > 1 => {
+            let bytes = all.bytes / u64::from(count);
+            let part = |number| ArchivedPart { chunk: Some(number), bytes, ..all.clone() };
+            (0..count).map(part).collect()
+        }
+        _ => parts,
+    }
+}
+
 /// The contents of all large objects, as rows of the view that the ledger has for them.
 fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
     let relation = QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1);
@@ -373,7 +404,7 @@ fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
         size: TableSize { pages: 0, bytes },
         key: vec![key("oid", "oid"), key("at", "bigint")],
         heap: false,
-        archived: Some(Archived { parts }),
+        archived: Some(Archived { parts, ..Archived::default() }),
         ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
     };
     Entry {
@@ -467,7 +498,17 @@ fn is_as_ours(item: &Item) -> Result<()> {
     let Some(other) = other else { return Ok(()) };
     Err(Error::new(ErrorKind::Refused, READING)
         .because(format!("it says {other}, which isn't known"))
-        .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore"))
+        .hint("make it anew with the newest pg_dump, or restore it with pg_restore"))
+}
+
+/// What an archive's rows are encoded in, where that isn't UTF-8: the target reads them so.
+fn encoding(item: &Item) -> Result<String> {
+    match item.encoding() {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(Error::new(ErrorKind::Refused, READING)
+            .because("it doesn't say what it is encoded in")
+            .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore")),
+    }
 }
 
 fn unknown(item: &Item) -> Error {

@@ -16,7 +16,6 @@ mod custom;
 mod damage;
 mod decode;
 mod encoder;
-mod encoding;
 mod entries;
 mod files;
 #[cfg(any(test, fuzzing))]
@@ -42,6 +41,7 @@ mod spelling;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod vetting;
 
 pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
 pub use check::Measure;
@@ -51,6 +51,7 @@ pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
 pub(crate) use entries::{Listed, Need, listed};
 pub use header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
+pub(crate) use large::OBJECTS_AT_ONCE;
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};
 pub use open::Archive;

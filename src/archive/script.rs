@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use super::contents::{Contents, Item, ItemSection};
 use crate::pg::quote_ident;
+use crate::toc::{Token, tokens};
 
 /// What a session needs before definitions of any age can be made in it (source:
 /// pg_backup_archiver.c, _doSetFixedOutputState).
@@ -88,7 +89,21 @@ fn is_of_database(item: &Item) -> bool {
             && matches!(item.desc.as_str(), "ACL" | "COMMENT" | "SECURITY LABEL")
 }
 
+/// Outside of quotes SQL has no backslash, and psql takes one for a command of its own: a server that
+/// words its definitions so means psql, not PostgreSQL (CVE-2025-8714).
+fn refuse_commands(item: &Item) -> io::Result<()> {
+    match tokens(&item.create).any(|(_, token)| token == Token::Mark('\\')) {
+        false => Ok(()),
+        true => Err(io::Error::other(format!(
+            "{} {} has a backslash outside of quotes, which psql would take for a command: don't trust \
+             this server",
+            item.desc, item.tag
+        ))),
+    }
+}
+
 fn write_item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
+    refuse_commands(item)?;
     let schema = item.schema.as_ref().map(|schema| format!(" in schema {}", line(schema)));
     writeln!(to, "--\n-- {} {}{}\n--\n", item.desc, line(&item.tag), schema.unwrap_or_default())?;
     write!(to, "{}", item.create)?;
@@ -104,4 +119,30 @@ fn write_item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
 /// A name in a comment: it may hold anything, the comment's end too.
 fn line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::{Compression, Layout, Version};
+    use super::super::made;
+    use super::*;
+
+    #[test]
+    fn a_command_for_psql_is_never_written() {
+        let mut contents = made::contents(Layout::Directory, Compression::None, Version::V1_16);
+        let mut script = |create: &str, tag: &str| {
+            contents.items[0].create = create.to_owned();
+            contents.items[0].tag = tag.to_owned();
+            let mut script = Vec::new();
+            write_script(&contents, &mut script).map(|()| String::from_utf8(script).unwrap())
+        };
+        for harmful in ["CREATE VIEW v AS SELECT 1\n\\! id\n;", "SELECT 1 \\gexec", "\\q"] {
+            let error = script(harmful, "v").unwrap_err().to_string();
+            assert!(error.contains("TABLE v has a backslash"), "{error}");
+        }
+        let good = "COMMENT ON TABLE t IS E'a\\\\b'; SELECT '\\! id', \"\\\", $$\\$$; -- \\! id\n";
+        let written = script(good, "a\n\\! id\r\\! id").unwrap();
+        assert!(!written.lines().any(|line| line.starts_with('\\')), "{written}");
+        assert!(!written.contains('\r'), "{written}");
+    }
 }

@@ -1,13 +1,18 @@
 //! `pgconvoy inspect`: what an archive holds, and whether all of it can be read.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::archive::{Archive, Compression, CreatedAt, Item, ItemSection, Layout, Place, Version};
+use crate::archive::{
+    Archive, Compression, CreatedAt, Item, ItemSection, Layout, Measure, Place, Version,
+};
 use crate::error::{Error, Result};
 
+use super::request::default_jobs;
 use super::standard_input;
 
 /// An archive that was looked through.
@@ -104,16 +109,14 @@ fn look_through(path: &Path) -> Result<Inspected> {
     let archive = Archive::open(path)?;
     let contents = archive.contents();
     let mut flaws = Vec::new();
-    let mut entries = Vec::with_capacity(contents.items.len());
-    for item in &contents.items {
-        let mut listed = listed(item);
-        if item.place != Place::Nowhere {
-            match archive.measure(item) {
-                Ok(measure) => (listed.rows, listed.bytes) = (measure.count, Some(measure.bytes)),
-                Err(error) => flaws.push(Flaw::from(&error)),
+    let mut entries: Vec<Listed> = contents.items.iter().map(listed).collect();
+    for (at, measured) in measure_all(&archive) {
+        match measured {
+            Ok(measure) => {
+                (entries[at].rows, entries[at].bytes) = (measure.count, Some(measure.bytes));
             }
+            Err(error) => flaws.push(Flaw::from(&error)),
         }
-        entries.push(listed);
     }
     match archive.loose_ends() {
         Ok(loose) => flaws.extend(loose.into_iter().map(|message| Flaw { message, hint: None })),
@@ -148,6 +151,25 @@ fn look_through(path: &Path) -> Result<Inspected> {
         entries,
         flaws,
     })
+}
+
+/// Reads the data of all entries that have some, several at once; what each comes to, by its place
+/// among the entries.
+fn measure_all(archive: &Archive) -> Vec<(usize, Result<Measure>)> {
+    let items = archive.contents().items.iter().enumerate();
+    let with_data: Vec<_> = items.filter(|(_, item)| item.place != Place::Nowhere).collect();
+    let next = AtomicUsize::new(0);
+    let measure_some = || {
+        let mine = std::iter::from_fn(|| with_data.get(next.fetch_add(1, Ordering::Relaxed)));
+        mine.map(|(at, item)| (*at, archive.measure(item))).collect::<Vec<_>>()
+    };
+    let mut measured: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..default_jobs()).map(|_| scope.spawn(measure_some)).collect();
+        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.flat_map(|some| some.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    measured.sort_by_key(|(at, _)| *at);
+    measured
 }
 
 impl From<&Error> for Flaw {

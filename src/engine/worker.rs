@@ -273,7 +273,7 @@ impl Worker {
         receipts: &[(usize, Receipt)],
     ) -> Result<()> {
         self.reach(Point::Effect(step.phase), &mut unsent).await?;
-        unsent.push(sent("writing the receipt", &insert(step.id, receipts)));
+        unsent.push(sent("writing the receipt", &within_transaction(&insert(step.id, receipts))));
         self.reach(Point::Receipt(step.phase), &mut unsent).await?;
         unsent.push(sent("committing", "COMMIT"));
         self.target.execute_all(&unsent).await?;
@@ -337,6 +337,12 @@ impl Worker {
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {
     wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
+}
+
+/// `sql` that fails where no transaction has been begun: a receipt that stands by itself, because a
+/// statement of the step has ended the transaction, would speak of what may have failed behind that.
+fn within_transaction(sql: &str) -> String {
+    format!("SAVEPOINT receipt; RELEASE SAVEPOINT receipt; {sql}")
 }
 
 /// A receipt for what moves no rows.

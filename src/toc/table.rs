@@ -82,7 +82,7 @@ impl Archived {
 pub struct ArchivedPart {
     /// The number of the archive's entry.
     pub item: i32,
-    /// Which of its chunks; none for all of it.
+    /// Which of its chunks, or which so many of its large objects; none for all of it.
     pub chunk: Option<u32>,
     /// Bytes, in the archive or of its rows.
     pub bytes: u64,

@@ -3,6 +3,7 @@
 
 mod compared;
 mod kinds;
+mod odd;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

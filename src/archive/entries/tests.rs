@@ -158,9 +158,13 @@ fn partitions_rows_keep_the_order_of_columns_that_they_have() {
 }
 
 #[test]
-fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
+fn an_archive_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
     for (item, words) in [
-        (item(1, "ENCODING", "", "é", "SET client_encoding = 'LATIN1';\n"), "LATIN1"),
+        (item(1, "ENCODING", "", "ENCODING", "SET a = 'b';\n"), "what it is encoded in"),
+        (
+            item(1, "TABLE", "public", "t", "COMMIT;\n"),
+            "entry 1, TABLE t: a statement of it is COMMIT",
+        ),
         (
             Item { copy: None, ..rows(1, "t", "", &[]) },
             "the rows of TABLE DATA public.t aren't there for COPY",
@@ -169,6 +173,68 @@ fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_b
     ] {
         let error = read(vec![item]).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn rows_know_what_they_are_encoded_in() {
+    for name in ["UTF8", "EUC_JP", "SQL_ASCII"] {
+        let encoding = format!("SET client_encoding = '{name}';\n");
+        let copy = "COPY public.t (a) FROM stdin;\n";
+        let items = vec![
+            item(9, "ENCODING", "", "ENCODING", &encoding),
+            table(1, "t"),
+            rows(2, "t", copy, &[1]),
+        ];
+        assert_eq!(read(items).unwrap().encoding, name);
+    }
+}
+
+#[test]
+fn an_earlier_jobs_ledger_is_left_out_and_told() {
+    let ledger = vec![
+        item(1, "SCHEMA", "", "pgconvoy", "CREATE SCHEMA pgconvoy;\n"),
+        item(2, "TABLE", "pgconvoy", "job", "CREATE TABLE pgconvoy.job (a integer);\n"),
+        Item {
+            schema: Some("pgconvoy".into()),
+            ..rows(3, "job", "COPY pgconvoy.job (a) FROM stdin;\n", &[2])
+        },
+        table(4, "t"),
+    ];
+    let listed = read(ledger).unwrap();
+    assert_eq!(titles(&listed), ["SCHEMA public", "TABLE public.t"]);
+    assert!(listed.findings[0].to_string().contains("schema pgconvoy"), "{:?}", listed.findings);
+}
+
+#[test]
+fn what_waits_for_itself_or_in_a_circle_is_made_in_the_archives_order() {
+    let waits = |id: i32, name: &str, needs: &[i32]| Item {
+        depends_on: needs.iter().copied().map(ItemId).collect(),
+        ..table(id, name)
+    };
+    let ids = [i32::MAX, 1];
+    let circle = vec![
+        waits(ids[0], "a", &[ids[0], ids[1]]),
+        waits(ids[1], "b", &[ids[0], ids[0], -5, i32::MIN]),
+    ];
+    let listed = read(circle).unwrap();
+    let needs: Vec<_> = listed.toc.entries.iter().map(|entry| entry.depends_on.clone()).collect();
+    assert_eq!(needs, [vec![], vec![], vec![EntryId(1), EntryId(1)]]);
+}
+
+#[test]
+fn many_large_objects_of_one_entry_are_divided_and_few_are_not() {
+    for (count, chunks) in
+        [(3, vec![None]), (1000, vec![None]), (2001, vec![Some(0), Some(1), Some(2)])]
+    {
+        let object = |id: i32| item(id, "BLOB", "", &id.to_string(), "SELECT …;\n");
+        let mut items: Vec<Item> = (1..=count).map(object).collect();
+        let place = Place::File("blobs.toc".into());
+        items.push(Item { place, ..item(9000, "BLOBS", "", "BLOBS", "") });
+        let listed = read(items).unwrap();
+        let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+        let parts = &table.archived.as_ref().unwrap().parts;
+        assert_eq!(parts.iter().map(|part| part.chunk).collect::<Vec<_>>(), chunks, "{count}");
     }
 }
 

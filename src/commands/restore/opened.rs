@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Contents, Item, Layout, Listed, Need, Place, listed};
+use crate::archive::{Archive, Contents, Item, ItemId, Layout, Listed, Need, Place, listed};
 use crate::catalog::DatabaseFacts;
 use crate::engine::{ArchivedRows, SourceIdentity};
 use crate::error::{Error, Kind, Result};
@@ -56,6 +56,9 @@ impl Opened {
             let (kept, findings) = part.kept(&listed.toc.entries, by_items)?;
             listed.findings.extend(findings);
             let needs = listed.keep(&kept);
+            let tables = listed.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
+            let parts = tables.filter_map(|table| table.archived.as_ref()).flat_map(|a| &a.parts);
+            archive.require_files(&parts.map(|part| ItemId(part.item)).collect())?;
             Ok((archive, listed, needs, words))
         });
         let opened = opening.await;
@@ -156,8 +159,8 @@ impl<'a> Lengths<'a> {
                 files.map(|file| file.len()).sum()
             }
             Place::Offset(Some(offset)) => {
-                let next = self.begins.iter().find(|begin| *begin > offset);
-                next.map_or(0, |next| next - offset)
+                let next = self.begins.partition_point(|begin| begin <= offset);
+                self.begins.get(next).map_or(0, |next| next - offset)
             }
             Place::Offset(None) | Place::Nowhere => 0,
         }
