@@ -169,6 +169,8 @@ async fn is_finished_wherever_it_is_killed(layout: Layout) {
             let output = stage.command().output().unwrap();
             assert_eq!(output.status.code(), Some(3), "{case}: {}", said(&output));
             assert!(said(&output).contains("is there already"), "{case}: {}", said(&output));
+            let is_told = said(&output).contains("it is whole");
+            assert_eq!(is_told, stage.partial().exists(), "{case}: {}", said(&output));
         } else {
             let said = stage.run(&case);
             // One pack was noted, or all were.

@@ -118,7 +118,15 @@ impl Destination {
             Err(error) => Err(failed("looking for", path, error)),
             Ok(_) => Err(Error::new(Kind::Refused, format!("writing {}", path.display()))
                 .because("it is there already")
-                .hint("give another --file, or move it away")),
+                .hint(match Partial::folder(path) {
+                    // A run was cut off between its last act and the tidying up.
+                    left if left.exists() => format!(
+                        "if a dump of ours made it, it is whole, and {} can be removed; else give \
+                         another --file, or move it away",
+                        left.display()
+                    ),
+                    _ => "give another --file, or move it away".to_owned(),
+                })),
         }
     }
 }
