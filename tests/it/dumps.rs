@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use pgconvoy::commands::{
-    self, BenchData, Choice, Compressing, DumpForm, DumpRequest, Dumped, Event, Events, Layout,
+    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Event, Events, Layout,
     Part, RoleMap, Stop, TableVerdict,
 };
 use pgconvoy::error::{Kind, Result};
@@ -139,6 +139,9 @@ async fn every_kind_of_object_is_restored(major: u32) {
             }
             assert_never_held_up("objects", &copies, &path, &restorer).await;
         }
+        restored(&request_to_restore(&path, &copies.superuser_conninfo("objects"))).await;
+        assert_eq!(script(&cluster, "objects"), script(&copies, "objects"), "{layout:?}");
+        assert_same("objects", (&cluster, &copies), "our own restore").await;
     }
 }
 
@@ -151,28 +154,6 @@ async fn assert_never_held_up(database: &str, copies: &Cluster, archive: &Path, 
             panic!("{} {} round {round}: {words}", restorer.display(), archive.display());
         }
         oracle::drop_with_subscriptions(Side { cluster: copies, database }).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_s_databases_are_restored_by_pg_restore() {
-    let cluster = kit::bundled(18).await;
-    BenchData::Demo.make(&cluster, 0.01).await.unwrap();
-    let copies = beside(&cluster).await;
-    let (_folder, path) = archive();
-    for database in BenchData::Demo.databases() {
-        for (layout, restorer) in
-            [Layout::Directory, Layout::Custom].into_iter().zip(pg_dump::restorers())
-        {
-            let path = path.with_extension(format!("{database}.{layout:?}"));
-            let form = DumpForm::Archive(layout);
-            dumped(&DumpRequest { form, ..request(&cluster, &database, &path) }).await;
-            assert_restored(&database, (&cluster, &copies), &path, &restorer, "4").await;
-            assert_never_held_up(&database, &copies, &path, &restorer).await;
-        }
-        restored(&request_to_restore(&path, &copies.superuser_conninfo("objects"))).await;
-        assert_eq!(script(&cluster, "objects"), script(&copies, "objects"), "{layout:?}");
-        assert_same("objects", (&cluster, &copies), "our own restore").await;
     }
 }
 
