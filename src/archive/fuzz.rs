@@ -7,7 +7,8 @@ use super::entries::listed;
 use super::header::Layout;
 use super::open::Archive;
 
-/// A table of contents, or a custom or tar file: all of it is read.
+/// A table of contents, which becomes entries to restore; or a custom or tar file, of which all is
+/// read.
 ///
 /// # Panics
 /// If what was read of a table of contents isn't what would be written again, or if reading the
