@@ -412,7 +412,7 @@ mod tests {
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
-        restore: target jobs restart clean schema-only data-only section schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension list use-list map-role verify retry-for no-analyze strict json
+        restore: target jobs restart clean schema-only data-only section list use-list map-role verify retry-for no-analyze strict json schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension
         status: target database json
         finish: target database drop-ledger json
         unfence: source json

@@ -99,14 +99,12 @@ pub(in crate::cli) struct Restore {
     /// several times. What it needs of the others has to be on the target
     #[arg(long = "section", value_enum, value_name = "SECTION")]
     pub(in crate::cli) sections: Vec<Section>,
-    #[command(flatten)]
-    pub(in crate::cli) patterns: Patterns,
     /// Print the archive's list as pg_restore does, and restore nothing
-    #[arg(short, long, conflicts_with_all = ["json", "target"], help_heading = "Options")]
+    #[arg(short, long, conflicts_with_all = ["json", "target"])]
     pub(in crate::cli) list: bool,
     /// Only the entries that are on such a list, pg_restore's or ours: take lines out, or begin them
     /// with a semicolon. What they need has to be on it, or on the target; their order changes nothing
-    #[arg(short = 'L', long, value_name = "FILE", help_heading = "Options")]
+    #[arg(short = 'L', long, value_name = "FILE")]
     pub(in crate::cli) use_list: Option<PathBuf>,
     /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
     #[arg(long = "map-role", value_name = "OLD=NEW")]
@@ -126,4 +124,6 @@ pub(in crate::cli) struct Restore {
     pub(in crate::cli) strict: bool,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
+    #[command(flatten)]
+    pub(in crate::cli) patterns: Patterns,
 }

@@ -45,6 +45,8 @@ pub(super) async fn restore_one(
     let mut adapted = adapt(&opened.toc, BOOTSTRAP, &facts);
     let mut found = Ledger::of(&session).read().await?;
     if found.as_ref().is_some_and(|stored| follows(opened, stored)) {
+        let note = "the restore in the target's ledger is finished: this one takes its place there";
+        events.say(Event::Note(note.to_owned())).await;
         Ledger::of(&session).remove().await?;
         found = None;
     }
