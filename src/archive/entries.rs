@@ -9,7 +9,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
 use crate::toc::{
     Archived, ArchivedPart, Entry, EntryId, Finding, KeyColumn, Kind, LARGE_OBJECTS_VIEW,
-    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements,
+    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements, stored_by,
 };
 
 use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
@@ -251,12 +251,7 @@ impl Listing<'_> {
                     .push_str(&format!("ALTER TABLE {table} SET ACCESS METHOD {method};\n"));
             }
             Some("heap") => {}
-            Some(method) => {
-                let set = |method: &str| {
-                    format!("SET LOCAL default_table_access_method TO {};\n", quote_ident(method))
-                };
-                entry.create = format!("{}{}{}", set(method), entry.create, set("heap"));
-            }
+            Some(method) => entry.create = stored_by(&entry.create, method),
         }
         entry
     }

@@ -27,7 +27,8 @@ pub fn compare_names(expected: &Toc, found: &Toc) -> Vec<CatalogDifference> {
         }
     }
     let more = found.into_values().map(|named| named.title);
-    let more = more.filter(|title| !is_the_clusters(title));
+    // Every new database has a `public`, of which pg_dump says nothing.
+    let more = more.filter(|title| !is_the_clusters(title) && title != "SCHEMA public");
     differences.extend(more.map(|entry| CatalogDifference::Unexpected { entry }));
     differences
 }
@@ -126,6 +127,13 @@ mod tests {
                 "VIEW s.a is on the target only",
             ]
         );
+    }
+
+    #[test]
+    fn a_public_that_nobody_spoke_of_is_no_difference_and_one_that_is_gone_is() {
+        let public = Toc { entries: vec![Entry::new(Kind::Schema, None, "public")] };
+        assert!(told_of(&Toc::default(), &public).is_empty());
+        assert_eq!(told_of(&public, &Toc::default()), ["SCHEMA public is missing on the target"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use pgconvoy::commands::CatalogDifference;
 
 use crate::archive::{self, Item, Key};
-use crate::{kit, objects, pg_dump, trial};
+use crate::{kit, objects, pg_dump, refusals, trial};
 
 use super::{dump, request, restore_until, restored};
 
@@ -164,4 +164,32 @@ async fn rows_in_other_encodings_come_back_as_the_bytes_or_the_text_that_they_we
     .unwrap();
     let sides = (trial::ask(&source, "bytes", held).await, trial::ask(&target, "copy", held).await);
     assert_eq!(sides.0, sides.1);
+}
+
+/// What takes a superuser is left out or rewritten, whoever has put it into words.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_managed_server_refuses_is_told_and_the_rest_is_restored_from_archives_of_either() {
+    let (source, target) = tokio::join!(refusals::source(15), kit::rds_like(15));
+    pg_dump::carry_roles(&source, &target);
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    let dumped = std::process::Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+        .args(["dump", "--file"])
+        .arg(&ours)
+        .arg("--source")
+        .arg(source.superuser_conninfo("refused"))
+        .output()
+        .unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    dump(&pg_dump::newest(), &source, "refused", &["--format=directory"], &theirs);
+    for path in [ours, theirs] {
+        let report = restored(&request(&path, &target.conninfo("refused"))).await;
+        let told = |object: &str| report.changes.iter().any(|change| change.object == object);
+        assert!(told("ACCESS METHOD refused_heap"), "{:#?}", report.changes);
+        assert!(told("TABLE refused_kinds.stored"), "{:#?}", report.changes);
+        let stored = "SELECT sum(n)::text FROM refused_kinds.stored";
+        assert_eq!(trial::ask(&target, "refused", stored).await, "15");
+        let session = target.superuser_session("postgres").await.unwrap();
+        session.execute("dropping it", "DROP DATABASE refused").await.unwrap();
+    }
 }
