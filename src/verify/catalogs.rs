@@ -55,6 +55,18 @@ pub enum CatalogDifference {
     },
 }
 
+impl CatalogDifference {
+    /// The title of the entry that it is about.
+    pub fn entry(&self) -> &str {
+        let (CatalogDifference::Missing { entry }
+        | CatalogDifference::Unexpected { entry }
+        | CatalogDifference::Differs { entry, .. }
+        | CatalogDifference::Owner { entry, .. }
+        | CatalogDifference::Damaged { entry, .. }) = self;
+        entry
+    }
+}
+
 impl fmt::Display for CatalogDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

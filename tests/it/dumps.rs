@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use pgconvoy::commands::{
-    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Event, Events, Layout,
-    Part, RoleMap, Stop, TableVerdict,
+    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Event, Events, Layout, Part, RoleMap,
+    Stop, TableVerdict,
 };
 use pgconvoy::error::{Kind, Result};
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, Spec, make_demo_databases};
