@@ -2,32 +2,32 @@
 
 mod kept;
 mod owned;
+mod rows;
+mod settings;
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::pg::{QualifiedName, RowFormat, quote_ident};
+use crate::pg::{QualifiedName, quote_ident};
 use crate::toc::{
-    Archived, ArchivedPart, Entry, EntryId, Finding, KeyColumn, Kind, LARGE_OBJECTS_VIEW,
-    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements, stored_by,
+    ArchivedPart, Entry, EntryId, Finding, Kind, LargeObject, Section, Toc, counted, stored_by,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
+use super::contents::{Contents, Item, ItemId, ItemSection, UTF8};
 use super::hashed::Hashed;
-use super::large::{LargeObjects, OBJECTS_AT_ONCE, is_about_large_objects};
+use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
 use super::money;
 use super::since_15;
-use super::spelling::{as_grantors, copied, quoted, unstamped};
-use super::vetting::{is_of_a_ledger, is_the_systems, refuse_odd};
+use super::spelling::{as_grantors, quoted, unstamped};
+use super::vetting::{is_of_a_ledger, refuse_odd};
 use owned::{Owned, drop_sql, owned};
+use rows::{contents_entry, divided};
+use settings::{encoding, refuse_other_than_ours};
 
 pub(crate) use kept::Need;
 
 const READING: &str = "reading the archive's entries";
-
-/// Rows in text take about as much room as in a table.
-const PAGE: u64 = 8 << 10;
 
 /// What an archive's entries come to.
 #[derive(Debug, Default)]
@@ -129,7 +129,7 @@ impl Listing<'_> {
                 self.listed.encoding = encoding(item)?;
                 return Ok(());
             }
-            "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            "STDSTRINGS" | "SEARCHPATH" => return refuse_other_than_ours(item),
             _ if is_of_a_ledger(item) => {
                 self.of_a_ledger += 1;
                 return Ok(());
@@ -274,69 +274,6 @@ impl Listing<'_> {
         }
     }
 
-    fn rows(
-        &mut self,
-        item: &Item,
-        manifest: Option<&Manifest>,
-        length: &impl Fn(&Item) -> u64,
-    ) -> Result<()> {
-        if item.place == Place::Nowhere {
-            return Ok(());
-        }
-        let Some((relation, columns)) = item.copy.as_deref().and_then(copied) else {
-            return Err(Error::new(ErrorKind::Refused, READING)
-                .because(format!("the rows of {} aren't there for COPY", title(item)))
-                .hint("make the archive anew without --inserts, or restore it with pg_restore"));
-        };
-        let relation = self.hashed.root(item).cloned().unwrap_or(relation);
-        let mut parts = parts(item, manifest, length(item));
-        let bytes = parts.iter().map(|part| part.bytes).sum();
-        let needs = self.needs(item);
-        if let Some(id) = self.rows.get(&relation).copied() {
-            self.ids.insert(item.id, id);
-            let entry = &mut self.listed.toc.entries[id.0 as usize];
-            entry.depends_on.extend(needs);
-            if let Some(table) = &mut entry.table {
-                if table.columns != columns {
-                    parts.iter_mut().for_each(|part| part.columns = Some(columns.clone()));
-                }
-                table.size.bytes += bytes;
-                table.size.pages += bytes / PAGE;
-                table.archived.get_or_insert_default().parts.extend(parts);
-            }
-            return Ok(());
-        }
-        let of = |kind: Kind| needs.iter().any(|id| self.listed.toc.entry(*id).kind == kind);
-        let through_root = item.create.starts_with(THROUGH_ROOT)
-            || Some(&relation.schema) != item.schema.as_ref()
-            || relation.name != item.tag;
-        let table = TableData {
-            rows_of: match through_root {
-                true => RowsOf::Partitions,
-                false => RowsOf::Relation,
-            },
-            size: TableSize { pages: bytes / PAGE, bytes },
-            unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
-            // What else could have made it?
-            of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
-            archived: Some(Archived { parts }),
-            ..table(relation.clone(), columns)
-        };
-        if of(Kind::ForeignTable) {
-            let what = "are another server's: they are left out";
-            self.listed.findings.push(Finding::change(format!("rows of {}", title(item)), what));
-            return Ok(());
-        }
-        let entry = Entry {
-            depends_on: needs,
-            table: Some(Box::new(table)),
-            ..Entry::new(Kind::TableData, Some(&relation.schema), relation.name.as_str())
-        };
-        self.rows.insert(relation, EntryId(self.listed.toc.entries.len() as u32));
-        self.add(item, entry);
-        Ok(())
-    }
-
     fn finish(self) -> Listed {
         let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
         let (groups, objects) = large.entries();
@@ -365,86 +302,10 @@ impl Listing<'_> {
     }
 }
 
-/// What says that rows go through their table's root.
-const THROUGH_ROOT: &str = "-- load via partition root";
-
 /// An option of subscriptions, whose default changed with the version that brought it, 16.
 const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
-
-/// Until 16 all large objects are one entry's, but each takes a lock until its transaction ends.
-fn divided(parts: Vec<ArchivedPart>, objects: usize) -> Vec<ArchivedPart> {
-    let count = objects.div_ceil(OBJECTS_AT_ONCE) as u32;
-    match parts.as_slice() {
-        [all] if count > 1 => {
-            let bytes = all.bytes / u64::from(count);
-            let part = |number| ArchivedPart { chunk: Some(number), bytes, ..all.clone() };
-            (0..count).map(part).collect()
-        }
-        _ => parts,
-    }
-}
-
-/// The contents of all large objects, as rows of the view that the ledger has for them.
-fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
-    let relation = QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1);
-    let bytes = parts.iter().map(|part| part.bytes).sum();
-    let key = |name: &str, type_name: &str| KeyColumn {
-        name: name.to_owned(),
-        type_name: type_name.to_owned(),
-    };
-    let table = TableData {
-        rows_of: RowsOf::LargeObjects { groups: Vec::new() },
-        size: TableSize { pages: 0, bytes },
-        key: vec![key("oid", "oid"), key("at", "bigint")],
-        heap: false,
-        archived: Some(Archived { parts, ..Archived::default() }),
-        ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
-    };
-    Entry {
-        table: Some(Box::new(table)),
-        ..Entry::new(Kind::LargeObjectData, None, "LARGE OBJECTS")
-    }
-}
-
-fn table(relation: QualifiedName, columns: Vec<String>) -> TableData {
-    TableData {
-        relation,
-        rows_of: RowsOf::Relation,
-        columns,
-        format: RowFormat::Text,
-        text_because: None,
-        size: TableSize::default(),
-        key: Vec::new(),
-        unlogged: false,
-        heap: true,
-        key_bounds: Vec::new(),
-        condition: None,
-        filter: None,
-        of_extension: false,
-        in_foreign_keys: false,
-        stands: false,
-        archived: None,
-    }
-}
-
-/// The parts in which an entry's rows can be read.
-fn parts(item: &Item, manifest: Option<&Manifest>, length: u64) -> Vec<ArchivedPart> {
-    let chunks = manifest.and_then(|manifest| manifest.rows_of(item.id)).map(|rows| &rows.chunks);
-    match chunks.filter(|chunks| chunks.len() > 1) {
-        None => vec![ArchivedPart { item: item.id.0, chunk: None, bytes: length, columns: None }],
-        Some(chunks) => (0..)
-            .zip(chunks)
-            .map(|(number, chunk)| ArchivedPart {
-                item: item.id.0,
-                chunk: Some(number),
-                bytes: chunk.bytes,
-                columns: None,
-            })
-            .collect(),
-    }
-}
 
 /// What adapts entries knows extensions by their bare names, which pg_dump quotes in a comment's tag.
 fn bare_tag(kind: Kind, tag: &str) -> String {
@@ -478,32 +339,6 @@ fn ended(mut sql: String) -> String {
         sql.push('\n');
     }
     sql
-}
-
-/// What our sessions are set to, too, as archives say it.
-const SETTINGS: [&str; 3] = [
-    "SET standard_conforming_strings = 'on';",
-    "SELECT pg_catalog.set_config('search_path', '', false);",
-    money::IN_C,
-];
-
-/// Whether an archive's statements and rows are written as our sessions read them.
-fn is_as_ours(item: &Item) -> Result<()> {
-    let other = statements(&item.create).into_iter().find(|set| !SETTINGS.contains(set));
-    let Some(other) = other else { return Ok(()) };
-    Err(Error::new(ErrorKind::Refused, READING)
-        .because(format!("it says {other}, which isn't known"))
-        .hint("make it anew with the newest pg_dump, or restore it with pg_restore"))
-}
-
-/// What an archive's rows are encoded in, where that isn't UTF-8: the target reads them so.
-fn encoding(item: &Item) -> Result<String> {
-    match item.encoding() {
-        Some(name) => Ok(name.to_owned()),
-        None => Err(Error::new(ErrorKind::Refused, READING)
-            .because("it doesn't say what it is encoded in")
-            .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore")),
-    }
 }
 
 fn unknown(item: &Item) -> Error {
