@@ -340,24 +340,12 @@ mod tests {
 
     fn contents(laying: Laying) -> Contents {
         let item = Item {
-            id: ItemId(9),
-            catalog_id: ("0".into(), "0".into()),
-            tag: "t".into(),
-            desc: "TABLE DATA".into(),
-            section: ItemSection::Data,
-            create: String::new(),
-            drop: String::new(),
             copy: Some("COPY t FROM stdin;\n".into()),
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
             place: match laying.layout {
                 Layout::Custom => Place::Offset(None),
                 _ => Place::File("9.dat".into()),
             },
+            ..Item::new(ItemId(9), "TABLE DATA", "t", ItemSection::Data)
         };
         Contents {
             header: Header {

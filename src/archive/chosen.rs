@@ -122,27 +122,15 @@ fn misread(line: u32, because: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::Place;
     use super::super::header::{Compression, CreatedAt, Header, Layout, Version};
     use super::*;
 
     fn item(id: i32, desc: &str, tag: &str, section: ItemSection) -> Item {
         Item {
-            id: ItemId(id),
             catalog_id: ("1259".into(), "16385".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section,
-            create: String::new(),
-            drop: String::new(),
-            copy: None,
             schema: Some("public".into()),
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "shop".into(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(id), desc, tag, section)
         }
     }
 

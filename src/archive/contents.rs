@@ -115,6 +115,27 @@ impl Contents {
 }
 
 impl Item {
+    /// One with neither SQL nor data, of no schema and nobody.
+    pub(super) fn new(id: ItemId, desc: &str, tag: &str, section: ItemSection) -> Item {
+        Item {
+            id,
+            catalog_id: ("0".to_owned(), "0".to_owned()),
+            tag: tag.to_owned(),
+            desc: desc.to_owned(),
+            section,
+            create: String::new(),
+            drop: String::new(),
+            copy: None,
+            schema: None,
+            tablespace: None,
+            access_method: None,
+            relkind: 0,
+            owner: String::new(),
+            depends_on: Vec::new(),
+            place: Place::Nowhere,
+        }
+    }
+
     /// What texts are encoded in, if this is the entry that says so.
     pub(super) fn encoding(&self) -> Option<&str> {
         let name = self.create.trim_end().strip_prefix("SET client_encoding = '")?;
@@ -231,21 +252,16 @@ mod tests {
 
     fn item(id: i32, place: Place) -> Item {
         Item {
-            id: ItemId(id),
             catalog_id: ("1259".into(), "16385".into()),
-            tag: "orders".into(),
-            desc: "TABLE".into(),
-            section: ItemSection::PreData,
             create: "CREATE TABLE public.orders ();\n".into(),
             drop: "DROP TABLE public.orders;\n".into(),
-            copy: None,
             schema: Some("public".into()),
             tablespace: Some(String::new()),
             access_method: Some("heap".into()),
-            relkind: 0,
             owner: "shop".into(),
             depends_on: vec![ItemId(1), ItemId(7)],
             place,
+            ..Item::new(ItemId(id), "TABLE", "orders", ItemSection::PreData)
         }
     }
 

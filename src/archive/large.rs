@@ -128,26 +128,15 @@ fn on_any(grants: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemSection, Place};
+    use super::super::contents::ItemSection;
     use super::*;
 
     fn item(id: i32, desc: &str, tag: &str, create: &str, depends_on: &[i32]) -> Item {
         Item {
-            id: ItemId(id),
-            catalog_id: ("0".into(), "0".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section: ItemSection::Data,
             create: create.into(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "app".into(),
             depends_on: depends_on.iter().copied().map(ItemId).collect(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(id), desc, tag, ItemSection::Data)
         }
     }
 

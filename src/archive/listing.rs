@@ -410,23 +410,7 @@ impl Writer<'_> {
     }
 
     fn item(&mut self, desc: &str, tag: &str, section: ItemSection) -> Item {
-        Item {
-            id: self.number(),
-            catalog_id: ("0".to_owned(), "0".to_owned()),
-            tag: tag.to_owned(),
-            desc: desc.to_owned(),
-            section,
-            create: String::new(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
-        }
+        Item::new(self.number(), desc, tag, section)
     }
 
     fn put(&mut self, item: Item) {

@@ -104,27 +104,11 @@ fn odd(item: &Item, because: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemId, ItemSection, Place};
+    use super::super::contents::{ItemId, ItemSection};
     use super::*;
 
     fn item(desc: &str, tag: &str, create: &str) -> Item {
-        Item {
-            id: ItemId(7),
-            catalog_id: ("0".into(), "0".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section: ItemSection::PreData,
-            create: create.into(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
-        }
+        Item { create: create.into(), ..Item::new(ItemId(7), desc, tag, ItemSection::PreData) }
     }
 
     #[test]

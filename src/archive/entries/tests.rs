@@ -6,21 +6,10 @@ use super::*;
 
 fn item(id: i32, desc: &str, schema: &str, tag: &str, create: &str) -> Item {
     Item {
-        id: ItemId(id),
-        catalog_id: ("0".into(), "0".into()),
-        tag: tag.into(),
-        desc: desc.into(),
-        section: ItemSection::PreData,
         create: create.into(),
-        drop: String::new(),
-        copy: None,
         schema: Some(schema.to_owned()).filter(|schema| !schema.is_empty()),
-        tablespace: None,
-        access_method: None,
-        relkind: 0,
         owner: "app".into(),
-        depends_on: Vec::new(),
-        place: Place::Nowhere,
+        ..Item::new(ItemId(id), desc, tag, ItemSection::PreData)
     }
 }
 
