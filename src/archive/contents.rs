@@ -73,6 +73,18 @@ pub enum ItemSection {
     PostData,
 }
 
+impl ItemSection {
+    /// What users call it; none for what is in no section.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            ItemSection::None => None,
+            ItemSection::PreData => Some("pre-data"),
+            ItemSection::Data => Some("data"),
+            ItemSection::PostData => Some("post-data"),
+        }
+    }
+}
+
 /// Where an entry's data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

@@ -102,11 +102,8 @@ impl Opened {
 fn mark(contents: &Contents) -> Result<String> {
     let mut bytes = Vec::new();
     contents.write(&mut bytes).map_err(|error| Error::step("reading its contents").io(error))?;
-    let [second, minute, hour, day, month, year, _] = contents.header.created.0.map(i64::from);
-    let (year, month, sum) = (1900 + year, month + 1, crc32fast::hash(&bytes));
-    Ok(format!(
-        "archive of {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} {sum:08x}"
-    ))
+    let sum = crc32fast::hash(&bytes);
+    Ok(format!("archive of {} {sum:08x}", contents.header.created))
 }
 
 /// The number of a server's version from its words: `15.20 (Debian 15.20-1)`.
