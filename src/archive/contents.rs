@@ -148,6 +148,26 @@ impl Item {
         }
     }
 
+    /// Its number, kind and name, as errors say them.
+    pub(super) fn title(&self) -> String {
+        format!("entry {}, {} {}", self.id.0, self.desc, self.tag)
+    }
+
+    /// Whether it says how the archive itself is to be read (source: pg_dump.c, dumpEncoding,
+    /// dumpStdStrings, dumpSearchPath).
+    pub(super) fn is_of_the_archive(&self) -> bool {
+        matches!(self.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
+    }
+
+    /// Whether it is the database as a whole, or something that this has.
+    pub(super) fn is_of_the_database(&self) -> bool {
+        match self.desc.as_str() {
+            "DATABASE" | "DATABASE PROPERTIES" => true,
+            "ACL" | "COMMENT" | "SECURITY LABEL" => self.tag.starts_with("DATABASE "),
+            _ => false,
+        }
+    }
+
     /// What texts are encoded in, if this is the entry that says so.
     pub(super) fn encoding(&self) -> Option<&str> {
         let name = self.create.trim_end().strip_prefix("SET client_encoding = '")?;

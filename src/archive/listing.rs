@@ -108,7 +108,7 @@ fn is_wanted(part: Part, item: &Item) -> bool {
     let is_large_object = item.desc == "BLOB" || item.tag.starts_with("LARGE OBJECT ");
     let is_data = item.section == ItemSection::Data || is_large_object;
     match part {
-        _ if matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH") => true,
+        _ if item.is_of_the_archive() => true,
         Part::Everything => true,
         Part::Schema if item.desc == "MATERIALIZED VIEW DATA" => false,
         Part::Schema => !is_data,

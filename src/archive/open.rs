@@ -12,7 +12,7 @@ use crate::pg::Oid;
 use super::contents::{Contents, Item, ItemId, Place};
 use super::copy_text::CopyText;
 use super::custom::Custom;
-use super::damage::{Told, damaged, told, unreadable};
+use super::damage::{Told, about, damaged, damaged_data, told, unreadable};
 use super::decode::Coding;
 use super::files::{Files, is_plain};
 use super::header::{Layout, MAGIC};
@@ -197,7 +197,7 @@ impl Archive {
             match is_known && seen.insert(oid.0) {
                 true => take(oid, bytes),
                 false => {
-                    Err(unlike_contents(item, format!("it has a large object {} too many", oid.0)))
+                    Err(damaged_data(item, format!("it has a large object {} too many", oid.0)))
                 }
             }
         };
@@ -218,7 +218,7 @@ impl Archive {
             true => Ok(()),
             false => {
                 let missing = expected - seen.len() as u64;
-                Err(unlike_contents(item, format!("it lacks {missing} of {all} large objects")))
+                Err(damaged_data(item, format!("it lacks {missing} of {all} large objects")))
             }
         }
     }
@@ -304,7 +304,8 @@ fn manifest(path: &Path, layout: Layout, crc32: u32) -> Result<Option<Manifest>>
     let path = Manifest::path(path, layout);
     let damaged = |because: String| {
         Error::new(Kind::Refused, format!("reading {}", path.display())).because(because).hint(
-            "copy the archive and its manifest again; or move that away to read the archive              without it",
+            "copy the archive and its manifest again; or move that away to read the archive \
+             without it",
         )
     };
     let about = match std::fs::symlink_metadata(&path) {
@@ -344,15 +345,6 @@ fn file_of(item: &Item) -> Result<&str> {
             .because("the archive has no data of it")
             .hint("choose an entry that has, as `pgconvoy inspect` shows them")
     })
-}
-
-fn unlike_contents(item: &Item, because: String) -> Error {
-    about(item).because(because).hint("the archive is damaged: copy it again, or make it anew")
-}
-
-fn about(item: &Item) -> Error {
-    let Item { id, desc, tag, .. } = item;
-    Error::new(Kind::Refused, format!("reading entry {}, {desc} {tag}", id.0))
 }
 
 fn cannot_open(path: &Path) -> Error {
