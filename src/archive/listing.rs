@@ -9,6 +9,7 @@ use crate::toc::{Entry, EntryId, Kind, RowsOf, Section, Toc};
 
 use super::contents::{Item, ItemId, ItemSection, Place};
 use super::header::Layout;
+use super::large::is_about_large_objects;
 use super::since_15;
 
 /// Which sections are wanted.
@@ -105,8 +106,7 @@ pub fn list(described: &Described<'_>) -> Listing {
 
 /// What concerns the archive itself stays in any case.
 fn is_wanted(part: Part, item: &Item) -> bool {
-    let is_large_object = item.desc == "BLOB" || item.tag.starts_with("LARGE OBJECT ");
-    let is_data = item.section == ItemSection::Data || is_large_object;
+    let is_data = item.section == ItemSection::Data || is_about_large_objects(item);
     match part {
         _ if item.is_of_the_archive() => true,
         Part::Everything => true,
