@@ -179,6 +179,7 @@ fn write_rows(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> 
     }
     put(&path, |file| {
         for written in &data.pieces {
+            // From file to file: most systems copy that by themselves.
             let mut pack = File::open(&written.pack)?;
             pack.seek(SeekFrom::Start(written.piece.offset))?;
             copy(&mut pack, written.piece.length, file)?;

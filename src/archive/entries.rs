@@ -31,7 +31,7 @@ const READING: &str = "reading the archive's entries";
 
 /// What an archive's entries come to.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct ArchivedToc {
     /// The table of contents.
     pub(crate) toc: Toc,
     /// For each entry the archive's item, where it is one.
@@ -49,20 +49,20 @@ pub(crate) struct Listed {
 }
 
 /// The table of contents that `contents` are, but for rows and large objects that aren't `chosen`:
-/// what else isn't is there for [`Listed::keep`] to see what needs it. `length` says how many bytes an
+/// what else isn't is there for [`ArchivedToc::keep`] to see what needs it. `length` says how many bytes an
 /// entry's data has.
-pub(crate) fn listed(
+pub(crate) fn toc_of(
     contents: &Contents,
     manifest: Option<&Manifest>,
     chosen: &BTreeSet<ItemId>,
     length: impl Fn(&Item) -> u64,
-) -> Result<Listed> {
+) -> Result<ArchivedToc> {
     let tables = contents.items.iter().filter(|item| item.desc == "TABLE");
-    let mut listing = Listing {
-        listed: Listed {
+    let mut gathering = Gathering {
+        gathered: ArchivedToc {
             money: money::locale(&contents.items),
             encoding: UTF8.to_owned(),
-            ..Listed::default()
+            ..ArchivedToc::default()
         },
         chosen,
         ids: HashMap::new(),
@@ -86,14 +86,14 @@ pub(crate) fn listed(
         is_ours: contents.header.is_ours(),
     };
     for item in &contents.items {
-        listing.take(item, manifest, &length)?;
+        gathering.take(item, manifest, &length)?;
     }
-    Ok(listing.finish())
+    Ok(gathering.finish())
 }
 
 /// A table of contents while it is gathered.
-struct Listing<'a> {
-    listed: Listed,
+struct Gathering<'a> {
+    gathered: ArchivedToc,
     chosen: &'a BTreeSet<ItemId>,
     ids: HashMap<ItemId, EntryId>,
     /// The entry with the rows of each table: several partitions' may go into one.
@@ -116,7 +116,7 @@ struct Listing<'a> {
     is_ours: bool,
 }
 
-impl Listing<'_> {
+impl Gathering<'_> {
     fn take(
         &mut self,
         item: &Item,
@@ -126,7 +126,7 @@ impl Listing<'_> {
         let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
             "ENCODING" => {
-                self.listed.encoding = encoding(item)?;
+                self.gathered.encoding = encoding(item)?;
                 return Ok(());
             }
             "STDSTRINGS" | "SEARCHPATH" => return refuse_other_than_ours(item),
@@ -138,7 +138,7 @@ impl Listing<'_> {
         }
         match item.desc.as_str() {
             "DATABASE" => {
-                self.listed.database = Some(item.create.clone());
+                self.gathered.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
                 self.database(item, String::new());
             }
@@ -170,9 +170,9 @@ impl Listing<'_> {
     }
 
     fn add(&mut self, item: &Item, entry: Entry) {
-        let id = EntryId(self.listed.toc.entries.len() as u32);
-        self.listed.toc.entries.push(entry);
-        self.listed.items.push(Some(item.id));
+        let id = EntryId(self.gathered.toc.entries.len() as u32);
+        self.gathered.toc.entries.push(entry);
+        self.gathered.items.push(Some(item.id));
         self.ids.insert(item.id, id);
     }
 
@@ -237,7 +237,7 @@ impl Listing<'_> {
         if let Some(space) = item.tablespace.as_deref().filter(|space| !space.is_empty()) {
             let what = format!("lies in tablespace {space}: it goes to the target's default one");
             let finding = Finding::change(entry.title(), what);
-            self.listed.findings.extend(self.chosen.contains(&item.id).then_some(finding));
+            self.gathered.findings.extend(self.chosen.contains(&item.id).then_some(finding));
         }
         match item.access_method.as_deref().filter(|method| !method.is_empty()) {
             None => {}
@@ -264,41 +264,42 @@ impl Listing<'_> {
             drop: format!("DROP DATABASE {};\n", quote_ident(&item.tag)),
             ..Entry::new(Kind::DatabaseProperties, None, item.tag.as_str())
         };
-        let known = self.listed.toc.iter().find(|(_, e)| e.kind == Kind::DatabaseProperties);
+        let known = self.gathered.toc.iter().find(|(_, e)| e.kind == Kind::DatabaseProperties);
         match known.map(|(id, _)| id) {
             None => self.add(item, entry),
             Some(id) => {
-                self.listed.toc.entries[id.0 as usize] = entry;
+                self.gathered.toc.entries[id.0 as usize] = entry;
                 self.ids.insert(item.id, id);
             }
         }
     }
 
-    fn finish(self) -> Listed {
-        let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
+    fn finish(self) -> ArchivedToc {
+        let Gathering { mut gathered, large, contents_of_large, statistics, of_a_ledger, .. } =
+            self;
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
-            listed.findings.push(Finding::change("large objects", what));
+            gathered.findings.push(Finding::change("large objects", what));
         } else if !contents_of_large.is_empty() {
-            listed.toc.entries.extend(groups);
-            listed.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
-            listed.large_objects = objects;
+            gathered.toc.entries.extend(groups);
+            gathered.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
+            gathered.large_objects = objects;
         }
-        listed.items.resize(listed.toc.entries.len(), None);
+        gathered.items.resize(gathered.toc.entries.len(), None);
         if of_a_ledger > 0 {
             let what = "is the ledger of the job that filled the database which was dumped: it is \
                         left out, as the target gets its own";
-            listed.findings.push(Finding::note("schema pgconvoy", what));
+            gathered.findings.push(Finding::note("schema pgconvoy", what));
         }
         if statistics > 0 {
             let what = format!(
-                "{} of the planner's statistics are left out: ANALYZE gathers them anew",
-                counted(statistics, "entry").replace("entrys", "entries")
+                "the planner's, of {}, are left out: ANALYZE gathers them anew",
+                counted(statistics, "object")
             );
-            listed.findings.push(Finding::note("statistics", what));
+            gathered.findings.push(Finding::note("statistics", what));
         }
-        listed
+        gathered
     }
 }
 

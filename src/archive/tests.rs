@@ -13,7 +13,7 @@ use crate::pg::Oid;
 
 use super::header::{Compression, Layout, Version};
 use super::made::{self, OBJECTS, OnDisk, ROWS};
-use super::{Archive, Chunk, Contents, Item, ItemId, Manifest, read_error};
+use super::{Archive, Chunk, Contents, Item, ItemId, Lengths, Manifest, Place, read_error};
 
 type Objects = Vec<(Oid, Vec<u8>)>;
 
@@ -98,6 +98,21 @@ fn a_table_of_contents_that_somebody_has_compressed_is_read_as_pg_restore_reads_
             let error = all(&with(harmed).path).unwrap_err();
             assert!(error.to_string().contains(&files[0].0), "{error}");
         }
+    }
+}
+
+#[test]
+fn what_data_takes_is_known_wherever_it_lies() {
+    for (what, archive) in OnDisk::all() {
+        let archive = Archive::open(&archive.path).unwrap();
+        let items = &archive.contents().items;
+        let lengths = Lengths::of(&archive).unwrap();
+        let of_rows = lengths.of_item(&items[1]);
+        match items[1].place {
+            Place::Offset(None) => assert_eq!(of_rows, 0, "{what}"),
+            _ => assert!((ROWS.len() as u64 / 2..100).contains(&of_rows), "{what}: {of_rows}"),
+        }
+        assert_eq!(lengths.of_item(&items[0]), 0, "{what}");
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::large::OBJECTS_AT_ONCE;
 use super::super::manifest::Manifest;
 use super::super::spelling::copied;
 use super::super::vetting::is_the_systems;
-use super::{Listing, READING, title};
+use super::{Gathering, READING, title};
 
 /// Rows in text take about as much room as in a table.
 const PAGE: u64 = 8 << 10;
@@ -20,7 +20,7 @@ const PAGE: u64 = 8 << 10;
 /// What says that rows go through their table's root.
 const THROUGH_ROOT: &str = "-- load via partition root";
 
-impl Listing<'_> {
+impl Gathering<'_> {
     pub(super) fn rows(
         &mut self,
         item: &Item,
@@ -41,7 +41,7 @@ impl Listing<'_> {
         let needs = self.needs(item);
         if let Some(id) = self.rows.get(&relation).copied() {
             self.ids.insert(item.id, id);
-            let entry = &mut self.listed.toc.entries[id.0 as usize];
+            let entry = &mut self.gathered.toc.entries[id.0 as usize];
             entry.depends_on.extend(needs);
             if let Some(table) = &mut entry.table {
                 if table.columns != columns {
@@ -53,7 +53,7 @@ impl Listing<'_> {
             }
             return Ok(());
         }
-        let of = |kind: Kind| needs.iter().any(|id| self.listed.toc.entry(*id).kind == kind);
+        let of = |kind: Kind| needs.iter().any(|id| self.gathered.toc.entry(*id).kind == kind);
         let through_root = item.create.starts_with(THROUGH_ROOT)
             || Some(&relation.schema) != item.schema.as_ref()
             || relation.name != item.tag;
@@ -71,7 +71,7 @@ impl Listing<'_> {
         };
         if of(Kind::ForeignTable) {
             let what = "are another server's: they are left out";
-            self.listed.findings.push(Finding::change(format!("rows of {}", title(item)), what));
+            self.gathered.findings.push(Finding::change(format!("rows of {}", title(item)), what));
             return Ok(());
         }
         let entry = Entry {
@@ -79,7 +79,7 @@ impl Listing<'_> {
             table: Some(Box::new(table)),
             ..Entry::new(Kind::TableData, Some(&relation.schema), relation.name.as_str())
         };
-        self.rows.insert(relation, EntryId(self.listed.toc.entries.len() as u32));
+        self.rows.insert(relation, EntryId(self.gathered.toc.entries.len() as u32));
         self.add(item, entry);
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! An archive, opened: what it holds, and what it is told from others by.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Contents, Item, ItemId, Layout, Listed, Need, Place, listed};
+use crate::archive::{Archive, ArchivedToc, Contents, Item, ItemId, Lengths, Need, toc_of};
 use crate::catalog::DatabaseFacts;
 use crate::engine::{ArchivedRows, SourceIdentity};
 use crate::error::{Error, Kind, Result};
@@ -45,26 +44,27 @@ impl Opened {
         let (path, part) = (request.archive.clone(), request.part.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let archive = Archive::open(&path)?;
-            let lengths = Lengths::of(&path, archive.contents());
+            let lengths = Lengths::of(&archive)?;
             let chosen = part.chosen(archive.contents())?;
             let (words, items) = (part.words(&chosen), chosen.of(archive.contents()));
             let manifest = archive.manifest();
             let length = |item: &Item| lengths.of_item(item);
-            let mut listed = listed(archive.contents(), manifest, &items, length)?;
+            let mut gathered = toc_of(archive.contents(), manifest, &items, length)?;
             let is_kept = |item: &Option<_>| item.is_none_or(|item| items.contains(&item));
-            let by_items = listed.items.iter().map(is_kept).collect();
-            let (kept, findings) = part.kept(&listed.toc.entries, by_items)?;
-            listed.findings.extend(findings);
-            let needs = listed.keep(&kept);
-            let tables = listed.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
+            let by_items = gathered.items.iter().map(is_kept).collect();
+            let (kept, findings) = part.kept(&gathered.toc.entries, by_items)?;
+            gathered.findings.extend(findings);
+            let needs = gathered.keep(&kept);
+            let tables = gathered.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
             let parts = tables.filter_map(|table| table.archived.as_ref()).flat_map(|a| &a.parts);
             archive.require_files(&parts.map(|part| ItemId(part.item)).collect())?;
-            Ok((archive, listed, needs, words))
+            Ok((archive, gathered, needs, words))
         });
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
-        let (archive, listed, needs, words) = opened??;
-        let Listed { toc, mut findings, large_objects, database, money, encoding, .. } = listed;
+        let (archive, gathered, needs, words) = opened??;
+        let ArchivedToc { toc, mut findings, large_objects, database, money, encoding, .. } =
+            gathered;
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
@@ -122,46 +122,6 @@ fn version(words: &str) -> Result<ServerVersion> {
             .because("it doesn't say which version of PostgreSQL it was made of")
             .hint("make it anew with pg_dump")
     })
-}
-
-/// How many bytes the entries' data has, as far as files tell.
-struct Lengths<'a> {
-    folder: Option<&'a Path>,
-    /// Where data begins in the file, and where the file ends.
-    begins: Vec<u64>,
-}
-
-impl<'a> Lengths<'a> {
-    fn of(path: &'a Path, contents: &Contents) -> Lengths<'a> {
-        if contents.header.layout != Layout::Custom {
-            return Lengths { folder: path.is_dir().then_some(path), begins: Vec::new() };
-        }
-        let places = contents.items.iter().filter_map(|item| match item.place {
-            Place::Offset(Some(offset)) => Some(offset),
-            _ => None,
-        });
-        let end = std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut begins: Vec<u64> = places.chain([end]).collect();
-        begins.sort_unstable();
-        Lengths { folder: None, begins }
-    }
-
-    fn of_item(&self, item: &Item) -> u64 {
-        match &item.place {
-            Place::File(name) => {
-                // Compressed ones have their algorithm's ending.
-                let names = ["", ".gz", ".lz4", ".zst"].map(|ending| format!("{name}{ending}"));
-                let files =
-                    names.iter().filter_map(|name| std::fs::metadata(self.folder?.join(name)).ok());
-                files.map(|file| file.len()).sum()
-            }
-            Place::Offset(Some(offset)) => {
-                let next = self.begins.partition_point(|begin| begin <= offset);
-                self.begins.get(next).map_or(0, |next| next - offset)
-            }
-            Place::Offset(None) | Place::Nowhere => 0,
-        }
-    }
 }
 
 #[cfg(test)]
