@@ -111,7 +111,7 @@ pub(super) fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
         size: TableSize { pages: 0, bytes },
         key: vec![key("oid", "oid"), key("at", "bigint")],
         heap: false,
-        archived: Some(Archived { parts, ..Archived::default() }),
+        archived: Some(Archived { parts }),
         ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
     };
     Entry {
