@@ -15,7 +15,7 @@ use super::files::Files;
 use super::header::Layout;
 use super::manifest::{Chunk, Manifest, Rows};
 use super::object_lists;
-use super::open::{ALL, Archive, CONTENTS, Data, LARGE_OBJECTS, file_name};
+use super::open::{ALL, Archive, CONTENTS, Data, file_name};
 
 /// What pg_dump puts into a tar file besides: a script that nothing reads.
 const SCRIPT: &str = "restore.sql";
@@ -39,7 +39,7 @@ impl Archive {
             }
             None => None,
         };
-        if item.desc == LARGE_OBJECTS {
+        if item.holds_large_objects() {
             return self.measure_objects(item, known);
         }
         if item.copy.is_none() {
@@ -160,7 +160,7 @@ impl Archive {
             }
         };
         for item in &self.contents().items {
-            if item.desc == LARGE_OBJECTS && item.place != Place::Nowhere {
+            if item.holds_large_objects() && item.place != Place::Nowhere {
                 let list = files.member(&object_lists::name(item, &self.contents().header))?;
                 left.remove(&list.file);
                 object_lists::each(files, &list, &ALL, &mut |_, member| {

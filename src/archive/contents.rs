@@ -57,6 +57,9 @@ pub struct Item {
     pub place: Place,
 }
 
+/// What the entries are called that hold large objects.
+pub(super) const LARGE_OBJECTS: &str = "BLOBS";
+
 /// What our sessions speak.
 pub(super) const UTF8: &str = "UTF8";
 
@@ -151,6 +154,11 @@ impl Item {
     /// Its number, kind and name, as errors say them.
     pub(super) fn title(&self) -> String {
         format!("entry {}, {} {}", self.id.0, self.desc, self.tag)
+    }
+
+    /// Whether its data is large objects.
+    pub fn holds_large_objects(&self) -> bool {
+        self.desc == LARGE_OBJECTS
     }
 
     /// Whether it says how the archive itself is to be read (source: pg_dump.c, dumpEncoding,

@@ -13,7 +13,7 @@ use crate::toc::{
     ArchivedPart, Entry, EntryId, Finding, Kind, LargeObject, Section, Toc, counted, stored_by,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, UTF8};
+use super::contents::{Contents, Item, ItemId, ItemSection, LARGE_OBJECTS, UTF8};
 use super::hashed::Hashed;
 use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
@@ -146,7 +146,7 @@ impl Gathering<'_> {
             "DATABASE PROPERTIES" | "TABLE DATA" | "STATISTICS DATA" if !is_chosen => {}
             _ if !is_chosen && is_about_large_objects(item) => {}
             "STATISTICS DATA" | "EXTENDED STATISTICS DATA" => self.statistics += 1,
-            "BLOBS" => {
+            LARGE_OBJECTS => {
                 let bytes = length(item);
                 self.contents_of_large.push(ArchivedPart {
                     item: item.id.0,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::pg::quote_ident;
 use crate::toc::{ANY_LARGE_OBJECT, Entry, Kind, LargeObject, LargeObjectSum, Token};
 
-use super::contents::{Item, ItemId};
+use super::contents::{Item, ItemId, LARGE_OBJECTS};
 use super::spelling::{as_grantors, last_string, quoted, replaced};
 
 /// So many are read at once where an entry has more: as many as pg_dump puts into one since 17 (source:
@@ -31,7 +31,7 @@ struct About {
 /// Whether an entry is about large objects: what they are, hold, or have.
 pub(super) fn is_about_large_objects(item: &Item) -> bool {
     match item.desc.as_str() {
-        "BLOB" | "BLOB METADATA" | "BLOBS" => true,
+        "BLOB" | "BLOB METADATA" | LARGE_OBJECTS => true,
         "ACL" | "COMMENT" | "SECURITY LABEL" => item.tag.starts_with("LARGE OBJECT"),
         _ => false,
     }

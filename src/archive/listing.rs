@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::toc::{Entry, EntryId, Kind, RowsOf, Section, Toc};
 
-use super::contents::{Item, ItemId, ItemSection, Place};
+use super::contents::{Item, ItemId, ItemSection, LARGE_OBJECTS, Place};
 use super::header::Layout;
 use super::large::is_about_large_objects;
 use super::since_15;
@@ -324,7 +324,7 @@ impl Writer<'_> {
 
     /// What they hold.
     fn large_object_data(&mut self, id: EntryId) {
-        let item = self.item("BLOBS", "BLOBS", ItemSection::Data);
+        let item = self.item(LARGE_OBJECTS, LARGE_OBJECTS, ItemSection::Data);
         self.ids.insert(id, item.id);
         self.listing.rows.push((id, item.id));
         let place = self.place("blobs.toc");

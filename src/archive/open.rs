@@ -29,9 +29,6 @@ pub(super) const CONTENTS: &str = "toc.dat";
 /// than so many times its file: it is held in memory.
 const CONTENTS_SHRINK: u64 = 200;
 
-/// What the entries are called that hold large objects.
-pub(super) const LARGE_OBJECTS: &str = "BLOBS";
-
 /// All large objects of an entry.
 pub(super) const ALL: Range<u64> = 0..u64::MAX;
 
@@ -126,9 +123,9 @@ impl Archive {
         let Data::Files(files) = &self.data else { return Ok(()) };
         for item in self.contents.items.iter().filter(|item| of.contains(&item.id)) {
             let list = object_lists::name(item, &self.contents.header);
-            let name = match item.desc.as_str() {
-                LARGE_OBJECTS => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
-                _ => file_name(item),
+            let name = match item.holds_large_objects() {
+                true => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
+                false => file_name(item),
             };
             if let Some(name) = name {
                 files.member(name).map_err(|error| error.within(about(item).message()))?;
@@ -212,7 +209,7 @@ impl Archive {
                 })?;
             }
         }
-        let all = self.objects_of(item);
+        let all = self.count_objects_of(item);
         let expected = all.min(wanted.end).saturating_sub(wanted.start);
         match seen.len() as u64 >= expected {
             true => Ok(()),
@@ -225,7 +222,7 @@ impl Archive {
 
     /// How many large objects an entry should have at least. Since 1.16 there may be several such
     /// entries, each with those of another.
-    fn objects_of(&self, item: &Item) -> u64 {
+    fn count_objects_of(&self, item: &Item) -> u64 {
         let needs = item.depends_on.iter().filter_map(|id| self.item(*id));
         match needs.map(|need| created_by(need).len()).sum::<usize>() {
             0 => self.objects.len() as u64,

@@ -26,9 +26,7 @@ pub(super) struct Opened {
     pub(super) findings: Vec<Finding>,
     /// What tells it from others, wherever it lies.
     pub(super) identity: SourceIdentity,
-    /// The database it was made of.
-    pub(super) database: String,
-    /// What that was like, where the archive tells.
+    /// What the database was like that it was made of, where it tells.
     pub(super) facts: Option<DatabaseFacts>,
     /// The locale that amounts of money are read in; none for the target database's own.
     pub(super) money: Option<String>,
@@ -74,9 +72,8 @@ impl Opened {
         let header = &archive.contents().header;
         let version = version(&header.server_version)?;
         let in_our_words = header.is_ours();
-        let name = header.database.clone();
-        let identity =
-            SourceIdentity { system: mark(archive.contents())?, database: name.clone(), version };
+        let system = mark(archive.contents())?;
+        let identity = SourceIdentity { system, database: header.database.clone(), version };
         let facts = database.as_deref().and_then(database::facts);
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
@@ -88,7 +85,6 @@ impl Opened {
             terms,
             findings,
             identity,
-            database: name,
             facts,
             money,
             encoding,
