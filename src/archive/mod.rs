@@ -3,6 +3,14 @@
 //! The format is PostgreSQL's own (source: bin/pg_dump/pg_backup_archiver.c, pg_backup_custom.c,
 //! pg_backup_directory.c, pg_backup_tar.c), so that pg_restore reads what is written here and the
 //! other way round.
+//!
+//! - An archive that is read is an [`Archive`] (`open.rs`): its contents (`header.rs`, `contents.rs`),
+//!   its data as streams (`files.rs` and `tar.rs`, or `custom.rs`, through `decode.rs`), its manifest,
+//!   and whether all that holds (`check.rs`).
+//! - What it holds becomes a table of contents in `entries.rs`, in our own spelling (`spelling.rs`),
+//!   after `chosen.rs` has chosen and `vetting.rs` has looked it through.
+//! - One that is written is listed first (`listing.rs`); then workers fill packs (`pack.rs`, through
+//!   `encoder.rs`), which `assembling.rs` joins. A script (`script.rs`) has the listing only.
 
 mod adler;
 mod assembling;
