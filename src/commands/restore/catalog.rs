@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{self, Scope};
 use crate::error::Result;
-use crate::toc::{Entry, Toc};
+use crate::toc::{Entry, Kind, Toc};
 use crate::verify::{
     CatalogDifference, Sequences, compare_catalogs, compare_large_objects, compare_names,
     compare_sequences, only_named, uncompared,
@@ -46,8 +46,23 @@ pub(super) async fn compare(
                 && !standing.contains(difference.entry())
         });
     }
+    if databases_own(expected).is_empty() {
+        // The restored part leaves the database itself as it is.
+        let of_database = databases_own(&found);
+        differences.retain(|difference| !of_database.contains(difference.entry()));
+    }
     differences.extend(compare_large_objects(expected, &found));
     verification.catalog = differences;
     verification.catalog_unread = !opened.in_our_words;
     Ok(())
+}
+
+/// The titles of the database's own entry, and of what is granted on it and said of it.
+fn databases_own(toc: &Toc) -> BTreeSet<String> {
+    let is_its = |entry: &Entry| match entry.kind {
+        Kind::DatabaseProperties => true,
+        Kind::Acl | Kind::Comment | Kind::SecurityLabel => entry.name.starts_with("DATABASE "),
+        _ => false,
+    };
+    toc.entries.iter().filter(|entry| is_its(entry)).map(Entry::title).collect()
 }
