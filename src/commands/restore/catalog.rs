@@ -37,6 +37,7 @@ pub(super) async fn compare(
         }
     };
     differences.extend(compare_sequences(expected, &found, Sequences::Still));
+    differences.extend(compare_large_objects(expected, &found));
     if !opened.needs.is_empty() {
         // What the restored part leans on is somebody else's, and may be more than that.
         let standing = expected.entries.iter().filter(|entry| entry.stands).map(Entry::title);
@@ -51,7 +52,6 @@ pub(super) async fn compare(
         let of_database = databases_own(&found);
         differences.retain(|difference| !of_database.contains(difference.entry()));
     }
-    differences.extend(compare_large_objects(expected, &found));
     verification.catalog = differences;
     verification.catalog_unread = !opened.in_our_words;
     Ok(())
