@@ -7,7 +7,7 @@ use crate::toc::{
     TableData, TableSize,
 };
 
-use super::super::contents::{Item, Place};
+use super::super::contents::{Item, Place, UTF8};
 use super::super::large::OBJECTS_AT_ONCE;
 use super::super::manifest::Manifest;
 use super::super::spelling::copied;
@@ -57,6 +57,7 @@ impl Gathering<'_> {
         let through_root = item.create.starts_with(THROUGH_ROOT)
             || Some(&relation.schema) != item.schema.as_ref()
             || relation.name != item.tag;
+        let encoding = Some(&self.gathered.encoding).filter(|name| *name != UTF8).cloned();
         let table = TableData {
             rows_of: match through_root {
                 true => RowsOf::Partitions,
@@ -66,7 +67,7 @@ impl Gathering<'_> {
             unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
             // What else could have made it?
             of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
-            archived: Some(Archived { parts }),
+            archived: Some(Archived { parts, encoding }),
             ..table(relation.clone(), columns)
         };
         if of(Kind::ForeignTable) {
@@ -111,7 +112,7 @@ pub(super) fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
         size: TableSize { pages: 0, bytes },
         key: vec![key("oid", "oid"), key("at", "bigint")],
         heap: false,
-        archived: Some(Archived { parts }),
+        archived: Some(Archived { parts, encoding: None }),
         ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
     };
     Entry {

@@ -81,7 +81,7 @@ pub(super) async fn restore_one(
         Ledger::of(&session).lend(&mut plan, (join, leave)).await?;
     }
     let plan = Arc::new(plan);
-    let rows_target = session.same_server().with_client_encoding(&opened.encoding);
+    let rows_target = session.same_server().with_client_encoding("UTF8");
     let ours = Ours {
         plan: &plan,
         session: &session,

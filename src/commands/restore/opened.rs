@@ -30,8 +30,6 @@ pub(super) struct Opened {
     pub(super) facts: Option<DatabaseFacts>,
     /// The locale that amounts of money are read in; none for the target database's own.
     pub(super) money: Option<String>,
-    /// The encoding of its rows.
-    pub(super) encoding: String,
     /// Whether definitions are in the words in which this very version reads a catalog.
     pub(super) in_our_words: bool,
 }
@@ -61,8 +59,7 @@ impl Opened {
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
         let (archive, gathered, needs, words) = opened??;
-        let ArchivedToc { toc, mut findings, large_objects, database, money, encoding, .. } =
-            gathered;
+        let ArchivedToc { toc, mut findings, large_objects, database, money, .. } = gathered;
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
@@ -78,18 +75,7 @@ impl Opened {
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
         let terms = words.into_iter().chain(request.roles.words()).collect();
-        Ok(Opened {
-            rows,
-            toc,
-            needs,
-            terms,
-            findings,
-            identity,
-            facts,
-            money,
-            encoding,
-            in_our_words,
-        })
+        Ok(Opened { rows, toc, needs, terms, findings, identity, facts, money, in_our_words })
     }
 }
 
