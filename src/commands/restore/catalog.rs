@@ -47,10 +47,13 @@ pub(super) async fn compare(
                 && !standing.contains(difference.entry())
         });
     }
-    if databases_own(expected).is_empty() {
+    if !expected.entries.iter().any(|entry| entry.kind == Kind::DatabaseProperties) {
         // The restored part leaves the database itself as it is.
         let of_database = databases_own(&found);
-        differences.retain(|difference| !of_database.contains(difference.entry()));
+        differences.retain(|difference| {
+            !matches!(difference, CatalogDifference::Unexpected { .. })
+                || !of_database.contains(difference.entry())
+        });
     }
     verification.catalog = differences;
     verification.catalog_unread = !opened.in_our_words;
