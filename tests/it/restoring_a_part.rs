@@ -66,6 +66,7 @@ async fn sections_are_restored_one_after_another_and_make_the_whole() {
     dump(&pg_dump::newest(), &source, "shop", &["--format=custom"], &path);
     let words = refused(&part_of(&path, &target, section(ItemSection::Data))).await;
     assert!(words.contains("there is no database shop"), "{words}");
+    assert!(words.contains("needs") && words.contains("TABLE public."), "{words}");
     restored(&part_of(&path, &target, section(ItemSection::PreData))).await;
     let indexes = "SELECT count(*)::text FROM pg_index WHERE indrelid >= 16384
         AND indrelid::regclass::text NOT LIKE 'p%'";

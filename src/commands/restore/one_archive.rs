@@ -171,9 +171,9 @@ async fn checked_target(
         TargetDatabase::Missing(_) if !opened.needs.is_empty() => {
             Err(Error::new(Kind::Refused, "looking for the target database")
                 .because(format!(
-                    "there is no database {}, and this part of the archive needs {} others",
+                    "there is no database {}, and this part of the archive needs {}",
                     target.database(),
-                    opened.needs.len()
+                    named(&opened.needs.iter().map(|need| need.title()).collect::<Vec<_>>())
                 ))
                 .hint("restore what it needs first: --schema-only, or --section pre-data"))
         }
