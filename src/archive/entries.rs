@@ -19,7 +19,7 @@ use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
 use super::money;
 use super::since_15;
-use super::spelling::{as_grantors, quoted, unstamped};
+use super::spelling::{as_grantors, last_string, quoted, unstamped};
 use super::vetting::{is_of_a_ledger, refuse_odd};
 use owned::{Owned, drop_sql, owned};
 use rows::{contents_entry, divided};
@@ -146,6 +146,7 @@ impl Gathering<'_> {
             "DATABASE PROPERTIES" | "TABLE DATA" | "STATISTICS DATA" if !is_chosen => {}
             _ if !is_chosen && is_about_large_objects(item) => {}
             "STATISTICS DATA" | "EXTENDED STATISTICS DATA" => self.statistics += 1,
+            "COMMENT" if is_publics_own(item) => {}
             LARGE_OBJECTS => {
                 let bytes = length(item);
                 self.contents_of_large.push(ArchivedPart {
@@ -315,6 +316,13 @@ fn bare_tag(kind: Kind, tag: &str) -> String {
         Some(name) => format!("EXTENSION {}", name.replace("\"\"", "\"")),
         None => tag.to_owned(),
     }
+}
+
+/// Whether this is the comment that every new `public` has. pg_dump has it only with
+/// --quote-all-identifiers (source: pg_dump.c, dumpNamespace, which compares the quoted name).
+fn is_publics_own(item: &Item) -> bool {
+    item.tag.replace('"', "") == "SCHEMA public"
+        && last_string(&item.create).as_deref() == Some("standard public schema")
 }
 
 fn is_late(kind: Kind, item: &Item) -> bool {

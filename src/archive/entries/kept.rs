@@ -21,6 +21,13 @@ pub(crate) struct Need {
     pub(crate) by: String,
 }
 
+impl Need {
+    /// What it is called for people.
+    pub(crate) fn title(&self) -> String {
+        Entry::new(self.kind, self.schema.as_deref(), self.name.as_str()).title()
+    }
+}
+
 impl ArchivedToc {
     /// Leaves of the entries those that are kept, and says what they need of the others. Tables
     /// that are needed stay as what stands on the target: who works on them has to know that.

@@ -329,3 +329,19 @@ fn what_is_kept_says_what_it_needs_of_the_others_and_knows_the_tables_that_stand
     assert_eq!(kept(&[5]).0, ["TABLE t by INDEX public.i"]);
     assert_eq!(kept(&[2]).1[0], title("SCHEMA public", false));
 }
+
+#[test]
+fn the_comment_that_every_public_has_is_nothing_to_make() {
+    let comment = |id, tag: &str, text: &str| {
+        let create = format!("COMMENT ON {tag} IS '{text}';\n");
+        item(id, "COMMENT", "", tag, &create)
+    };
+    let listed = read(vec![
+        comment(1, "SCHEMA \"public\"", "standard public schema"),
+        comment(2, "SCHEMA \"other\"", "standard public schema"),
+        comment(3, "SCHEMA \"public\"", "ours"),
+    ])
+    .unwrap();
+    let made = ["COMMENT SCHEMA \"other\"", "COMMENT SCHEMA \"public\""];
+    assert_eq!(titles(&listed), made);
+}
