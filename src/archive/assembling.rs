@@ -13,6 +13,7 @@ use super::compressing::Laying;
 use super::contents::{Contents, ItemId, Place};
 use super::encoder::{Encoder, Extent, write_block};
 use super::header::Layout;
+use super::lasting::{Lasting, sync_folder};
 use super::manifest::{Chunk, FORMAT, Manifest, Rows};
 use super::numbers::{INT_BYTES, write_int};
 use super::pack::Piece;
@@ -156,19 +157,26 @@ pub fn write_directory(
         .write(&mut head)
         .map_err(|error| Error::step("writing the table of contents").io(error))?;
     let mut manifest = Manifest::of(&head);
+    let mut files = Lasting::default();
     for data in all {
         let chunks = match data.holds_objects() {
-            true => write_objects(data, laying, folder)?,
-            false => write_rows(data, laying, folder)?,
+            true => write_objects(data, laying, folder, &mut files)?,
+            false => write_rows(data, laying, folder, &mut files)?,
         };
         manifest.rows.push(rows(data, chunks));
     }
-    manifest.write(&Manifest::path(folder, Layout::Directory))?;
-    put(&folder.join("toc.dat"), |file| file.write_all(&head))?;
+    files.put(Manifest::path(folder, Layout::Directory), |file| manifest.write_to(file))?;
+    files.put(folder.join("toc.dat"), |file| file.write_all(&head))?;
+    files.sync()?;
     sync_folder(folder)
 }
 
-fn write_rows(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> {
+fn write_rows(
+    data: &Data,
+    laying: Laying,
+    folder: &Path,
+    files: &mut Lasting,
+) -> Result<Vec<Chunk>> {
     let suffix = laying.compressing.suffix();
     let path = folder.join(format!("{}.dat{suffix}", data.item.0));
     let mut chunks = Vec::with_capacity(data.pieces.len());
@@ -177,7 +185,7 @@ fn write_rows(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> 
         chunks.push(written.chunk(at, written.piece.length));
         at += written.piece.length;
     }
-    put(&path, |file| {
+    files.put(path, |file| {
         for written in &data.pieces {
             // From file to file: most systems copy that by themselves.
             let mut pack = File::open(&written.pack)?;
@@ -190,7 +198,12 @@ fn write_rows(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> 
 }
 
 /// Each large object is a file, and a list names them all (source: pg_backup_directory.c, _EndLO).
-fn write_objects(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> {
+fn write_objects(
+    data: &Data,
+    laying: Laying,
+    folder: &Path,
+    files: &mut Lasting,
+) -> Result<Vec<Chunk>> {
     let suffix = laying.compressing.suffix();
     let mut list = String::new();
     let mut chunks = Vec::with_capacity(data.pieces.len());
@@ -198,12 +211,13 @@ fn write_objects(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk
         let mut pack = written.open()?;
         for (oid, length) in &written.piece.objects {
             let name = format!("blob_{oid}.dat");
-            put(&folder.join(format!("{name}{suffix}")), |file| copy(&mut pack, *length, file))?;
+            let path = folder.join(format!("{name}{suffix}"));
+            files.put(path, |file| copy(&mut pack, *length, file))?;
             list.push_str(&format!("{oid} {name}\n"));
         }
         chunks.push(written.chunk(0, written.piece.length));
     }
-    put(&folder.join("blobs.toc"), |file| file.write_all(list.as_bytes()))?;
+    files.put(folder.join("blobs.toc"), |file| file.write_all(list.as_bytes()))?;
     Ok(chunks)
 }
 
@@ -257,26 +271,6 @@ fn copy(from: &mut impl Read, length: u64, to: &mut impl Write) -> io::Result<()
     }
 }
 
-/// Makes a file that outlives a crash.
-fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    let make = || {
-        let mut file = File::create(path)?;
-        write(&mut file)?;
-        file.sync_all()
-    };
-    make().map_err(|error| Error::step(format!("writing {}", path.display())).io(error))
-}
-
-/// Makes the names in a folder outlive a crash. Windows keeps them by itself, and opens no folder.
-pub fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(windows) {
-        return Ok(());
-    }
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::step(format!("syncing {}", folder.display())).io(error))
-}
-
 impl Manifest {
     /// One of an archive whose table of contents is `head`, without any rows yet.
     fn of(head: &[u8]) -> Manifest {
@@ -290,11 +284,15 @@ impl Manifest {
 
     /// Writes it to a file that outlives a crash.
     pub fn write(&self, path: &Path) -> Result<()> {
-        put(path, |file| {
-            let mut to = BufWriter::new(file);
-            serde_json::to_writer(&mut to, self)?;
-            to.flush()
-        })
+        let mut file = Lasting::default();
+        file.put(path.to_owned(), |file| self.write_to(file))?;
+        file.sync()
+    }
+
+    fn write_to(&self, file: &mut File) -> io::Result<()> {
+        let mut to = BufWriter::new(file);
+        serde_json::to_writer(&mut to, self)?;
+        to.flush()
     }
 }
 

@@ -32,6 +32,7 @@ mod hashed;
 mod header;
 mod inflate;
 mod large;
+mod lasting;
 mod lengths;
 mod listing;
 #[cfg(test)]
@@ -52,7 +53,7 @@ mod tar;
 mod tests;
 mod vetting;
 
-pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
+pub use assembling::{Data, Written, remove, write_custom, write_directory};
 pub use check::Measure;
 pub use chosen::{Chosen, items_of_list, list_of};
 pub use compressing::{Compressing, Laying};
@@ -61,6 +62,7 @@ pub use damage::read_error;
 pub(crate) use entries::{ArchivedToc, Need, toc_of};
 pub use header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
 pub(crate) use large::OBJECTS_AT_ONCE;
+pub use lasting::sync_folder;
 pub use lengths::Lengths;
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};
