@@ -157,8 +157,9 @@ async fn try_case(lane: &mut Lane, number: usize, case: Case) {
                 // A shop of its own: others read the other.
                 let own = format!("shop_{number}");
                 shop::make(&lane.source, &own).await;
-                // Of four steps with rows one is left.
-                dies_at(lane, (MIDWAY, 3), &own, &["migrate"]).await;
+                // Of four steps with rows one is left: it isn't under way beside the third, or the
+                // server may end it after the kill, and rows that are complete stay as they are.
+                dies_at(lane, (MIDWAY, 3), &own, &["migrate", "-j", "1"]).await;
                 let changes = format!("SET search_path = public; {}", shop::CHANGES);
                 shop::command(&lane.source, &own, &changes).await;
                 dies(lane, point, &own, &["migrate"]).await;

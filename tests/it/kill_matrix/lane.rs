@@ -71,7 +71,10 @@ impl Lane {
             command.arg("--target").arg(self.target.conninfo("shop"));
         }
         if words[0] == "migrate" {
-            command.args(["-j", "2", "--carry-passwords"]);
+            command.arg("--carry-passwords");
+            if !words.contains(&"-j") {
+                command.args(["-j", "2"]);
+            }
         }
         if words[0] != "finish" {
             command.arg("--source").arg(self.source.conninfo(source));
