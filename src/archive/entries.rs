@@ -1,9 +1,16 @@
 //! An archive's entries as a table of contents, which everything downstream is made for. Pure.
 
+pub(super) mod chosen;
+mod hashed;
 mod kept;
+pub(super) mod large;
+mod money;
 mod owned;
 mod rows;
 mod settings;
+pub(super) mod since_15;
+mod spelling;
+mod vetting;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,17 +20,15 @@ use crate::toc::{
     ArchivedPart, Entry, EntryId, Finding, Kind, LargeObject, Section, Toc, counted, stored_by,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, LARGE_OBJECTS, UTF8};
-use super::hashed::Hashed;
-use super::large::{LargeObjects, is_about_large_objects};
-use super::manifest::Manifest;
-use super::money;
-use super::since_15;
-use super::spelling::{as_grantors, last_string, quoted, unstamped};
-use super::vetting::{is_of_a_ledger, refuse_odd};
+use super::format::contents::{Contents, Item, ItemId, ItemSection, LARGE_OBJECTS, UTF8};
+use super::format::manifest::Manifest;
+use hashed::Hashed;
+use large::{LargeObjects, is_about_large_objects};
 use owned::{Owned, drop_sql, owned};
 use rows::{contents_entry, divided};
 use settings::{encoding, refuse_other_than_ours};
+use spelling::{as_grantors, last_string, quoted, unstamped};
+use vetting::{is_of_a_ledger, refuse_odd};
 
 pub(crate) use kept::Need;
 

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::contents::{Contents, Item, Place, UTF8};
 use super::entries::toc_of;
-use super::header::Layout;
-use super::open::Archive;
+use super::format::contents::{Contents, Item, Place, UTF8};
+use super::format::header::Layout;
+use super::reading::open::Archive;
 
 /// A table of contents, which becomes entries to restore; or a custom or tar file, of which all is
 /// read.

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::header::{Compression, CreatedAt, Header, Layout, Version};
-use super::manifest::{Chunk, FORMAT, Manifest, Rows};
-use super::numbers::write_int;
+use super::format::contents::{Contents, Item, ItemId, ItemSection, Place};
+use super::format::header::{Compression, CreatedAt, Header, Layout, Version};
+use super::format::manifest::{Chunk, FORMAT, Manifest, Rows};
+use super::format::numbers::write_int;
 
 /// The rows of entry 2, and those of entry 3.
 pub(super) const ROWS: &str = "1\ta\n2\t\\N\n3\t\\\\.\n";

@@ -4,68 +4,38 @@
 //! pg_backup_directory.c, pg_backup_tar.c), so that pg_restore reads what is written here and the
 //! other way round.
 //!
-//! - An archive that is read is an [`Archive`] (`open.rs`): its contents (`header.rs`, `contents.rs`),
-//!   its data as streams (`files.rs` and `tar.rs`, or `custom.rs`, through `decode.rs`), its manifest,
-//!   and whether all that holds (`check.rs`).
-//! - What it holds becomes a table of contents in `entries.rs`, in our own spelling (`spelling.rs`),
-//!   after `chosen.rs` has chosen and `vetting.rs` has looked it through.
-//! - One that is written is listed first (`listing.rs`); then workers fill packs (`pack.rs`, through
-//!   `encoder.rs`), which `assembling.rs` joins. A script (`script.rs`) has the listing only.
+//! - What both sides speak is in `format/`: contents, numbers, blocks, the manifest.
+//! - An archive that is read is an [`Archive`] (`reading/open.rs`): its data as streams (`files.rs` and
+//!   `tar.rs`, or `custom.rs`, through `decode.rs`), and whether all that holds (`check.rs`).
+//! - What it holds becomes a table of contents in `entries.rs`, in our own spelling
+//!   (`entries/spelling.rs`), after `chosen.rs` has chosen and `vetting.rs` has looked it through.
+//! - One that is written is listed first (`writing/listing.rs`); then workers fill packs (`pack.rs`,
+//!   through `encoder.rs`), which `assembling.rs` joins. A script (`script.rs`) has the listing only.
 
-mod adler;
-mod assembling;
-mod blocks;
-mod check;
-mod chosen;
-mod compressing;
-mod contents;
-mod copy_text;
-mod custom;
-mod damage;
-mod decode;
-mod encoder;
 mod entries;
-mod files;
+mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod hashed;
-mod header;
-mod inflate;
-mod large;
-mod lasting;
-mod lengths;
-mod listing;
 #[cfg(test)]
 mod made;
-mod manifest;
-mod money;
-mod numbers;
-mod object_lists;
-mod open;
-mod pack;
-mod proof;
-mod script;
-mod since_15;
-mod source;
-mod spelling;
-mod tar;
+mod reading;
 #[cfg(test)]
 mod tests;
-mod vetting;
+mod writing;
 
-pub use assembling::{Data, Written, remove, write_custom, write_directory};
-pub use check::Measure;
-pub use chosen::{Chosen, items_of_list, list_of};
-pub use compressing::{Compressing, Laying};
-pub use contents::{Contents, Item, ItemId, ItemSection, Place};
-pub use damage::read_error;
+pub use entries::chosen::{Chosen, items_of_list, list_of};
+pub(crate) use entries::large::OBJECTS_AT_ONCE;
 pub(crate) use entries::{ArchivedToc, Need, toc_of};
-pub use header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
-pub(crate) use large::OBJECTS_AT_ONCE;
-pub use lasting::sync_folder;
-pub use lengths::Lengths;
-pub use listing::{Described, Listing, ObjectItem, Part, list};
-pub use manifest::{Chunk, Manifest, Rows};
-pub use open::Archive;
-pub use pack::{Open, Pack, Piece};
-pub use script::write_script;
+pub use format::compressing::{Compressing, Laying};
+pub use format::contents::{Contents, Item, ItemId, ItemSection, Part, Place};
+pub use format::damage::read_error;
+pub use format::header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
+pub use format::manifest::{Chunk, Manifest, Rows};
+pub use reading::check::Measure;
+pub use reading::lengths::Lengths;
+pub use reading::open::Archive;
+pub use writing::assembling::{Data, Written, remove, write_custom, write_directory};
+pub use writing::lasting::sync_folder;
+pub use writing::listing::{Described, Listing, ObjectItem, list};
+pub use writing::pack::{Open, Pack, Piece};
+pub use writing::script::write_script;

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Oid;
 
-use super::header::{Compression, Layout, Version};
+use super::format::header::{Compression, Layout, Version};
 use super::made::{self, OBJECTS, OnDisk, ROWS};
 use super::{Archive, Chunk, Contents, Item, ItemId, Lengths, Manifest, Place, read_error};
 

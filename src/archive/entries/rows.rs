@@ -7,11 +7,11 @@ use crate::toc::{
     TableData, TableSize,
 };
 
-use super::super::contents::{Item, Place, UTF8};
-use super::super::large::OBJECTS_AT_ONCE;
-use super::super::manifest::Manifest;
-use super::super::spelling::copied;
-use super::super::vetting::is_the_systems;
+use super::super::format::contents::{Item, Place, UTF8};
+use super::super::format::manifest::Manifest;
+use super::large::OBJECTS_AT_ONCE;
+use super::spelling::copied;
+use super::vetting::is_the_systems;
 use super::{Gathering, READING, title};
 
 /// Rows in text take about as much room as in a table.

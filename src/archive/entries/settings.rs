@@ -3,9 +3,9 @@
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::toc::statements;
 
-use super::super::contents::Item;
-use super::super::money;
+use super::super::format::contents::Item;
 use super::READING;
+use super::money;
 
 /// What our sessions are set to, too, as archives say it.
 const SETTINGS: [&str; 3] = [

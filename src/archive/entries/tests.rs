@@ -1,7 +1,7 @@
 //! Archives' entries as pg_dump writes them, made by hand.
 
-use super::super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::super::header::{Compression, CreatedAt, Header, Layout, Version};
+use super::super::format::contents::{Contents, Item, ItemId, ItemSection, Place};
+use super::super::format::header::{Compression, CreatedAt, Header, Layout, Version};
 use super::*;
 use crate::pg::RowFormat;
 use crate::toc::RowsOf;

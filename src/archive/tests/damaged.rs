@@ -1,6 +1,6 @@
 //! Archives that were cut off, or whose bits were flipped.
 
-use super::super::decode::{Coding, decoded};
+use super::super::reading::decode::{Coding, decoded};
 use super::*;
 
 #[test]
