@@ -130,15 +130,15 @@ async fn every_kind_of_object_is_restored(major: u32) {
     objects::make(&cluster, "objects").await;
     let copies = beside(&cluster).await;
     let (_folder, path) = archive();
-    for layout in [Layout::Directory, Layout::Custom] {
+    // Each restorer reads each layout, by one worker the one and by several the other.
+    for (layout, mut jobs) in [(Layout::Directory, ["1", "4"]), (Layout::Custom, ["4", "1"])] {
         let path = path.with_extension(format!("{layout:?}"));
         let form = DumpForm::Archive(layout);
         let request = DumpRequest { form, ..request(&cluster, "objects", &path) };
         dumped(&request).await;
         for restorer in restorers_for(major) {
-            for jobs in ["1", "4"] {
-                assert_restored("objects", (&cluster, &copies), &path, &restorer, jobs).await;
-            }
+            assert_restored("objects", (&cluster, &copies), &path, &restorer, jobs[0]).await;
+            jobs.reverse();
             assert_never_held_up("objects", &copies, &path, &restorer).await;
         }
         restored(&request_to_restore(&path, &copies.superuser_conninfo("objects"))).await;

@@ -10,6 +10,8 @@ use crate::oracle::{self, Side};
 use crate::{kit, objects};
 
 const DATABASE: &str = "objects";
+/// Majors within which a copy is copied, too: the oldest, the bundled one and the newest.
+const COPIED_TWICE: [u32; 3] = [12, 15, 18];
 
 fn side(cluster: &Cluster) -> Side<'_> {
     Side { cluster, database: DATABASE }
@@ -20,7 +22,7 @@ async fn every_kind_moves(from: u32, to: u32) {
     objects::make(&source, DATABASE).await;
     moved(&request(&source, &target, &[DATABASE])).await;
     oracle::assert_same(side(&source), side(&target)).await;
-    if from != to {
+    if from != to || !COPIED_TWICE.contains(&from) {
         return;
     }
     // What a migration makes is what it takes: nothing is lost or added from copy to copy.
