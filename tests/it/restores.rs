@@ -2,6 +2,7 @@
 //! runs that are cut off and gone on with.
 
 mod compared;
+mod going_on;
 mod kinds;
 mod odd;
 
