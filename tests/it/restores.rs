@@ -5,6 +5,7 @@ mod compared;
 mod going_on;
 mod kinds;
 mod odd;
+mod of_ours;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
