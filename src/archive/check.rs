@@ -111,7 +111,7 @@ impl Archive {
         let (mut count, mut bytes) = (0, 0);
         self.large_objects(item, &mut |Oid(oid), from| {
             count += 1;
-            each_piece(oid, from, &mut |piece, row| {
+            each_piece(oid, from, |piece, row| {
                 bytes += piece.len() as u64;
                 sums.take(piece);
                 rows.take(row);

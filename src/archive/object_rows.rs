@@ -17,7 +17,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 pub(crate) fn each_piece<E: From<Error>>(
     oid: u32,
     bytes: &mut dyn Read,
-    take: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), E>,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut piece = Vec::with_capacity(PIECE);
     let mut row = Vec::new();

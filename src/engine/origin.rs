@@ -310,7 +310,7 @@ impl Sink {
     }
 
     fn put_object(&mut self, oid: u32, bytes: &mut dyn Read) -> Result<(), Ended> {
-        each_piece(oid, bytes, &mut |_, row| {
+        each_piece(oid, bytes, |_, row| {
             if !self.block.is_empty() && self.block.len() + row.len() > BLOCK {
                 self.flush()?;
             }
