@@ -23,7 +23,7 @@ use crate::toc::{
 use super::format::contents::{Contents, Item, ItemId, ItemSection, LARGE_OBJECTS, UTF8};
 use super::format::manifest::Manifest;
 use hashed::Hashed;
-use large::{LargeObjects, is_about_large_objects};
+use large::{LargeObjects, is_about_large_objects, lacks_owners};
 use owned::{Owned, drop_sql, owned};
 use rows::{contents_entry, divided};
 use settings::{encoding, refuse_other_than_ours};
@@ -89,6 +89,7 @@ pub(crate) fn toc_of(
             false => Hashed::of(&contents.items),
         },
         is_ours: contents.header.is_ours(),
+        lacks_owners: lacks_owners(contents, chosen),
     };
     for item in &contents.items {
         gathering.take(item, manifest, &length)?;
@@ -119,6 +120,8 @@ struct Gathering<'a> {
     major: u32,
     /// Whether it is in our own words.
     is_ours: bool,
+    /// Whether there are contents of large objects without the entries that say whose they are.
+    lacks_owners: bool,
 }
 
 impl Gathering<'_> {
@@ -281,9 +284,23 @@ impl Gathering<'_> {
     }
 
     fn finish(self) -> ArchivedToc {
-        let Gathering { mut gathered, large, contents_of_large, statistics, of_a_ledger, .. } =
-            self;
+        let Gathering {
+            mut gathered,
+            large,
+            contents_of_large,
+            statistics,
+            of_a_ledger,
+            lacks_owners,
+            ..
+        } = self;
         let (groups, objects) = large.entries();
+        if lacks_owners {
+            let what = "become the target user's, without comments and grants: the entries that tell \
+                        of those aren't restored with their contents, or in another archive";
+            let mend = "restore them from one archive that has both; or set owners, comments and \
+                        grants yourself";
+            gathered.findings.push(Finding::change("large objects", what).mend(mend));
+        }
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
             gathered.findings.push(Finding::change("large objects", what));

@@ -9,3 +9,4 @@ pub(super) mod damage;
 pub(super) mod header;
 pub(super) mod manifest;
 pub(super) mod numbers;
+pub(super) mod object_rows;

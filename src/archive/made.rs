@@ -7,6 +7,8 @@ use super::format::contents::{Contents, Item, ItemId, ItemSection, Place};
 use super::format::header::{Compression, CreatedAt, Header, Layout, Version};
 use super::format::manifest::{Chunk, FORMAT, Manifest, Rows};
 use super::format::numbers::write_int;
+use super::format::object_rows::each_piece;
+use crate::error::Result;
 
 /// The rows of entry 2, and those of entry 3.
 pub(super) const ROWS: &str = "1\ta\n2\t\\N\n3\t\\\\.\n";
@@ -181,6 +183,15 @@ pub(super) fn ours(layout: Layout, compression: Compression) -> (OnDisk, Manifes
         rows.take(text.as_bytes());
         Rows { item, fingerprint: rows.finish().unwrap().to_string(), chunks }
     };
+    let mut object_rows = Vec::new();
+    for (oid, mut bytes) in OBJECTS {
+        let mut take = |_: &[u8], row: &[u8]| -> Result<()> {
+            object_rows.extend_from_slice(row);
+            Ok(())
+        };
+        each_piece(oid, &mut bytes, &mut take).unwrap();
+    }
+    let object_rows = String::from_utf8(object_rows).unwrap();
     let objects = OBJECTS.map(|(_, bytes)| bytes).concat();
     let of_objects = Chunk {
         offset: 0,
@@ -196,7 +207,7 @@ pub(super) fn ours(layout: Layout, compression: Compression) -> (OnDisk, Manifes
         rows: vec![
             rows(2, ROWS, chunks.collect()),
             rows(3, NO_ROWS, Vec::new()),
-            rows(4, NO_ROWS, vec![of_objects]),
+            rows(4, &object_rows, vec![of_objects]),
         ],
     };
     made.put_manifest(&manifest);

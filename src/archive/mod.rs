@@ -31,6 +31,7 @@ pub use format::contents::{Contents, Item, ItemId, ItemSection, Part, Place};
 pub use format::damage::read_error;
 pub use format::header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
 pub use format::manifest::{Chunk, Manifest, Rows};
+pub(crate) use format::object_rows::each_piece;
 pub use reading::check::Measure;
 pub use reading::lengths::Lengths;
 pub use reading::open::Archive;

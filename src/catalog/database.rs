@@ -37,6 +37,9 @@ pub struct DatabaseFacts {
     pub tablespace: String,
 }
 
+/// Where a database lies that says nothing of it.
+pub(crate) const DEFAULT_TABLESPACE: &str = "pg_default";
+
 /// Reads the facts of the database that the session is connected to.
 pub async fn database_facts(session: &Session) -> Result<DatabaseFacts> {
     facts(session, None).await
@@ -111,6 +114,15 @@ pub(super) async fn read(
         .map(|row| Setting { role: row.get("rolname"), text: row.get("text") })
         .collect();
     out.add(ObjectId::new(class::PG_DATABASE, facts.oid), entry(facts, &settings));
+    if facts.tablespace != DEFAULT_TABLESPACE {
+        out.left_out(
+            format!("tablespace of database {}", facts.name),
+            format!(
+                "its default is {}; it moves to the target's default tablespace",
+                facts.tablespace
+            ),
+        );
+    }
     Ok(())
 }
 

@@ -100,6 +100,7 @@ use relations::Relations;
 use sequences::Sequences;
 
 pub use choice::{Choice, Flag, Rule, choose_of_archive};
+pub(crate) use database::DEFAULT_TABLESPACE;
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use drift::drift;
 pub use extensions::ExtensionFacts;

@@ -72,7 +72,8 @@ impl Messages {
         });
     }
 
-    fn show(&self, write: impl FnOnce(&mut Page)) {
+    /// Shows what `write` puts on a page.
+    pub(super) fn show(&self, write: impl FnOnce(&mut Page)) {
         let mut page = Page::new(self.0.coloured);
         write(&mut page);
         let text = page.into_text();

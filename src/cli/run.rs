@@ -231,14 +231,22 @@ impl Session<'_> {
 
     async fn dump(&self, args: &args::Dump, stop: &mut Stop) -> Result<Exit> {
         let request = requests::dump(args, &self.environment)?;
+        if request.path.is_none() && self.output.is_json() {
+            return Err(Error::usage("dumping to standard output")
+                .because("it is the archive, and --json writes there as well")
+                .hint("leave --json away, or give a path by --file"));
+        }
         self.messages.warn_about(&[&request.source]);
         let dumped = progress::shown(self.messages, self.output, async |events| {
             commands::dump(&request, events, stop).await
         })
         .await?;
-        // Standard output may be the archive itself.
-        if request.path.is_some() {
-            self.output.show(&ResultLine::Dump(&dumped), |page| dump_view::show(page, &dumped));
+        match request.path {
+            Some(_) => {
+                self.output.show(&ResultLine::Dump(&dumped), |page| dump_view::show(page, &dumped));
+            }
+            // Standard output is the archive itself.
+            None => self.messages.show(|page| dump_view::show(page, &dumped)),
         }
         Ok(Exit::Done)
     }

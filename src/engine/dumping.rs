@@ -157,17 +157,19 @@ impl Worker {
     async fn persist(&self, connection: &mut Option<RawConnection>, group: &Group) -> Result<Done> {
         let mut persistence = Persistence::new(self.dumping.patience);
         loop {
+            let progress = Progress::part_of(&self.events.copied);
             let writing = async {
                 let connection = match connection {
                     Some(connection) => connection,
                     None => connection.insert(self.dumping.from.connect().await?),
                 };
-                self.write(connection, group).await
+                self.write(connection, group, &progress).await
             };
             let error = match writing.await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
+            progress.take_back();
             *connection = None;
             let pause = match remedy(&error) {
                 // A full disk of our own is waited for; a server that is gone takes the snapshot with
@@ -187,7 +189,12 @@ impl Worker {
     }
 
     /// Writes a group. What was read counts once the server has said that nothing has moved.
-    async fn write(&self, connection: &mut RawConnection, group: &Group) -> Result<Done> {
+    async fn write(
+        &self,
+        connection: &mut RawConnection,
+        group: &Group,
+        progress: &Progress,
+    ) -> Result<Done> {
         let Dumping { tables, laying, from, .. } = &self.dumping;
         failpoint::pass(Point::Before(Act::WritePack));
         let open = Pack::create(&group.pack, *laying);
@@ -199,7 +206,7 @@ impl Worker {
             read.push(table);
             let reading = async {
                 unmoved::hold(connection, Side::Source, &[table]).await?;
-                self.write_chunk(connection, table, chunk, pack, group).await
+                self.write_chunk(connection, (table, chunk), pack, group, progress).await
             };
             let written;
             (pack, written) = match reading.await {
@@ -222,10 +229,10 @@ impl Worker {
     async fn write_chunk(
         &self,
         connection: &mut RawConnection,
-        table: &TableData,
-        chunk: &Chunk,
+        (table, chunk): (&TableData, &Chunk),
         mut pack: Pack,
         group: &Group,
+        progress: &Progress,
     ) -> Result<(Pack, (crate::archive::Piece, Fingerprint))> {
         let doing = format!("dumping {}", table.relation);
         let statement = copy_out(table, &chunk.range, Side::Source);
@@ -239,8 +246,7 @@ impl Worker {
             };
             piece.map(|piece| (pack, piece))
         });
-        let progress = Progress::part_of(&self.events.copied);
-        let read = copy::hand_on(connection, &part, &progress, &to).await;
+        let read = copy::hand_on(connection, &part, progress, &to).await;
         drop(to);
         let written = writer.await;
         let written = written.map_err(panicked)?;

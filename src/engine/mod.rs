@@ -43,7 +43,7 @@ pub use events::{Event, Events};
 pub use faults::{Remedy, remedy};
 pub use held_up::{JOINING, LOCK_PATIENCE, explained_joining};
 pub use ledger::{Job, JobState, Ledger, SourceIdentity, StoredJob};
-pub use origin::{ArchivedRows, Origin};
+pub use origin::{ArchivedRows, Origin, length_in};
 pub use ours::Ours;
 pub use persistence::Persistence;
 pub use reading::{ReadFrom, read_chunks};

@@ -1,13 +1,16 @@
 //! Where a run's rows come from.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::archive::{Archive, Chunk, Item, ItemId, OBJECTS_AT_ONCE, read_error};
-use crate::copy::{Block, Tally};
+use crate::archive::{
+    Archive, Chunk, Item, ItemId, Manifest, OBJECTS_AT_ONCE, Rows, each_piece, read_error,
+};
+use crate::copy::{Block, Fingerprint, Tally};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Oid;
 use crate::toc::{ArchivedPart, LargeObject};
@@ -19,8 +22,6 @@ use super::snapshot::SourceSnapshot;
 const BLOCK: usize = 256 << 10;
 /// So many blocks wait for the target at most.
 const WAITING: usize = 4;
-/// What a piece of a large object holds at most.
-const PIECE: usize = 64 << 10;
 
 /// Where a run's rows come from.
 pub enum Origin {
@@ -39,10 +40,14 @@ pub enum Origin {
 pub struct ArchivedRows {
     /// The archive.
     pub archive: Archive,
-    /// What tells it from others: the mark of its rows' receipts.
-    pub mark: String,
+    /// What tells it from others.
+    mark: String,
     /// The owners, grants and comments of its large objects.
-    pub(crate) large_objects: Vec<LargeObject>,
+    pub(super) large_objects: Vec<LargeObject>,
+    /// How long each entry's data is, where it lies.
+    lengths: BTreeMap<ItemId, u64>,
+    /// The entries whose large objects are those of the manifest.
+    proven: tokio::sync::Mutex<BTreeSet<ItemId>>,
 }
 
 /// Rows that are read on a thread of their own, a few blocks ahead of the target.
@@ -62,6 +67,29 @@ impl Reading {
 }
 
 impl ArchivedRows {
+    /// Those of an archive that `mark` tells from others.
+    pub(crate) fn new(
+        archive: Archive,
+        mark: String,
+        large_objects: Vec<LargeObject>,
+        lengths: BTreeMap<ItemId, u64>,
+    ) -> ArchivedRows {
+        let proven = tokio::sync::Mutex::default();
+        ArchivedRows { archive, mark, large_objects, lengths, proven }
+    }
+
+    /// The mark of the receipts of parts: the archive's, and how long the data is that they are read
+    /// from, by which it is known again.
+    pub(super) fn mark_of(&self, parts: &[ArchivedPart]) -> String {
+        format!("{}{LENGTH}{}", self.mark, self.length_of(parts))
+    }
+
+    /// How many bytes the data has that parts are read from.
+    pub fn length_of(&self, parts: &[ArchivedPart]) -> u64 {
+        let items: BTreeSet<ItemId> = parts.iter().map(|part| ItemId(part.item)).collect();
+        items.iter().filter_map(|item| self.lengths.get(item)).sum()
+    }
+
     /// Reads parts, several of which may make up one COPY's rows.
     pub(super) fn read(self: &Arc<Self>, copies: Vec<Vec<ArchivedPart>>) -> Reading {
         let (sender, blocks) = mpsc::channel(WAITING);
@@ -149,6 +177,48 @@ impl ArchivedRows {
         chunk.map(Some).ok_or_else(|| missing(part))
     }
 
+    /// Refuses large objects that aren't those of which the archive's manifest speaks, before any is
+    /// taken. It knows an entry's as a whole: where that is read in several parts, it is read once more.
+    pub(super) async fn refuse_damaged_objects(
+        self: &Arc<Self>,
+        parts: &[ArchivedPart],
+    ) -> Result<()> {
+        let mut proven = self.proven.lock().await;
+        for part in parts.iter().filter(|part| part.chunk.is_some()) {
+            let item = ItemId(part.item);
+            if self.known(item).is_some() && !proven.contains(&item) {
+                let (from, part) = (Arc::clone(self), part.clone());
+                let proving =
+                    tokio::task::spawn_blocking(move || from.archive.measure(from.item(&part)?));
+                let proved = proving.await.map_err(|error| match error.try_into_panic() {
+                    Ok(panic) => Error::panicked("reading large objects", panic.as_ref()),
+                    Err(error) => Error::step("reading large objects").because(error.to_string()),
+                })?;
+                proved.map_err(met_under_way)?;
+                proven.insert(item);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of those that were read whole.
+    pub(super) fn refuse_other_objects(&self, parts: &[ArchivedPart], read: &Tally) -> Result<()> {
+        let known = |part: &ArchivedPart| match part.chunk {
+            None => self.known(ItemId(part.item))?.fingerprint.parse::<Fingerprint>().ok(),
+            Some(_) => None,
+        };
+        let known: Option<Vec<Fingerprint>> = parts.iter().map(known).collect();
+        match known.is_none_or(|known| known.into_iter().sum::<Fingerprint>() == read.fingerprint) {
+            true => Ok(()),
+            false => Err(unlike_the_manifest(read)),
+        }
+    }
+
+    /// What the manifest knows of an entry.
+    fn known(&self, item: ItemId) -> Option<&Rows> {
+        self.archive.manifest().and_then(|manifest: &Manifest| manifest.rows_of(item))
+    }
+
     /// Refuses rows that aren't those of which the archive's manifest speaks.
     pub(super) fn refuse_damaged(&self, parts: &[ArchivedPart], read: &Tally) -> Result<()> {
         let Some(manifest) = self.archive.manifest() else { return Ok(()) };
@@ -175,10 +245,29 @@ impl ArchivedRows {
         if (rows, bytes, crc.finalize()) == (read.rows(), read.bytes, read.crc32) {
             return Ok(());
         }
-        Err(Error::step("comparing the rows with the archive's manifest")
-            .because(format!("{} rows were read that aren't those that were written", read.rows()))
-            .hint("the archive is damaged: `pgconvoy inspect` says where; copy it again, then run again"))
+        Err(unlike_the_manifest(read))
     }
+}
+
+fn unlike_the_manifest(read: &Tally) -> Error {
+    Error::step("comparing the rows with the archive's manifest")
+        .because(format!("{} rows were read that aren't those that were written", read.rows()))
+        .hint(
+            "the archive is damaged: `pgconvoy inspect` says where; copy it again, then run again",
+        )
+}
+
+/// What comes between an archive's mark and the length of data in that of a receipt.
+const LENGTH: &str = ", data of length ";
+
+/// An archive's mark without the length of data, or any other whole.
+pub(super) fn whole_mark(mark: &str) -> &str {
+    mark.split_once(LENGTH).map_or(mark, |(whole, _)| whole)
+}
+
+/// How long the data was whose receipt has this mark.
+pub fn length_in(mark: &str) -> Option<u64> {
+    mark.split_once(LENGTH)?.1.parse().ok()
 }
 
 /// What is wrong with an archive is met in the middle of a job, which goes on with a whole one.
@@ -221,30 +310,13 @@ impl Sink {
     }
 
     fn put_object(&mut self, oid: u32, bytes: &mut dyn Read) -> Result<(), Ended> {
-        let mut piece = Vec::with_capacity(PIECE);
-        let mut at = 0;
-        loop {
-            piece.clear();
-            let read = Read::take(&mut *bytes, PIECE as u64).read_to_end(&mut piece);
-            let read = read.map_err(read_error)?;
-            // Even an empty one has a piece.
-            if read == 0 && at > 0 {
-                return Ok(());
-            }
-            self.block.extend_from_slice(format!("{oid}\t{at}\t\\\\x").as_bytes());
-            for byte in &piece {
-                self.block.push(HEX[usize::from(byte >> 4)]);
-                self.block.push(HEX[usize::from(byte & 15)]);
-            }
-            self.block.push(b'\n');
-            if self.block.len() >= BLOCK - 2 * PIECE - 64 {
+        each_piece(oid, bytes, |_, row| {
+            if !self.block.is_empty() && self.block.len() + row.len() > BLOCK {
                 self.flush()?;
             }
-            at += read as u64;
-            if read < PIECE {
-                return Ok(());
-            }
-        }
+            self.block.extend_from_slice(row);
+            Ok(())
+        })
     }
 
     fn end(&mut self) -> Result<(), Ended> {
@@ -260,8 +332,6 @@ impl Sink {
         self.sender.blocking_send(Ok(Block::Bytes(block))).map_err(|_| Ended::Unwanted)
     }
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn missing(part: &ArchivedPart) -> Error {
     Error::new(Kind::Refused, "looking for rows in the archive")

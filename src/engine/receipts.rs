@@ -8,6 +8,7 @@ use crate::plan::{Action, Plan, Step, StepId, TableId};
 use crate::toc::Finding;
 
 use super::checksum::checksum;
+use super::origin::whole_mark;
 use super::snapshot::is_warm;
 use super::worker::Moved;
 
@@ -65,7 +66,7 @@ impl Receipts {
     /// Whether every chunk was copied under one and the same snapshot, as one that is final.
     pub fn data_is_complete(&self, plan: &Plan) -> bool {
         let mut marks = plan.copies().map(|(step, part, _)| {
-            self.0.get(&(step, part)).map(|receipt| receipt.snapshot.as_str())
+            self.0.get(&(step, part)).map(|receipt| whole_mark(&receipt.snapshot))
         });
         match marks.next() {
             None => true,

@@ -1,9 +1,10 @@
 //! Faults while a dump runs: connections that break, a server that restarts or is written to. Each
 //! dump ends well by itself, with the rows of one moment, and says what it overcame.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pgconvoy::commands::{Compressing, DumpRequest, Dumped, Event, inspect};
+use pgconvoy::commands::{Compressing, DumpRequest, Dumped, Event, Events, Stop, dump, inspect};
 use pgconvoy::servers::{Cluster, StopMode};
 use pgconvoy::wire::{Conninfo, Environment};
 use tokio::sync::Notify;
@@ -48,6 +49,21 @@ impl Stage {
         let path = request.path.as_ref().unwrap();
         dumps::assert_restored("shop", (&self.cluster, &copies), path, &restorer, "2").await;
     }
+}
+
+/// How many rows a dump has counted on its way that ends well.
+async fn counted(request: &DumpRequest) -> (Dumped, u64) {
+    let (events, mut heard) = Events::new();
+    let copied = Arc::clone(&events.copied);
+    let (_stopper, mut stop) = Stop::new();
+    let dumping = async {
+        let dumped = dump(request, &events, &mut stop).await;
+        drop(events);
+        dumped
+    };
+    let listening = async { while heard.recv().await.is_some() {} };
+    let dumped = tokio::join!(dumping, listening).0.unwrap();
+    (dumped, copied.rows())
 }
 
 /// A dump that ends well, with what it said.
@@ -159,6 +175,15 @@ async fn a_dump_whose_connection_breaks_is_still_of_one_moment_while_the_source_
     let big =
         inspected.entries.iter().find(|entry| entry.kind == "TABLE DATA" && entry.name == "big");
     assert_eq!(big.unwrap().rows.unwrap().to_string(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_read_again_count_once() {
+    let stage = Stage::new().await;
+    stage.proxy.will(When::After(20_000_000), Harm::Cut);
+    let (dumped, rows) = counted(&stage.request("again")).await;
+    assert_eq!(stage.proxy.struck(), 1);
+    assert_eq!((dumped.restarts, rows), (0, dumped.rows));
 }
 
 #[tokio::test(flavor = "multi_thread")]

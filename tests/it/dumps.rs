@@ -2,9 +2,10 @@
 //! workers: the copy is what pg_dump and every row say the original is.
 
 mod going_on;
+mod piped;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use pgconvoy::commands::{
@@ -349,14 +350,18 @@ async fn a_part_is_dumped_alone() {
 
 /// What the program writes to standard output.
 fn piped(cluster: &Cluster, database: &str, flags: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+    let output = run_piped(cluster, database, flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn run_piped(cluster: &Cluster, database: &str, flags: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
         .args(["dump", "--file", "-", "--source"])
         .arg(cluster.superuser_conninfo(database))
         .args(flags)
         .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,10 @@
 //! runs that are cut off and gone on with.
 
 mod compared;
+mod going_on;
 mod kinds;
 mod odd;
+mod of_ours;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,12 +1,12 @@
 //! Large objects as an archive tells of them: an entry for each until 16, since then one for those
 //! of an owner with the same grants (source: bin/pg_dump/pg_dump.c, dumpLO).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::quote_ident;
 use crate::toc::{ANY_LARGE_OBJECT, Entry, Kind, LargeObject, LargeObjectSum, Token};
 
-use super::super::format::contents::{Item, ItemId, LARGE_OBJECTS};
+use super::super::format::contents::{Contents, Item, ItemId, LARGE_OBJECTS};
 use super::spelling::{as_grantors, last_string, quoted, replaced};
 
 /// So many are read at once where an entry has more: as many as pg_dump puts into one since 17 (source:
@@ -113,6 +113,25 @@ pub(in crate::archive) fn created_by(item: &Item) -> Vec<u32> {
         "BLOB METADATA" => item.create.lines().filter_map(|line| line.parse().ok()).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Whether contents of large objects are chosen without an entry that creates some of them, and says
+/// whose they are. Since 1.16 contents stand behind their own, before that behind all of them.
+pub(super) fn lacks_owners(contents: &Contents, chosen: &BTreeSet<ItemId>) -> bool {
+    let creates = |item: &&Item| matches!(item.desc.as_str(), "BLOB" | "BLOB METADATA");
+    let creating = || contents.items.iter().filter(creates);
+    let ids: BTreeSet<ItemId> = creating().map(|item| item.id).collect();
+    let mut with_contents = contents
+        .items
+        .iter()
+        .filter(|item| item.desc == LARGE_OBJECTS && chosen.contains(&item.id));
+    with_contents.any(|item| {
+        let mut own = item.depends_on.iter().filter(|id| ids.contains(id)).peekable();
+        match own.peek() {
+            Some(_) => own.any(|id| !chosen.contains(id)),
+            None => ids.is_empty() || ids.iter().any(|id| !chosen.contains(id)),
+        }
+    })
 }
 
 /// Grants on [`ANY_LARGE_OBJECT`] from those on one.

@@ -44,6 +44,11 @@ fn read(items: Vec<Item>) -> Result<ArchivedToc> {
 }
 
 fn read_all(items: Vec<Item>) -> Result<ArchivedToc> {
+    let all = items.iter().map(|item| item.id).collect();
+    read_some(items, &all)
+}
+
+fn read_some(items: Vec<Item>, chosen: &BTreeSet<ItemId>) -> Result<ArchivedToc> {
     let header = Header {
         version: Version::V1_14,
         layout: Layout::Directory,
@@ -53,9 +58,8 @@ fn read_all(items: Vec<Item>) -> Result<ArchivedToc> {
         server_version: "15.20".into(),
         dumper_version: "15.20".into(),
     };
-    let all = items.iter().map(|item| item.id).collect();
     let contents = Contents { header, items, length: 0 };
-    toc_of(&contents, None, &all, |item| item.id.0 as u64)
+    toc_of(&contents, None, chosen, |item| item.id.0 as u64)
 }
 
 fn titles(gathered: &ArchivedToc) -> Vec<String> {
@@ -344,4 +348,31 @@ fn the_comment_that_every_public_has_is_nothing_to_make() {
     .unwrap();
     let made = ["COMMENT SCHEMA \"other\"", "COMMENT SCHEMA \"public\""];
     assert_eq!(titles(&listed), made);
+}
+
+#[test]
+fn large_objects_whose_entries_are_not_restored_with_their_contents_are_told() {
+    let blob = |id: i32| item(id, "BLOB", "", &id.to_string(), "SELECT lo_create(…);\n");
+    let metadata = |id: i32, oids: &str| item(id, "BLOB METADATA", "", "BLOB METADATA", oids);
+    let of = |id: i32, needs: &[i32]| Item {
+        section: ItemSection::Data,
+        depends_on: needs.iter().copied().map(ItemId).collect(),
+        place: Place::File("blobs.toc".into()),
+        ..item(id, "BLOBS", "", "BLOBS", "")
+    };
+    let two = || vec![metadata(1, "7\n"), of(2, &[1]), metadata(3, "8\n"), of(4, &[3])];
+    for (items, chosen, is_told) in [
+        (vec![of(1, &[])], &[1][..], true),
+        (vec![blob(1), blob(2), of(3, &[])], &[1, 2, 3], false),
+        (vec![blob(1), blob(2), of(3, &[])], &[1, 3], true),
+        (vec![blob(1), blob(2), of(3, &[])], &[1, 2], false),
+        (two(), &[1, 2, 3, 4], false),
+        (two(), &[1, 2], false),
+        (two(), &[1, 2, 4], true),
+    ] {
+        let chosen: BTreeSet<ItemId> = chosen.iter().copied().map(ItemId).collect();
+        let findings = read_some(items, &chosen).unwrap().findings;
+        let told = findings.iter().any(|found| found.to_string().contains("target user"));
+        assert_eq!(told, is_told, "{chosen:?}: {findings:?}");
+    }
 }

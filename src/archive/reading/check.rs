@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::copy::{Fingerprint, TextRows};
 use crate::error::Result;
+use crate::pg::Oid;
 
 use super::super::format::contents::{Item, ItemSection, Place};
 use super::super::format::damage::{damaged_data, read_to_end};
 use super::super::format::header::Layout;
 use super::super::format::manifest::{Chunk, Manifest, Rows};
+use super::super::format::object_rows::each_piece;
 use super::custom::Custom;
 use super::files::Files;
 use super::object_lists;
@@ -88,19 +90,50 @@ impl Archive {
         }
     }
 
-    /// A chunk of large objects is several of them, or one, one behind the other.
     fn measure_objects(&self, item: &Item, known: Option<&Rows>) -> Result<Measure> {
-        let mut sums =
-            ChunkSums::of(known.map(|known| known.chunks.as_slice()).unwrap_or_default());
+        let Some(known) = known else {
+            let (mut count, mut bytes) = (0, 0);
+            self.large_objects(item, &mut |_, from| {
+                count += 1;
+                bytes += read_to_end(from, |_| {})?;
+                Ok(())
+            })?;
+            return Ok(Measure { count: Some(count), bytes });
+        };
+        self.prove_objects(item, known)
+    }
+
+    /// Holds large objects against a manifest. A chunk is several of them, or one, one behind the
+    /// other; their rows' fingerprint tells where each ends, too.
+    fn prove_objects(&self, item: &Item, known: &Rows) -> Result<Measure> {
+        let mut sums = ChunkSums::of(&known.chunks);
+        let mut rows = TextRows::new();
         let (mut count, mut bytes) = (0, 0);
-        self.large_objects(item, &mut |_, from| {
+        self.large_objects(item, &mut |Oid(oid), from| {
             count += 1;
-            bytes += read_to_end(from, |bytes| sums.take(bytes))?;
-            Ok(())
+            each_piece(oid, from, |piece, row| {
+                bytes += piece.len() as u64;
+                sums.take(piece);
+                rows.take(row);
+                Ok(())
+            })
         })?;
-        match known.is_none() || sums.are_equal() {
+        let fingerprint = rows.finish().unwrap_or_default();
+        let of_chunks: u64 = known.chunks.iter().map(|chunk| chunk.rows).sum();
+        if !sums.are_equal() {
+            let what = "large objects don't have the CRC-32 of the manifest";
+            return Err(damaged_data(item, what));
+        }
+        if fingerprint.to_string() != known.fingerprint {
+            let what = "large objects don't have the fingerprint of the manifest";
+            return Err(damaged_data(item, what));
+        }
+        match of_chunks == fingerprint.rows {
             true => Ok(Measure { count: Some(count), bytes }),
-            false => Err(damaged_data(item, "large objects don't have the CRC-32 of the manifest")),
+            false => Err(damaged_data(
+                item,
+                "large objects have another number of rows than the manifest says",
+            )),
         }
     }
 

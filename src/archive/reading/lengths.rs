@@ -2,7 +2,9 @@
 
 use super::super::format::contents::{Item, Place};
 use super::super::format::damage::unreadable;
-use super::open::{Archive, Data};
+use super::files::Files;
+use super::object_lists;
+use super::open::{ALL, Archive, Data};
 use crate::error::Result;
 
 /// How many bytes the data of an archive's entries has.
@@ -38,6 +40,9 @@ impl Lengths<'_> {
     /// whether it is missed is asked elsewhere.
     pub fn of_item(&self, item: &Item) -> u64 {
         match (&item.place, &self.archive.data) {
+            (Place::File(_), Data::Files(files)) if item.holds_large_objects() => {
+                self.of_objects(item, files)
+            }
             (Place::File(name), Data::Files(files)) => {
                 files.member(name).map_or(0, |member| member.length)
             }
@@ -47,5 +52,17 @@ impl Lengths<'_> {
             }
             _ => 0,
         }
+    }
+
+    /// Those of the list of large objects, and of each one's file, as far as they are there.
+    fn of_objects(&self, item: &Item, files: &Files) -> u64 {
+        let name = object_lists::name(item, &self.archive.contents().header);
+        let Ok(list) = files.member(&name) else { return 0 };
+        let mut length = list.length;
+        let _as_far_as_it_is_whole = object_lists::each(files, &list, &ALL, &mut |_, member| {
+            length = length.saturating_add(member.length);
+            Ok(())
+        });
+        length
     }
 }

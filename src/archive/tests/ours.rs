@@ -43,10 +43,14 @@ type Change = fn(&mut Manifest);
 
 #[test]
 fn whatever_differs_from_the_manifest_is_found() {
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 10] = [
         ("fingerprint", |manifest| {
             manifest.rows[0].fingerprint = manifest.rows[1].fingerprint.clone()
         }),
+        ("fingerprint", |manifest| {
+            manifest.rows[2].fingerprint = manifest.rows[1].fingerprint.clone()
+        }),
+        ("number of rows", |manifest| manifest.rows[2].chunks[0].rows += 1),
         ("CRC-32", |manifest| manifest.rows[0].chunks[1].crc32 ^= 1),
         ("CRC-32", |manifest| manifest.rows[2].chunks[0].crc32 ^= 1),
         ("number of rows", |manifest| manifest.rows[0].chunks[1].rows += 1),

@@ -1,7 +1,7 @@
 //! What the database was like that an archive was made of, by the statement that creates it (source:
 //! bin/pg_dump/pg_dump.c, dumpDatabase).
 
-use crate::catalog::DatabaseFacts;
+use crate::catalog::{DEFAULT_TABLESPACE, DatabaseFacts};
 use crate::toc::{Token, tokens};
 
 /// What `CREATE DATABASE … WITH …` tells; none where it doesn't tell enough to make another like it.
@@ -37,7 +37,7 @@ pub(super) fn facts(create: &str) -> Option<DatabaseFacts> {
         icu_rules: option("ICU_RULES"),
         connection_limit: -1,
         is_template: false,
-        tablespace: "pg_default".to_owned(),
+        tablespace: option("TABLESPACE").unwrap_or_else(|| DEFAULT_TABLESPACE.to_owned()),
     })
 }
 
@@ -59,9 +59,11 @@ mod tests {
         );
         let of_17 = facts(
             "CREATE DATABASE db WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = icu \
-             LC_COLLATE = 'C' LC_CTYPE = 'de_DE' ICU_LOCALE = 'de-u-co-phonebk' ICU_RULES = '&a < b';\n",
+             LC_COLLATE = 'C' LC_CTYPE = 'de_DE' ICU_LOCALE = 'de-u-co-phonebk' ICU_RULES = '&a < b' \
+             TABLESPACE = fast;\n",
         )
         .unwrap();
+        assert_eq!(of_17.tablespace, "fast");
         assert_eq!((of_17.locale_provider.as_str(), of_17.ctype.as_str()), ("i", "de_DE"));
         assert_eq!(of_17.locale.as_deref(), Some("de-u-co-phonebk"));
         assert_eq!(of_17.icu_rules.as_deref(), Some("&a < b"));

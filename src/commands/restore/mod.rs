@@ -115,6 +115,8 @@ async fn restore_persistently(
         let restoring = restore_one(request, &opened, &target, &mut so_far, events, stop);
         match Box::pin(restoring).await {
             Ok(report) => return Ok(report),
+            // A server that was never reached may have another name.
+            Err(error) if so_far.claim.is_none() => return Err(error),
             Err(error) => {
                 so_far.outlast(error, before, &mut persistence, events, stop).await?;
             }

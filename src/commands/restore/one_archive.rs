@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog::target_facts;
 use crate::engine::{
     self, ArchivedRows, Claim, Event, Events, Job, JobState, Ledger, Origin, Ours, Receipts, Run,
-    Stop, StoredJob,
+    Stop, StoredJob, length_in,
 };
 use crate::error::{Error, Kind, Result};
 use crate::plan::{self, DefinedBy, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
@@ -62,6 +62,7 @@ pub(super) async fn restore_one(
     let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_another_archive(&job, opened)?;
     refuse_other_terms(&job, &opened.terms).map_err(begin_anew)?;
+    refuse_exchanged(&plan, &receipts, &opened.rows).map_err(begin_anew)?;
     if let JobState::Sealed { at, report } = state
         && let Some(report) = so_far.finished_before(at, &report)?
     {
@@ -322,6 +323,27 @@ fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
     Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(what)
         .hint("give that archive; or, to drop what it has made and begin anew: --restart"))
+}
+
+/// Refuses data that isn't as long as when its rows were restored: the table of contents is the same
+/// where only data was exchanged.
+fn refuse_exchanged(plan: &Plan, receipts: &Receipts, archive: &ArchivedRows) -> Result<()> {
+    for (step, part, chunk) in plan.copies() {
+        let receipt = receipts.0.get(&(step, part));
+        let Some(then) = receipt.and_then(|receipt| length_in(&receipt.snapshot)) else { continue };
+        let table = plan.table(chunk.table);
+        let parts = table.archived.as_ref().map_or(&[][..], |rows| rows.parts_of(&chunk.range));
+        let now = archive.length_of(parts);
+        if now != then {
+            let doing = "going on with the job in the target's ledger";
+            return Err(Error::new(Kind::Refused, doing).because(format!(
+                "the data of {} has {now} bytes, not {then} as when its rows were restored: it was \
+                 exchanged since",
+                table.relation
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The receipts of an earlier run that hold: an archive never changes, so all of them do, but for rows

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::archive::{Archive, ArchivedToc, Contents, Item, ItemId, Lengths, Need, toc_of};
-use crate::catalog::DatabaseFacts;
+use crate::catalog::{DEFAULT_TABLESPACE, DatabaseFacts};
 use crate::engine::{ArchivedRows, SourceIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::pg::ServerVersion;
-use crate::toc::{Finding, Toc};
+use crate::toc::{Finding, Kind as EntryKind, Toc};
 
 use super::RestoreRequest;
 use super::database;
@@ -53,17 +53,20 @@ impl Opened {
             let needs = gathered.keep(&kept);
             let tables = gathered.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
             let parts = tables.filter_map(|table| table.archived.as_ref()).flat_map(|a| &a.parts);
-            archive.require_files(&parts.map(|part| ItemId(part.item)).collect())?;
-            Ok((archive, gathered, needs, words))
+            let with_data = parts.map(|part| ItemId(part.item)).collect();
+            archive.require_files(&with_data)?;
+            let with_data = with_data.iter().filter_map(|id| archive.item(*id));
+            let lengths = with_data.map(|item| (item.id, lengths.of_item(item))).collect();
+            Ok((archive, gathered, needs, words, lengths))
         });
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
-        let (archive, gathered, needs, words) = opened??;
+        let (archive, gathered, needs, words, lengths) = opened??;
         let ArchivedToc { toc, mut findings, large_objects, database, money, .. } = gathered;
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
-                .hint("`restore --list` with the same flags shows what they choose"));
+                .hint("`restore --list` shows what it holds"));
         }
         let toc = request.roles.rename(toc, &mut findings);
         let header = &archive.contents().header;
@@ -72,11 +75,23 @@ impl Opened {
         let system = mark(archive.contents())?;
         let identity = SourceIdentity { system, database: header.database.clone(), version };
         let facts = database.as_deref().and_then(database::facts);
+        findings.extend(facts.as_ref().filter(|_| brings_database(&toc)).and_then(tablespace));
         let mark = identity.system.clone();
-        let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
+        let rows = Arc::new(ArchivedRows::new(archive, mark, large_objects, lengths));
         let terms = words.into_iter().chain(request.roles.words()).collect();
         Ok(Opened { rows, toc, needs, terms, findings, identity, facts, money, in_our_words })
     }
+}
+
+fn brings_database(toc: &Toc) -> bool {
+    toc.entries.iter().any(|entry| entry.kind == EntryKind::DatabaseProperties)
+}
+
+/// Says where the database lay, if that isn't where others do.
+fn tablespace(facts: &DatabaseFacts) -> Option<Finding> {
+    let DatabaseFacts { name, tablespace, .. } = facts;
+    let what = format!("lies in tablespace {tablespace}: it goes to the target's default one");
+    (tablespace != DEFAULT_TABLESPACE).then(|| Finding::change(format!("DATABASE {name}"), what))
 }
 
 /// What an archive is told from others by, wherever it lies: when it was made, and its table of

@@ -43,6 +43,11 @@ impl Worker {
                 table.archived.as_ref().map_or(&[][..], |archived| archived.parts_of(&chunk.range))
             })
             .collect();
+        for (_, parts) in
+            owed.iter().zip(&archived).filter(|((_, _, t), _)| t.holds_large_objects())
+        {
+            from.refuse_damaged_objects(parts).await?;
+        }
         let started = Instant::now();
         let progress = Progress::part_of(&shared.copied);
         let mut reading = from.read(archived.iter().map(|parts| parts.to_vec()).collect());
@@ -57,9 +62,10 @@ impl Worker {
                 return Err(error);
             }
         };
-        for (((_, _, table), archived), tally) in owed.iter().zip(archived).zip(&mut tallies) {
+        for (((_, _, table), archived), tally) in owed.iter().zip(&archived).zip(&mut tallies) {
             match &table.rows_of {
                 RowsOf::LargeObjects { groups } => {
+                    from.refuse_other_objects(archived, tally)?;
                     let objects = reading.objects(&from.large_objects);
                     self.settle_large_objects(groups, &objects).await?;
                     tally.crc32 = large_objects::crc32(&objects);
@@ -71,13 +77,13 @@ impl Worker {
             }
         }
         let mut sum = Moved::default();
-        let receipt = |(part, tally): (usize, Tally)| {
+        let receipt = |((part, parts), tally): ((usize, &[ArchivedPart]), Tally)| {
             sum.add(Moved { rows: tally.rows(), bytes: tally.bytes });
             let receipt = share(started, owed.len());
-            (part, Receipt { tally, snapshot: from.mark.clone(), ..receipt })
+            (part, Receipt { tally, snapshot: from.mark_of(parts), ..receipt })
         };
-        let receipts: Vec<(usize, Receipt)> =
-            owed.iter().map(|(part, ..)| *part).zip(tallies).map(receipt).collect();
+        let parts = owed.iter().map(|(part, ..)| *part).zip(archived);
+        let receipts: Vec<(usize, Receipt)> = parts.zip(tallies).map(receipt).collect();
         self.commit(step, Vec::new(), &receipts).await?;
         Ok(sum)
     }
