@@ -423,6 +423,10 @@ async fn take_up(
         Left::Unreadable => Some("its journal isn't as it was written"),
         Left::Begun(then) => match why_anew(then, &plan) {
             None => {
+                let going_on = spawn_blocking(move || partial.go_on().map(|()| partial)).await;
+                let partial = going_on.map_err(|error| {
+                    Error::step("looking at what was written").because(error.to_string())
+                })??;
                 let there = partial.count_done();
                 return Ok((partial, there));
             }

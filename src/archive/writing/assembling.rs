@@ -1,7 +1,7 @@
 //! What workers have written, joined into an archive.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::copy::Fingerprint;
@@ -16,7 +16,7 @@ use super::super::format::manifest::{Chunk, FORMAT, Manifest, Rows};
 use super::super::format::numbers::{INT_BYTES, write_int};
 use super::encoder::{Encoder, Extent, write_block};
 use super::lasting::{Lasting, sync_folder};
-use super::pack::Piece;
+use super::pack::{Piece, Reread};
 
 /// What follows the last row of a table (source: pg_dump.c, dumpTableData_copy).
 const END_OF_ROWS: &[u8] = b"\\.\n\n\n";
@@ -125,17 +125,18 @@ impl Framing {
         let mut at = at + self.before.len() as u64;
         let mut chunks = Vec::with_capacity(data.pieces.len());
         for written in &data.pieces {
-            let mut pack = written.open()?;
+            let mut piece = written.open()?;
             match written.piece.objects.as_slice() {
-                [] => copy(&mut pack, written.piece.length, to).map_err(failed)?,
+                [] => piece.copy(written.piece.length, to).map_err(failed)?,
                 objects => {
                     for (oid, length) in objects {
                         write_int(to, oid.cast_signed()).map_err(failed)?;
-                        copy(&mut pack, *length, to).map_err(failed)?;
+                        piece.copy(*length, to).map_err(failed)?;
                         write_int(to, 0).map_err(failed)?;
                     }
                 }
             }
+            piece.end().map_err(failed)?;
             let length = self.length_of(&written.piece);
             chunks.push(written.chunk(at, length));
             at += length;
@@ -187,10 +188,9 @@ fn write_rows(
     }
     files.put(path, |file| {
         for written in &data.pieces {
-            // From file to file: most systems copy that by themselves.
-            let mut pack = File::open(&written.pack)?;
-            pack.seek(SeekFrom::Start(written.piece.offset))?;
-            copy(&mut pack, written.piece.length, file)?;
+            let mut piece = written.piece.open(&written.pack)?;
+            piece.copy(written.piece.length, file)?;
+            piece.end()?;
         }
         file.write_all(&end_of_rows(data, laying)?)
     })?;
@@ -208,13 +208,15 @@ fn write_objects(
     let mut list = String::new();
     let mut chunks = Vec::with_capacity(data.pieces.len());
     for written in &data.pieces {
-        let mut pack = written.open()?;
+        let mut piece = written.open()?;
         for (oid, length) in &written.piece.objects {
             let name = format!("blob_{oid}.dat");
             let path = folder.join(format!("{name}{suffix}"));
-            files.put(path, |file| copy(&mut pack, *length, file))?;
+            files.put(path, |file| piece.copy(*length, file))?;
             list.push_str(&format!("{oid} {name}\n"));
         }
+        let path = written.pack.display();
+        piece.end().map_err(|error| Error::step(format!("reading {path}")).io(error))?;
         chunks.push(written.chunk(0, written.piece.length));
     }
     files.put(folder.join("blobs.toc"), |file| file.write_all(list.as_bytes()))?;
@@ -248,26 +250,14 @@ fn rows(data: &Data, chunks: Vec<Chunk>) -> Rows {
 }
 
 impl Written {
-    fn open(&self) -> Result<BufReader<File>> {
-        let open = || {
-            let mut pack = File::open(&self.pack)?;
-            pack.seek(SeekFrom::Start(self.piece.offset))?;
-            Ok(BufReader::with_capacity(1 << 20, pack))
-        };
-        open().map_err(|error| Error::step(format!("reading {}", self.pack.display())).io(error))
+    fn open(&self) -> Result<Reread> {
+        let opened = self.piece.open(&self.pack);
+        opened.map_err(|error| Error::step(format!("reading {}", self.pack.display())).io(error))
     }
 
     fn chunk(&self, offset: u64, length: u64) -> Chunk {
         let Piece { bytes, crc32, .. } = self.piece;
         Chunk { offset, length, bytes, crc32, rows: self.fingerprint.rows }
-    }
-}
-
-/// Copies so many bytes; fewer are an error.
-fn copy(from: &mut impl Read, length: u64, to: &mut impl Write) -> io::Result<()> {
-    match io::copy(&mut from.take(length), to)? {
-        copied if copied == length => Ok(()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -314,6 +304,7 @@ mod tests {
     use super::super::super::format::header::{Compression, CreatedAt, Header, Version};
     use super::super::super::{Compressing, Item, ItemSection, Pack};
     use super::*;
+    use std::io::Read;
 
     const ROWS: [&[u8]; 3] = [b"1\tone\n2\ttwo\n", b"", b"3\tthree\n"];
 
@@ -425,6 +416,33 @@ mod tests {
             }
             for (chunk, rows) in manifest.rows[0].chunks.iter().zip(ROWS) {
                 assert_eq!((chunk.bytes, chunk.crc32), (rows.len() as u64, crc32fast::hash(rows)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_disk_has_lost_of_a_pack_becomes_no_archive() {
+        for layout in [Layout::Custom, Layout::Directory] {
+            for laying in all(layout) {
+                let (packs, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+                let data = written(packs.path(), laying);
+                let path = packs.path().join("pack");
+                let mut pack = fs::read(&path).unwrap();
+                let at = data.pieces[2].piece.offset as usize + 1;
+                pack[at] ^= 16;
+                fs::write(&path, &pack).unwrap();
+                let is_there =
+                    data.pieces.iter().map(|written| written.piece.is_in(&path).unwrap());
+                assert_eq!(is_there.collect::<Vec<_>>(), [true, true, false]);
+                let mut contents = contents(laying);
+                let made = match layout {
+                    Layout::Custom => {
+                        write_custom(&mut contents, &[data], laying, &mut io::sink()).map(drop)
+                    }
+                    _ => write_directory(&contents, &[data], laying, folder.path()),
+                };
+                let error = made.unwrap_err().to_string();
+                assert!(error.contains("its disk lost some of it"), "{error}");
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::plan::Chunk;
 use super::super::failpoint::{self, Act, Point};
 
 /// The journal's own format: another one is begun anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a dump is of, and how it is made: its journal's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,9 +112,26 @@ impl Partial {
         emptied.map_err(|error| failed("writing", &path, error))?;
         self.remove_packs()?;
         self.append(&FirstLine { format: FORMAT, plan: plan.clone() })?;
+        let synced = self.journal.sync_data();
+        synced.map_err(|error| failed("writing", &path, error))?;
         archive::sync_folder(&self.folder)?;
         failpoint::pass(Point::After(Act::BeginDump));
         self.left = Left::Begun(plan);
+        Ok(())
+    }
+
+    /// Goes on with what an earlier run has left, but for packs that aren't as they were written: the
+    /// system may have crashed since, and nothing is synced before the archive is whole.
+    pub fn go_on(&mut self) -> Result<()> {
+        let mut sound = BTreeMap::new();
+        for (group, done) in std::mem::take(&mut self.done) {
+            let path = self.pack(group);
+            let is_sound = is_sound(&path, &done);
+            if is_sound.map_err(|error| failed("reading", &path, error))? {
+                sound.insert(group, done);
+            }
+        }
+        self.done = sound;
         Ok(())
     }
 
@@ -209,9 +226,7 @@ impl Partial {
         for line in lines {
             let Some(done) = read::<Done>(line) else { break };
             whole += line.len();
-            if is_whole(&self.pack(done.group), &done) {
-                self.done.insert(done.group, done);
-            }
+            self.done.insert(done.group, done);
         }
         self.journal.set_len(whole as u64)?;
         self.journal.seek(SeekFrom::End(0)).map(|_| ())
@@ -221,8 +236,7 @@ impl Partial {
         let write = |journal: &mut File| {
             let text = serde_json::to_string(line)?;
             let line = format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes()));
-            journal.write_all(line.as_bytes())?;
-            journal.sync_data()
+            journal.write_all(line.as_bytes())
         };
         write(&mut self.journal)
             .map_err(|error| failed("writing", &self.folder.join(JOURNAL), error))
@@ -243,10 +257,14 @@ fn read<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Option<T> {
     if is_whole { serde_json::from_str(text).ok() } else { None }
 }
 
-/// Whether a pack is as long as the journal says: it was synced before that was written.
-fn is_whole(path: &Path, done: &Done) -> bool {
-    let wanted = done.pieces.iter().map(|(piece, _)| piece.offset + piece.length).max();
-    fs::metadata(path).is_ok_and(|there| Some(there.len()) == wanted)
+/// Whether a pack is as it was written.
+fn is_sound(path: &Path, done: &Done) -> io::Result<bool> {
+    for (piece, _) in &done.pieces {
+        if !piece.is_in(path)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Nothing is removed that no dump has made.

@@ -20,6 +20,7 @@ pub(super) fn rows(pack: &mut Pack, from: &mut mpsc::Receiver<Vec<u8>>) -> io::R
 pub(super) fn objects(pack: &mut Pack, from: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<Piece> {
     let mut pieces = ObjectPieces { from, buffer: Vec::new(), at: 0 };
     let mut crc32 = crc32fast::Hasher::new();
+    let mut stored = crc32fast::Hasher::new();
     let mut all = Piece { offset: pack.position(), ..Piece::default() };
     let mut next = pieces.next()?;
     while let Some(first) = next {
@@ -38,11 +39,14 @@ pub(super) fn objects(pack: &mut Pack, from: &mut mpsc::Receiver<Vec<u8>>) -> io
         }
         next = piece;
         let object = object.finish()?;
+        let one = crc32fast::Hasher::new_with_initial_len(object.stored_crc32, object.length);
+        stored.combine(&one);
         all.length += object.length;
         all.bytes += object.bytes;
         all.objects.push((oid, object.length));
     }
     all.crc32 = crc32.finalize();
+    all.stored_crc32 = stored.finalize();
     Ok(all)
 }
 
