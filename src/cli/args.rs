@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod archives;
+mod webstream;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::commands::{BenchData, DemoSize, Tool};
 
+pub(super) use webstream::{Hosts, Webstream, WebstreamStatus};
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
 
 const CONNECTIONS: &str = "\
@@ -68,6 +70,9 @@ pub(super) enum Command {
     /// List what an archive holds, and read all of it to see that it is whole
     #[command(after_help = SOUNDNESS)]
     Inspect(Inspect),
+    /// WebStream's databases go from the bundled instance to a managed one, step by step
+    #[command(subcommand)]
+    Webstream(Webstream),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -92,6 +97,7 @@ impl Command {
             Command::Unfence(args) => args.output.json,
             Command::Dump(args) => args.output.json,
             Command::Inspect(args) => args.output.json,
+            Command::Webstream(step) => step.json(),
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,

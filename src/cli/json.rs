@@ -6,6 +6,7 @@ use crate::commands::{
     BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
 };
 use crate::error::Error;
+use crate::webstream::Reached;
 
 use super::exit::{Exit, kind_name};
 
@@ -52,6 +53,8 @@ pub(super) enum ResultLine<'a> {
         /// A line each.
         servers: &'a [String],
     },
+    /// What a service would find behind a connection string.
+    WebstreamStatus(&'a Reached),
     /// What was measured.
     Bench(&'a BenchResults),
     /// The command failed.

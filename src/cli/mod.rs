@@ -22,5 +22,6 @@ mod source_view;
 mod status_view;
 mod summary;
 mod units;
+mod webstream_view;
 
 pub use run::run;
