@@ -3,6 +3,8 @@
 mod configuration;
 mod connecting;
 mod npgsql_version;
+mod record;
+mod repoint;
 mod secrets;
 mod status;
 

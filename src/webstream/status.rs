@@ -123,16 +123,16 @@ async fn largest(session: &Session) -> Result<Vec<Counted>> {
     for row in session.query("looking for the largest tables", sql, &[]).await? {
         let (schema, name, estimated, bytes): (String, String, i64, i64) =
             (row.get(0), row.get(1), row.get(2), row.get(3));
-        let table = QualifiedName::new(schema, name).sql();
+        let table = QualifiedName::new(schema, name);
         let exact = bytes <= COUNTED_BYTES;
         let rows = match exact {
             true => {
-                let sql = format!("SELECT pg_catalog.count(*) FROM {table}");
+                let sql = format!("SELECT pg_catalog.count(*) FROM {}", table.sql());
                 session.query_one(&format!("counting {table}"), &sql, &[]).await?.get(0)
             }
             false => estimated,
         };
-        tables.push(Counted { table, rows, exact });
+        tables.push(Counted { table: table.to_string(), rows, exact });
     }
     Ok(tables)
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 
+use super::repoint::ChangedLine;
 use document::Document;
 use edit::Edit;
 use pairs::{Pair, Problem};
@@ -135,6 +136,33 @@ impl Configuration {
         })?;
         self.refuse_wrong(&bytes, moved)?;
         Ok(bytes)
+    }
+
+    /// The lines in which new bytes of this file differ, without secrets.
+    pub(in crate::webstream) fn changed_lines(&self, bytes: &[u8]) -> Result<Vec<ChangedLine>> {
+        let (before, after) = (self.masked(), Configuration::parse(&self.path, bytes)?.masked());
+        let pairs = before.lines().zip(after.lines()).enumerate();
+        let changed = pairs.filter(|(_, (before, after))| before != after);
+        let line = |(index, (before, after)): (usize, (&str, &str))| ChangedLine {
+            number: index + 1,
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        Ok(changed.map(line).collect())
+    }
+
+    /// The text with passwords and tokens left out.
+    fn masked(&self) -> String {
+        let mut edits: Vec<Edit> = Vec::new();
+        for pair in &self.pairs {
+            let hidden = pair.parsed.hidden();
+            edits.extend(hidden.iter().filter_map(|edit| pair.string.edit(edit)));
+            if pair.password_ref.said.starts_with("dpapi:") {
+                edits.extend(pair.password_ref.replaced("dpapi:…"));
+            }
+        }
+        edits.sort_by_key(|edit| edit.range.start);
+        edit::applied(&self.document.text, &edits)
     }
 
     /// What was rewritten must say what was meant, of every database.

@@ -156,6 +156,12 @@ impl ConnectionString {
         edits
     }
 
+    /// The edits that leave out every password.
+    pub(super) fn hidden(&self) -> Vec<Edit> {
+        let secret = self.settings.iter().filter(|s| s.keyword == Some(Keyword::Password));
+        secret.map(|setting| Edit::new(setting.value_at.clone(), "…".to_owned())).collect()
+    }
+
     fn is_named(&self, keyword: Keyword) -> bool {
         self.settings.iter().any(|setting| setting.keyword == Some(keyword))
     }
