@@ -11,8 +11,8 @@ use clap_complete::Shell;
 
 use crate::commands::{BenchData, DemoSize, Tool};
 
-pub(super) use webstream::{Hosts, Webstream, WebstreamStatus};
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
+pub(super) use webstream::{Step, Webstream};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -97,7 +97,7 @@ impl Command {
             Command::Unfence(args) => args.output.json,
             Command::Dump(args) => args.output.json,
             Command::Inspect(args) => args.output.json,
-            Command::Webstream(step) => step.json(),
+            Command::Webstream(step) => step.step().output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,

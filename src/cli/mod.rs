@@ -22,6 +22,7 @@ mod source_view;
 mod status_view;
 mod summary;
 mod units;
+mod webstream;
 mod webstream_view;
 
 pub use run::run;

@@ -1,6 +1,5 @@
 //! Arguments as typed become validated requests.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::commands::{
@@ -9,35 +8,24 @@ use crate::commands::{
     RestoreRequest, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
-use crate::webstream::{Configuration, NpgsqlVersion, Variables};
+use crate::webstream::Said;
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
     Migrate, Part, Plan, ReadBack, Restore, Sides, Status, Unfence, Verify,
 };
 
-/// WebStream's hosts, as far as their configurations say.
-pub(super) struct Hosts {
-    pub(super) configurations: Vec<Configuration>,
-    pub(super) npgsql_version: NpgsqlVersion,
-    pub(super) variables: Variables,
-}
-
-/// What the hosts' configurations say.
-pub(super) fn hosts(args: &args::Hosts) -> Result<Hosts> {
-    let configurations: Result<Vec<Configuration>> =
-        args.configurations.iter().map(|path| Configuration::read(path)).collect();
-    let secrets = match &args.secrets {
-        None => None,
-        Some(place) => Some(place.strip_prefix("file:").ok_or_else(|| {
-            Error::usage(format!("reading --secrets {place}")).hint("give file:PATH")
-        })?),
-    };
-    Ok(Hosts {
-        configurations: configurations?,
-        npgsql_version: NpgsqlVersion::of(args.npgsql_version.as_deref(), &args.configurations[0])?,
-        variables: Variables::gather(secrets.map(Path::new))?,
-    })
+/// What is said of a step of the WebStream recipe.
+pub(super) fn webstream(step: &args::Step) -> Said {
+    Said {
+        configurations: step.configurations.clone(),
+        plan: step.plan.clone(),
+        source: step.source.clone(),
+        target: step.target.clone(),
+        npgsql_version: step.npgsql_version.clone(),
+        secrets: step.secrets.clone(),
+        out: step.out.clone(),
+    }
 }
 
 /// A migration.

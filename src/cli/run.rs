@@ -6,9 +6,8 @@ use clap::{CommandFactory, Parser};
 
 use crate::commands::{self, DatabaseReport, Environment, Sources, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::webstream;
 
-use super::args::{self, Args, Command, Webstream};
+use super::args::{self, Args, Command};
 use super::defect;
 use super::exit::Exit;
 use super::interrupt;
@@ -16,10 +15,9 @@ use super::json::ResultLine;
 use super::messages::Messages;
 use super::output::Output;
 use super::progress;
-use super::requests::Hosts;
 use super::{
     bench_view, check_view, dump_view, inspect_view, plan_view, requests, source_view, status_view,
-    summary, webstream_view,
+    summary,
 };
 
 /// Runs the program; its exit code.
@@ -100,9 +98,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Unfence(args) => session.unfence(args, &mut stop).await,
         Command::Dump(args) => Box::pin(session.dump(args, &mut stop)).await,
         Command::Inspect(args) => session.inspect(args, &mut stop).await,
-        Command::Webstream(Webstream::Status(args)) => {
-            session.webstream_status(args, &mut stop).await
-        }
+        Command::Webstream(step) => Box::pin(session.webstream(step, &mut stop)).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
@@ -129,10 +125,10 @@ fn on_interrupt(command: &Command) -> &'static str {
 }
 
 /// What every command has at hand.
-struct Session<'a> {
-    messages: &'a Messages,
-    output: &'a Output,
-    environment: Environment,
+pub(super) struct Session<'a> {
+    pub(super) messages: &'a Messages,
+    pub(super) output: &'a Output,
+    pub(super) environment: Environment,
 }
 
 impl Session<'_> {
@@ -248,27 +244,6 @@ impl Session<'_> {
         Ok(if sound { Exit::Done } else { Exit::Different })
     }
 
-    async fn webstream_status(&self, args: &args::WebstreamStatus, stop: &mut Stop) -> Result<Exit> {
-        let Hosts { configurations, npgsql_version, variables } = requests::hosts(&args.hosts)?;
-        let trying = webstream::status(&configurations, npgsql_version, &variables);
-        let all = stop.or(Box::pin(trying)).await?;
-        let mut exit = Exit::Done;
-        for tried in &all {
-            match &tried.reached {
-                Ok(reached) => self.output.show(&ResultLine::WebstreamStatus(reached), |page| {
-                    webstream_view::reached(page, tried, reached);
-                }),
-                Err(error) => {
-                    self.output.show(&ResultLine::error(error), |page| {
-                        webstream_view::not_reached(page, tried, error);
-                    });
-                    exit = error.kind().into();
-                }
-            }
-        }
-        Ok(exit)
-    }
-
     async fn demo(&self, args: &args::Demo, stop: &mut Stop) -> Result<Exit> {
         let messages = self.messages.clone();
         let sources = Sources::from_environment(move |line| messages.say(line))?;
@@ -332,7 +307,7 @@ impl Session<'_> {
         Ok(Exit::Done)
     }
 
-    fn reports(
+    pub(super) fn reports(
         &self,
         reports: &[DatabaseReport],
         show: impl Fn(&mut super::page::Page, &DatabaseReport),

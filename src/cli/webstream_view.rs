@@ -1,7 +1,7 @@
 //! The steps of the WebStream recipe, for people.
 
 use crate::error::Error;
-use crate::webstream::{Counted, Reached, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Retired, Rewritten, RolledBack, Tried};
 
 use super::page::{Page, Tone};
 use super::units;
@@ -33,6 +33,59 @@ pub(super) fn not_reached(page: &mut Page, tried: &Tried, error: &Error) {
         page.block(2, Tone::Plain, &format!("hint: {hint}"));
     }
     page.gap();
+}
+
+/// Shows a database that is ready to be filled.
+pub(super) fn provisioned(page: &mut Page, provisioned: &Provisioned) {
+    let Provisioned { database, was_made, owner, owner_was_made, variable } = provisioned;
+    page.line(0, Tone::Strong, &format!("database {database}"));
+    let made = |made: &bool| if *made { "made" } else { "was there" };
+    page.labelled("database", Tone::Good, made(was_made));
+    page.labelled("owner", Tone::Good, &format!("{owner}, {}", made(owner_was_made)));
+    page.labelled("password", Tone::Plain, &format!("in {variable}, tried by logging in"));
+    page.gap();
+}
+
+/// Shows what becomes of a configuration.
+pub(super) fn rewritten(page: &mut Page, rewritten: &Rewritten) {
+    let Rewritten { configuration, lines, backup } = rewritten;
+    page.line(0, Tone::Strong, &configuration.display().to_string());
+    if lines.is_empty() {
+        page.line(2, Tone::Good, "leads to the target already");
+    }
+    for line in lines {
+        page.line(2, Tone::Faint, &format!("line {}", line.number));
+        page.line(2, Tone::Bad, &format!("- {}", line.before.trim()));
+        page.line(2, Tone::Good, &format!("+ {}", line.after.trim()));
+    }
+    if let Some(backup) = backup {
+        page.labelled("backup", Tone::Plain, &backup.display().to_string());
+    }
+    page.gap();
+}
+
+/// Shows what the way back came to.
+pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
+    for configuration in &back.configurations {
+        page.labelled("put back", Tone::Good, &configuration.display().to_string());
+    }
+    page.labelled("may log in", Tone::Good, &back.roles.join(", "));
+}
+
+/// Shows that the bundled databases are closed.
+pub(super) fn retired(page: &mut Page, before: &Retired) {
+    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
+    page.labelled("closed", Tone::Good, &databases.join(", "));
+    page.labelled("then", Tone::Plain, "stop the bundled service, and keep it from starting:");
+    page.line(16, Tone::Plain, "sc.exe stop Webstream-Postgres");
+    page.line(16, Tone::Plain, "sc.exe config Webstream-Postgres start= disabled");
+    page.labelled("undo", Tone::Plain, "pgconvoy webstream unretire");
+}
+
+/// Shows that they are open again.
+pub(super) fn unretired(page: &mut Page, before: &Retired) {
+    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
+    page.labelled("open again", Tone::Good, &databases.join(", "));
 }
 
 fn heading(page: &mut Page, tried: &Tried) {

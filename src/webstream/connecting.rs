@@ -10,7 +10,11 @@ use super::npgsql_version::{NpgsqlVersion, Tls};
 const TIMEOUT_SECONDS: &str = "15";
 
 /// Leads where a service is led, with as much verified.
-pub(super) fn as_service(named: &Named, password: &str, version: NpgsqlVersion) -> Result<Conninfo> {
+pub(super) fn as_service(
+    named: &Named,
+    password: &str,
+    version: NpgsqlVersion,
+) -> Result<Conninfo> {
     let string = &named.string;
     let refused = |why: String| {
         Error::new(Kind::Refused, format!("connecting to database {} as a service", named.database))

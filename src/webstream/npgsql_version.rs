@@ -135,10 +135,7 @@ fn file_version(bytes: &[u8]) -> Option<(u16, u16)> {
     let at = bytes.windows(SIGNATURE.len()).position(|window| window == SIGNATURE)?;
     let [minor_low, minor_high, major_low, major_high] =
         *bytes.get(at + SIGNATURE.len()..)?.first_chunk::<4>()?;
-    Some((
-        u16::from_le_bytes([major_low, major_high]),
-        u16::from_le_bytes([minor_low, minor_high]),
-    ))
+    Some((u16::from_le_bytes([major_low, major_high]), u16::from_le_bytes([minor_low, minor_high])))
 }
 
 impl FromStr for NpgsqlVersion {
@@ -176,14 +173,16 @@ mod tests {
     #[test]
     fn require_means_something_else_in_each_version() {
         let all = [NpgsqlVersion::UpTo5, NpgsqlVersion::From6, NpgsqlVersion::From8];
-        assert_eq!(all.map(|v| tls(v, "SSL Mode=Require").ok()), [
-            Some(Tls::VerifyFull),
-            None,
-            Some(Tls::Require)
-        ]);
+        assert_eq!(
+            all.map(|v| tls(v, "SSL Mode=Require").ok()),
+            [Some(Tls::VerifyFull), None, Some(Tls::Require)]
+        );
         let trusting = "SslMode=require;Trust Server Certificate=True";
         assert_eq!(all.map(|v| tls(v, trusting)), [Ok(Tls::Require); 3].map(|tls| tls));
-        assert_eq!(all.map(|v| tls(v, "Host=h").unwrap()), [Tls::Disable, Tls::Prefer, Tls::Prefer]);
+        assert_eq!(
+            all.map(|v| tls(v, "Host=h").unwrap()),
+            [Tls::Disable, Tls::Prefer, Tls::Prefer]
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 
+use super::retire::Retired;
+
 /// What a plan file is called that isn't given a name.
 const NAME: &str = "pgconvoy.webstream.json";
 const FORMAT: u32 = 1;
@@ -51,7 +53,7 @@ pub struct Done {
     /// By configuration: what was written.
     pub repointed: BTreeMap<PathBuf, Repointed>,
     /// The bundled databases closed for good.
-    pub retired: Option<String>,
+    pub retired: Option<Retired>,
 }
 
 /// A database that is there on the target.

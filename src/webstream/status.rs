@@ -9,9 +9,10 @@ use crate::error::Result;
 use crate::pg::QualifiedName;
 use crate::wire::Session;
 
-use super::configuration::{Configuration, Named};
+use super::configuration::Named;
 use super::connecting::as_service;
 use super::npgsql_version::NpgsqlVersion;
+use super::recipe::Recipe;
 use super::secrets::Variables;
 
 /// So many round trips are timed.
@@ -63,15 +64,12 @@ pub struct Tried {
 }
 
 /// Tries every connection string of the configurations, as a service with that Npgsql would.
-pub async fn status(
-    configurations: &[Configuration],
-    version: NpgsqlVersion,
-    variables: &Variables,
-) -> Result<Vec<Tried>> {
+pub async fn status(recipe: &Recipe) -> Result<Vec<Tried>> {
+    let (version, variables) = (recipe.npgsql_version()?, recipe.variables()?);
     let mut all = Vec::new();
-    for configuration in configurations {
+    for configuration in &recipe.configurations {
         for named in configuration.named()? {
-            let reached = Box::pin(reach(&named, version, variables)).await;
+            let reached = Box::pin(reach(&named, version, &variables)).await;
             let configuration = configuration.path().to_owned();
             all.push(Tried { configuration, database: named.database, reached });
         }
