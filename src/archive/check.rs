@@ -15,13 +15,10 @@ use super::files::Files;
 use super::header::Layout;
 use super::manifest::{Chunk, Manifest, Rows};
 use super::object_lists;
-use super::open::{Archive, CONTENTS, Data, file_name};
+use super::open::{ALL, Archive, CONTENTS, Data, LARGE_OBJECTS, file_name};
 
 /// What pg_dump puts into a tar file besides: a script that nothing reads.
 const SCRIPT: &str = "restore.sql";
-
-/// What the entries are called that hold large objects.
-const LARGE_OBJECTS: &str = "BLOBS";
 
 /// What an entry's data came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -49,20 +46,24 @@ impl Archive {
             let bytes = read_to_end(self.data_of(item)?, |_| {})?;
             return Ok(Measure { count: None, bytes });
         }
-        let (fingerprint, bytes) = fingerprint(self.rows(item)?)?;
-        if let Some(known) = known {
-            self.prove_rows(item, known, fingerprint, bytes)?;
-        }
+        let (fingerprint, bytes) = match known {
+            None => fingerprint(self.rows(item)?)?,
+            Some(known) => self.prove_rows(item, known)?,
+        };
         Ok(Measure { count: Some(fingerprint.rows), bytes })
     }
 
-    /// Holds rows against a manifest: as a whole, as pg_restore reads them, and each chunk by itself.
-    fn prove_rows(&self, item: &Item, known: &Rows, whole: Fingerprint, bytes: u64) -> Result<()> {
-        if known.fingerprint != whole.to_string() {
-            return Err(differs(item, "its rows don't have the fingerprint of the manifest"));
-        }
-        let mut left = bytes;
+    /// Holds rows against a manifest: each chunk by itself, and all of them, with what comes after the
+    /// last one, as pg_restore reads them. Chunks that can be read by themselves and leave no gap are
+    /// all that pg_restore reads; only a zlib stream is more than its parts.
+    fn prove_rows(&self, item: &Item, known: &Rows) -> Result<(Fingerprint, u64)> {
+        let mut end = self.begins_at(item)?;
+        let (mut sum, mut sum_bytes) = (Fingerprint::default(), 0);
         for chunk in &known.chunks {
+            let follows = end.is_none_or(|end| end == chunk.offset);
+            if !follows {
+                return Err(differs(item, "a chunk isn't where the one before it ends"));
+            }
             let (of_chunk, bytes) = fingerprint(self.chunk(item, chunk)?)?;
             if of_chunk.rows != chunk.rows {
                 return Err(differs(
@@ -70,11 +71,20 @@ impl Archive {
                     "a chunk has another number of rows than its manifest says",
                 ));
             }
-            left = left.saturating_sub(bytes);
+            sum += of_chunk;
+            sum_bytes += bytes;
+            end = end.map(|end| end.saturating_add(chunk.length));
         }
-        match left {
-            0 => Ok(()),
-            _ => Err(differs(item, "it has rows that are in no chunk of the manifest")),
+        let is_more = match end {
+            Some(end) => fingerprint(self.rows_from(item, end)?)?.1 > 0,
+            None => fingerprint(self.rows(item)?)? != (sum, sum_bytes),
+        };
+        if is_more {
+            return Err(differs(item, "it has rows that are in no chunk of the manifest"));
+        }
+        match known.fingerprint == sum.to_string() {
+            true => Ok((sum, sum_bytes)),
+            false => Err(differs(item, "its rows don't have the fingerprint of the manifest")),
         }
     }
 
@@ -149,7 +159,7 @@ impl Archive {
             if item.desc == LARGE_OBJECTS && item.place != Place::Nowhere {
                 let list = files.member(&object_lists::name(item, &self.contents().header))?;
                 left.remove(&list.file);
-                object_lists::each(files, &list, &mut |_, member| {
+                object_lists::each(files, &list, &ALL, &mut |_, member| {
                     left.remove(&member.file);
                     Ok(())
                 })?;

@@ -1,5 +1,7 @@
 //! How the data of an archive of ours is compressed.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 
 use super::header::{Compression, Layout, Version};
@@ -60,6 +62,21 @@ impl Compressing {
     }
 }
 
+impl fmt::Display for Compressing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.by {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        })?;
+        match self.level {
+            Some(level) => write!(f, ":{level}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How data is laid down: what the bytes of an entry's data look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Laying {
@@ -84,6 +101,7 @@ mod tests {
     fn an_algorithm_may_have_a_level_of_its_own() {
         let zstd = Compressing::parse("zstd:7").unwrap();
         assert_eq!(zstd, Compressing { by: Compression::Zstd, level: Some(7) });
+        assert_eq!(zstd.to_string(), "zstd:7");
         assert_eq!(Compressing::parse("none").unwrap().version(), Version::V1_14);
         assert_eq!(Compressing::parse("lz4").unwrap().version(), Version::V1_15);
         for wrong in ["", "zip", "zstd:", "zstd:23", "gzip:0", "lz4:3", "none:1", "gzip:x"] {

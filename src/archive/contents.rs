@@ -57,6 +57,9 @@ pub struct Item {
     pub place: Place,
 }
 
+/// What our sessions speak.
+pub(super) const UTF8: &str = "UTF8";
+
 /// When an entry is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ItemSection {
@@ -93,12 +96,17 @@ impl Contents {
         }
         let mut items = Vec::new();
         for _ in 0..count {
-            items.push(Item::read(&mut from, &header)?);
+            let item = Item::read(&mut from, &header)?;
+            if item.desc == "ENCODING" {
+                // It is the first one (source: bin/pg_dump/pg_dump.c, main).
+                from.texts_are_in(item.encoding().unwrap_or(UTF8));
+            }
+            items.push(item);
         }
         Ok(Contents { header, items, length: from.offset() })
     }
 
-    /// Writes it. The length of what is written depends on no [`Place::Offset`]'s value.
+    /// Writes it, in UTF-8. The length of what is written depends on no [`Place::Offset`]'s value.
     pub fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
         self.header.write(to)?;
         write_int(to, i32::try_from(self.items.len()).map_err(std::io::Error::other)?)?;
@@ -107,6 +115,12 @@ impl Contents {
 }
 
 impl Item {
+    /// What texts are encoded in, if this is the entry that says so.
+    pub(super) fn encoding(&self) -> Option<&str> {
+        let name = self.create.trim_end().strip_prefix("SET client_encoding = '")?;
+        name.strip_suffix("';").filter(|name| !name.contains('\''))
+    }
+
     fn read<R: Read>(from: &mut Numbers<R>, header: &Header) -> Result<Item> {
         let id = ItemId(from.int()?);
         if id.0 <= 0 {

@@ -69,7 +69,7 @@ impl<R: Read> CopyText<R> {
     /// Finds how far what was read is rows.
     fn look(&mut self) -> std::io::Result<()> {
         let read = &self.buffer[..self.end];
-        for (at, _) in read.iter().enumerate().filter(|(_, byte)| **byte == END[0]) {
+        for at in memchr::memchr_iter(END[0], read) {
             let begins_a_line = if at == 0 { self.at_line } else { read[at - 1] == b'\n' };
             if !begins_a_line {
                 continue;

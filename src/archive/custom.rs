@@ -1,10 +1,12 @@
 //! A custom archive: one file with the table of contents and, behind it, each entry's data (source:
 //! bin/pg_dump/pg_backup_custom.c).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::pg::Oid;
@@ -28,6 +30,9 @@ pub(super) struct Custom {
     coding: Coding,
     /// Where data begins whose place the table of contents doesn't tell.
     found: HashMap<ItemId, u64>,
+    /// Where large objects begin behind those that were read together, by entry and number: nothing
+    /// in the file tells that.
+    passed: Mutex<BTreeMap<(ItemId, u64), u64>>,
 }
 
 /// Where an entry's data begins.
@@ -41,7 +46,12 @@ impl Custom {
     /// What lies behind the table of contents of a file.
     pub(super) fn open(path: &Path, contents: &Contents) -> Result<Custom> {
         let coding = Coding::in_blocks(contents.header.compression);
-        let mut custom = Custom { path: path.to_owned(), coding, found: HashMap::new() };
+        let mut custom = Custom {
+            path: path.to_owned(),
+            coding,
+            found: HashMap::new(),
+            passed: Mutex::default(),
+        };
         custom.check_places(contents)?;
         if contents.items.iter().any(|item| item.place == Place::Offset(None)) {
             for beginning in custom.beginnings(contents)? {
@@ -53,11 +63,28 @@ impl Custom {
 
     /// The data of an entry that isn't large objects.
     pub(super) fn data(&self, item: &Item) -> Result<Told<Box<dyn Read + Send>>> {
-        let source = self.begin(item, ROWS)?;
-        let offset = source.shared_offset();
+        self.decoded(self.begin(item, ROWS)?)
+    }
+
+    fn decoded(&self, source: Source) -> Result<Told<Box<dyn Read + Send>>> {
+        let (at, offset) = (source.offset(), source.shared_offset());
         let data = decoded(Blocks::all(source), self.coding);
-        let data = data.map_err(|error| told(&self.name(), 0, error))?;
+        let data = data.map_err(|error| told(&self.name(), at, error))?;
         Ok(Told::new(data, self.name(), offset))
+    }
+
+    /// Where an entry's data begins behind its head; none where it is one stream from there on.
+    pub(super) fn begins_at(&self, item: &Item) -> Result<Option<u64>> {
+        match self.coding {
+            Coding::Zlib => Ok(None),
+            _ => Ok(Some(self.begin(item, ROWS)?.offset())),
+        }
+    }
+
+    /// The data of an entry from a block on.
+    pub(super) fn data_from(&self, offset: u64) -> Result<Told<Box<dyn Read + Send>>> {
+        let source = Source::open(&self.path, offset, u64::MAX);
+        self.decoded(source.map_err(|error| unreadable(self.path.display(), error))?)
     }
 
     /// A chunk of it.
@@ -74,19 +101,30 @@ impl Custom {
         Ok(Told::new(data, self.name(), offset))
     }
 
-    /// The large objects of an entry.
+    /// The large objects of an entry that are wanted, counted from 0 on.
     pub(super) fn large_objects(
         &self,
         item: &Item,
+        wanted: &Range<u64>,
         take: &mut dyn FnMut(Oid, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let mut source = self.begin(item, LARGE_OBJECTS)?;
+        let (mut number, mut source) = self.nearest_object(item, wanted.start)?;
         let offset = source.shared_offset();
         loop {
             let at = source.offset();
+            if number >= wanted.end {
+                self.passed().insert((item.id, number), at);
+                return Ok(());
+            }
             let oid = read_int(&mut source).map_err(|error| told(&self.name(), at, error))?;
             if oid == 0 {
                 return Ok(());
+            }
+            number += 1;
+            if number <= wanted.start {
+                let skipped = std::io::copy(&mut Blocks::all(&mut source), &mut std::io::sink());
+                skipped.map_err(|error| told(&self.name(), at, error))?;
+                continue;
             }
             let bytes = decoded(Blocks::all(&mut source), self.coding);
             let bytes = bytes.map_err(|error| told(&self.name(), at, error))?;
@@ -95,6 +133,22 @@ impl Custom {
             take(Oid(oid.cast_unsigned()), &mut bytes)?;
             bytes.drain()?;
         }
+    }
+
+    /// The last large object before one of this number, or that itself, whose place is known: its
+    /// number, and what is there.
+    fn nearest_object(&self, item: &Item, number: u64) -> Result<(u64, Source)> {
+        let passed = self.passed();
+        let known = passed.range((item.id, 0)..=(item.id, number)).next_back();
+        let Some((&(_, number), &offset)) = known else {
+            return Ok((0, self.begin(item, LARGE_OBJECTS)?));
+        };
+        let source = Source::open(&self.path, offset, u64::MAX);
+        Ok((number, source.map_err(|error| unreadable(self.path.display(), error))?))
+    }
+
+    fn passed(&self) -> MutexGuard<'_, BTreeMap<(ItemId, u64), u64>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where data begins, all of it in the file's order.

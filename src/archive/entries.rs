@@ -1,18 +1,28 @@
 //! An archive's entries as a table of contents, which everything downstream is made for. Pure.
 
+mod kept;
+mod owned;
+
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::{QualifiedName, RowFormat, quote_ident};
 use crate::toc::{
     Archived, ArchivedPart, Entry, EntryId, Finding, KeyColumn, Kind, LARGE_OBJECTS_VIEW,
-    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements,
+    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements, stored_by,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place};
-use super::large::LargeObjects;
+use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
+use super::hashed::Hashed;
+use super::large::{LargeObjects, OBJECTS_AT_ONCE, is_about_large_objects};
 use super::manifest::Manifest;
+use super::money;
+use super::since_15;
 use super::spelling::{as_grantors, copied, quoted, unstamped};
+use super::vetting::{is_of_a_ledger, is_the_systems, refuse_odd};
+use owned::{Owned, drop_sql, owned};
+
+pub(crate) use kept::Need;
 
 const READING: &str = "reading the archive's entries";
 
@@ -24,23 +34,37 @@ const PAGE: u64 = 8 << 10;
 pub(crate) struct Listed {
     /// The table of contents.
     pub(crate) toc: Toc,
+    /// For each entry the archive's item, where it is one.
+    pub(crate) items: Vec<Option<ItemId>>,
     /// What is left out, and what will differ.
     pub(crate) findings: Vec<Finding>,
     /// The large objects, but for their contents.
     pub(crate) large_objects: Vec<LargeObject>,
     /// The statement that creates the database, where there is one.
     pub(crate) database: Option<String>,
+    /// The locale that amounts of money are read in; none for that of the target database.
+    pub(crate) money: Option<String>,
+    /// The encoding of the rows.
+    pub(crate) encoding: String,
 }
 
-/// The table of contents that `contents` are; `length` says how many bytes an entry's data has.
+/// The table of contents that `contents` are, but for rows and large objects that aren't `chosen`:
+/// what else isn't is there for [`Listed::keep`] to see what needs it. `length` says how many bytes an
+/// entry's data has.
 pub(crate) fn listed(
     contents: &Contents,
     manifest: Option<&Manifest>,
+    chosen: &BTreeSet<ItemId>,
     length: impl Fn(&Item) -> u64,
 ) -> Result<Listed> {
     let tables = contents.items.iter().filter(|item| item.desc == "TABLE");
     let mut listing = Listing {
-        listed: Listed::default(),
+        listed: Listed {
+            money: money::locale(&contents.items),
+            encoding: UTF8.to_owned(),
+            ..Listed::default()
+        },
+        chosen,
         ids: HashMap::new(),
         rows: HashMap::new(),
         unlogged: tables
@@ -52,8 +76,14 @@ pub(crate) fn listed(
         large: LargeObjects::default(),
         contents_of_large: Vec::new(),
         statistics: 0,
+        of_a_ledger: 0,
         owner: None,
         major: contents.header.server_major().unwrap_or_default(),
+        hashed: match contents.header.is_ours() {
+            true => Hashed::default(),
+            false => Hashed::of(&contents.items),
+        },
+        is_ours: contents.header.is_ours(),
     };
     for item in &contents.items {
         listing.take(item, manifest, &length)?;
@@ -62,8 +92,9 @@ pub(crate) fn listed(
 }
 
 /// A table of contents while it is gathered.
-struct Listing {
+struct Listing<'a> {
     listed: Listed,
+    chosen: &'a BTreeSet<ItemId>,
     ids: HashMap<ItemId, EntryId>,
     /// The entry with the rows of each table: several partitions' may go into one.
     rows: HashMap<QualifiedName, EntryId>,
@@ -73,27 +104,47 @@ struct Listing {
     contents_of_large: Vec<ArchivedPart>,
     /// How many entries of the planner's statistics there are.
     statistics: usize,
+    /// How many entries there are of the ledger of an earlier job.
+    of_a_ledger: usize,
     /// The database's owner.
     owner: Option<String>,
+    /// Which rows may belong into other partitions than theirs.
+    hashed: Hashed,
     /// The major version of the server that the archive was made of.
     major: u32,
+    /// Whether it is in our own words.
+    is_ours: bool,
 }
 
-impl Listing {
+impl Listing<'_> {
     fn take(
         &mut self,
         item: &Item,
         manifest: Option<&Manifest>,
         length: &impl Fn(&Item) -> u64,
     ) -> Result<()> {
+        let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
-            "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            "ENCODING" => {
+                self.listed.encoding = encoding(item)?;
+                return Ok(());
+            }
+            "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            _ if is_of_a_ledger(item) => {
+                self.of_a_ledger += 1;
+                return Ok(());
+            }
+            _ => refuse_odd(item)?,
+        }
+        match item.desc.as_str() {
             "DATABASE" => {
                 self.listed.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
                 self.database(item, String::new());
             }
-            "DATABASE PROPERTIES" => self.database(item, quoted(&item.create)),
+            "DATABASE PROPERTIES" if is_chosen => self.database(item, quoted(&item.create)),
+            "DATABASE PROPERTIES" | "TABLE DATA" | "STATISTICS DATA" if !is_chosen => {}
+            _ if !is_chosen && is_about_large_objects(item) => {}
             "STATISTICS DATA" | "EXTENDED STATISTICS DATA" => self.statistics += 1,
             "BLOBS" => {
                 let bytes = length(item);
@@ -106,11 +157,14 @@ impl Listing {
             }
             "TABLE DATA" => self.rows(item, manifest, length)?,
             _ if self.large.take(item) => {}
-            desc => {
-                let kind = Kind::of_tag(desc).ok_or_else(|| unknown(item))?;
-                let entry = self.entry(kind, item);
-                self.add(item, entry);
-            }
+            desc => match Kind::of_tag(desc) {
+                Some(kind) => {
+                    let entry = self.entry(kind, item);
+                    self.add(item, entry);
+                }
+                None if is_chosen => return Err(unknown(item)),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -118,6 +172,7 @@ impl Listing {
     fn add(&mut self, item: &Item, entry: Entry) {
         let id = EntryId(self.listed.toc.entries.len() as u32);
         self.listed.toc.entries.push(entry);
+        self.listed.items.push(Some(item.id));
         self.ids.insert(item.id, id);
     }
 
@@ -128,12 +183,15 @@ impl Listing {
     }
 
     fn entry(&mut self, kind: Kind, item: &Item) -> Entry {
+        if self.is_ours {
+            return self.our_own(kind, item);
+        }
         let mut entry = Entry {
             create: ended(unstamped(&item.create)),
             drop: item.drop.clone(),
             depends_on: self.needs(item),
-            after_rows: item.section == ItemSection::PostData && kind.section() == Section::PreData,
-            ..Entry::new(kind, item.schema.as_deref(), item.tag.as_str())
+            after_rows: is_late(kind, item),
+            ..Entry::new(kind, item.schema.as_deref(), bare_tag(kind, &item.tag))
         };
         if kind == Kind::Subscription && self.major >= 16 && !entry.create.contains(RUN_AS_OWNER) {
             // What isn't said is what pg_dump's own server takes for granted, and older ones didn't.
@@ -159,11 +217,27 @@ impl Listing {
         self.placed(entry, item)
     }
 
+    /// An entry that we have put into words ourselves.
+    fn our_own(&self, kind: Kind, item: &Item) -> Entry {
+        let (create, since_15) =
+            since_15::read(&item.create).unwrap_or_else(|| (item.create.clone(), String::new()));
+        Entry {
+            create,
+            since_15,
+            drop: item.drop.clone(),
+            owner: Some(item.owner.clone()).filter(|owner| !owner.is_empty()),
+            depends_on: self.needs(item),
+            after_rows: is_late(kind, item),
+            ..Entry::new(kind, item.schema.as_deref(), item.tag.as_str())
+        }
+    }
+
     /// The entry with its access method, and without its tablespace.
     fn placed(&mut self, mut entry: Entry, item: &Item) -> Entry {
         if let Some(space) = item.tablespace.as_deref().filter(|space| !space.is_empty()) {
             let what = format!("lies in tablespace {space}: it goes to the target's default one");
-            self.listed.findings.push(Finding::change(entry.title(), what));
+            let finding = Finding::change(entry.title(), what);
+            self.listed.findings.extend(self.chosen.contains(&item.id).then_some(finding));
         }
         match item.access_method.as_deref().filter(|method| !method.is_empty()) {
             None => {}
@@ -177,12 +251,7 @@ impl Listing {
                     .push_str(&format!("ALTER TABLE {table} SET ACCESS METHOD {method};\n"));
             }
             Some("heap") => {}
-            Some(method) => {
-                let set = |method: &str| {
-                    format!("SET LOCAL default_table_access_method TO {};\n", quote_ident(method))
-                };
-                entry.create = format!("{}{}{}", set(method), entry.create, set("heap"));
-            }
+            Some(method) => entry.create = stored_by(&entry.create, method),
         }
         entry
     }
@@ -219,6 +288,7 @@ impl Listing {
                 .because(format!("the rows of {} aren't there for COPY", title(item)))
                 .hint("make the archive anew without --inserts, or restore it with pg_restore"));
         };
+        let relation = self.hashed.root(item).cloned().unwrap_or(relation);
         let mut parts = parts(item, manifest, length(item));
         let bytes = parts.iter().map(|part| part.bytes).sum();
         let needs = self.needs(item);
@@ -248,7 +318,7 @@ impl Listing {
             size: TableSize { pages: bytes / PAGE, bytes },
             unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
             // What else could have made it?
-            of_extension: self.has_tables && !of(Kind::Table),
+            of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
             archived: Some(Archived { parts }),
             ..table(relation.clone(), columns)
         };
@@ -268,16 +338,21 @@ impl Listing {
     }
 
     fn finish(self) -> Listed {
-        let Listing { mut listed, large, contents_of_large, statistics, .. } = self;
-        add_public(&mut listed.toc);
+        let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
             listed.findings.push(Finding::change("large objects", what));
         } else if !contents_of_large.is_empty() {
             listed.toc.entries.extend(groups);
-            listed.toc.entries.push(contents_entry(contents_of_large));
+            listed.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
             listed.large_objects = objects;
+        }
+        listed.items.resize(listed.toc.entries.len(), None);
+        if of_a_ledger > 0 {
+            let what = "is the ledger of the job that filled the database which was dumped: it is \
+                        left out, as the target gets its own";
+            listed.findings.push(Finding::note("schema pgconvoy", what));
         }
         if statistics > 0 {
             let what = format!(
@@ -298,21 +373,17 @@ const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
 
-/// pg_dump doesn't speak of a `public` as every new database has it, and what is in there may belong
-/// to roles that have to be let in.
-fn add_public(toc: &mut Toc) {
-    let is_it = |entry: &Entry| entry.kind == Kind::Schema && entry.name == "public";
-    let is_in = |entry: &Entry| entry.schema.as_deref() == Some("public");
-    if toc.entries.iter().any(is_it) || !toc.entries.iter().any(is_in) {
-        return;
-    }
-    for entry in &mut toc.entries {
-        for id in &mut entry.depends_on {
-            id.0 += 1;
+/// Until 16 all large objects are one entry's, but each takes a lock until its transaction ends.
+fn divided(parts: Vec<ArchivedPart>, objects: usize) -> Vec<ArchivedPart> {
+    let count = objects.div_ceil(OBJECTS_AT_ONCE) as u32;
+    match parts.as_slice() {
+        [all] if count > 1 => {
+            let bytes = all.bytes / u64::from(count);
+            let part = |number| ArchivedPart { chunk: Some(number), bytes, ..all.clone() };
+            (0..count).map(part).collect()
         }
+        _ => parts,
     }
-    let public = Entry { create: PUBLIC.to_owned(), ..Entry::new(Kind::Schema, None, "public") };
-    toc.entries.insert(0, public);
 }
 
 /// The contents of all large objects, as rows of the view that the ledger has for them.
@@ -328,7 +399,7 @@ fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
         size: TableSize { pages: 0, bytes },
         key: vec![key("oid", "oid"), key("at", "bigint")],
         heap: false,
-        archived: Some(Archived { parts }),
+        archived: Some(Archived { parts, ..Archived::default() }),
         ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
     };
     Entry {
@@ -353,6 +424,7 @@ fn table(relation: QualifiedName, columns: Vec<String>) -> TableData {
         filter: None,
         of_extension: false,
         in_foreign_keys: false,
+        stands: false,
         archived: None,
     }
 }
@@ -374,57 +446,17 @@ fn parts(item: &Item, manifest: Option<&Manifest>, length: u64) -> Vec<ArchivedP
     }
 }
 
-/// How an object of a kind comes to belong to its owner (source: pg_backup_archiver.c,
-/// _getObjectDescription).
-enum Owned {
-    /// ALTER … OWNER with its name.
-    ByName,
-    /// ALTER … OWNER with what its DROP names.
-    ByDrop,
-    /// Its statements are made as the owner.
-    Grants,
-    /// Not at all.
-    No,
-}
-
-fn owned(kind: Kind) -> Owned {
-    match kind {
-        Kind::Collation
-        | Kind::Conversion
-        | Kind::Domain
-        | Kind::ForeignTable
-        | Kind::MaterializedView
-        | Kind::Sequence
-        | Kind::Statistics
-        | Kind::Table
-        | Kind::TsDictionary
-        | Kind::TsConfiguration
-        | Kind::Type
-        | Kind::View
-        | Kind::Language
-        | Kind::Schema
-        | Kind::EventTrigger
-        | Kind::ForeignDataWrapper
-        | Kind::ForeignServer
-        | Kind::Publication
-        | Kind::Subscription => Owned::ByName,
-        Kind::Aggregate
-        | Kind::Function
-        | Kind::Operator
-        | Kind::OperatorClass
-        | Kind::OperatorFamily
-        | Kind::Procedure => Owned::ByDrop,
-        Kind::Acl | Kind::DefaultAcl => Owned::Grants,
-        _ => Owned::No,
+/// What adapts entries knows extensions by their bare names, which pg_dump quotes in a comment's tag.
+fn bare_tag(kind: Kind, tag: &str) -> String {
+    let quoted = tag.strip_prefix("EXTENSION \"").and_then(|rest| rest.strip_suffix('"'));
+    match quoted.filter(|_| kind == Kind::Comment) {
+        Some(name) => format!("EXTENSION {}", name.replace("\"\"", "\"")),
+        None => tag.to_owned(),
     }
 }
 
-fn drop_sql(kind: Kind, item: &Item) -> String {
-    let name = quote_ident(&item.tag);
-    match &item.schema {
-        Some(schema) => format!("DROP {kind} {}.{name};\n", quote_ident(schema)),
-        None => format!("DROP {kind} {name};\n"),
-    }
+fn is_late(kind: Kind, item: &Item) -> bool {
+    item.section == ItemSection::PostData && kind.section() == Section::PreData
 }
 
 /// Whether the names in an entry's SQL are looked for by what adapts it.
@@ -449,11 +481,10 @@ fn ended(mut sql: String) -> String {
 }
 
 /// What our sessions are set to, too, as archives say it.
-const SETTINGS: [&str; 4] = [
-    "SET client_encoding = 'UTF8';",
+const SETTINGS: [&str; 3] = [
     "SET standard_conforming_strings = 'on';",
     "SELECT pg_catalog.set_config('search_path', '', false);",
-    "SET lc_monetary = 'C';",
+    money::IN_C,
 ];
 
 /// Whether an archive's statements and rows are written as our sessions read them.
@@ -462,7 +493,17 @@ fn is_as_ours(item: &Item) -> Result<()> {
     let Some(other) = other else { return Ok(()) };
     Err(Error::new(ErrorKind::Refused, READING)
         .because(format!("it says {other}, which isn't known"))
-        .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore"))
+        .hint("make it anew with the newest pg_dump, or restore it with pg_restore"))
+}
+
+/// What an archive's rows are encoded in, where that isn't UTF-8: the target reads them so.
+fn encoding(item: &Item) -> Result<String> {
+    match item.encoding() {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(Error::new(ErrorKind::Refused, READING)
+            .because("it doesn't say what it is encoded in")
+            .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore")),
+    }
 }
 
 fn unknown(item: &Item) -> Error {

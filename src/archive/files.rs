@@ -121,7 +121,18 @@ impl Member {
 /// Whether a name is one as pg_dump gives them to files: it can't be a path.
 pub(super) fn is_plain(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
+    let ends = name.starts_with('.') || name.ends_with('.');
+    !name.is_empty() && !ends && name.chars().all(is_plain) && !is_device(name)
+}
+
+/// Whether Windows takes a name for a device's, in any folder and with any ending (documentation of
+/// Windows: "Naming Files, Paths, and Namespaces").
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    match stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")) {
+        Some(number) => number.len() == 1 && number.chars().all(|c| c.is_ascii_digit()),
+        None => matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL"),
+    }
 }
 
 fn in_folder(folder: &Path, name: &str) -> Result<Option<(PathBuf, u64, u64)>> {
@@ -170,8 +181,10 @@ mod tests {
         std::fs::create_dir(&inner).unwrap();
         let files = Files::Folder(inner.clone());
         let absolute = outer.path().join("secret").display().to_string();
-        for name in ["../secret", "..", ".", "", "a/../../secret", "a\\b", "C:x", "a\0b", &absolute]
-        {
+        let devices = ["CON", "nul", "Com1.dat", "LPT9", "aux.dat.gz", "\\\\.\\pipe\\x", "1.dat."];
+        let paths =
+            ["../secret", "..", ".", "", "a/../../secret", "a\\b", "C:x", "a\0b", &absolute];
+        for name in paths.into_iter().chain(devices) {
             assert!(files.member(name).is_err(), "{name}");
         }
         #[cfg(unix)]
@@ -180,6 +193,16 @@ mod tests {
             let error = files.member("1.dat").unwrap_err().to_string();
             assert!(error.contains("link") && error.contains("1.dat"), "{error}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = folder(&[]);
+        let pipe = folder.path().join("1.dat");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = Files::Folder(folder.path().to_owned()).member("1.dat").unwrap_err();
+        assert!(error.to_string().contains("device"), "{error}");
     }
 
     #[test]

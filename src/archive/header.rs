@@ -68,7 +68,15 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreatedAt(pub [i32; 7]);
 
+/// What archives of ours say made them: definitions are in the words of a version.
+pub const DUMPER: &str = concat!("pgconvoy ", env!("CARGO_PKG_VERSION"));
+
 impl Header {
+    /// Whether this very version has made it.
+    pub fn is_ours(&self) -> bool {
+        self.dumper_version == DUMPER
+    }
+
     /// The major version of the server, as far as its words tell.
     pub(super) fn server_major(&self) -> Option<u32> {
         self.server_version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

@@ -9,6 +9,10 @@ use crate::toc::{ANY_LARGE_OBJECT, Entry, Kind, LargeObject, LargeObjectSum, Tok
 use super::contents::{Item, ItemId};
 use super::spelling::{as_grantors, last_string, quoted, replaced};
 
+/// So many are read at once where an entry has more: as many as pg_dump puts into one since 17 (source:
+/// bin/pg_dump/pg_dump.c, MAX_BLOBS_PER_ARCHIVE_ENTRY).
+pub(crate) const OBJECTS_AT_ONCE: usize = 1000;
+
 /// What an archive tells of its large objects, but for their contents.
 #[derive(Debug, Default)]
 pub(super) struct LargeObjects {
@@ -24,12 +28,20 @@ struct About {
     comment: Option<String>,
 }
 
+/// Whether an entry is about large objects: what they are, hold, or have.
+pub(super) fn is_about_large_objects(item: &Item) -> bool {
+    match item.desc.as_str() {
+        "BLOB" | "BLOB METADATA" | "BLOBS" => true,
+        "ACL" | "COMMENT" | "SECURITY LABEL" => item.tag.starts_with("LARGE OBJECT"),
+        _ => false,
+    }
+}
+
 impl LargeObjects {
     /// Takes an entry in if it is about large objects.
     pub(super) fn take(&mut self, item: &Item) -> bool {
-        let oids: Vec<u32> = match item.desc.as_str() {
-            "BLOB" => item.tag.parse().into_iter().collect(),
-            "BLOB METADATA" => item.create.lines().filter_map(|line| line.parse().ok()).collect(),
+        let oids = match item.desc.as_str() {
+            "BLOB" | "BLOB METADATA" => created_by(item),
             "ACL" | "COMMENT" => return self.take_more(item),
             _ => return false,
         };
@@ -86,11 +98,20 @@ impl LargeObjects {
                 }
             };
             if let Some(sum) = &mut group.large_objects {
-                sum.count += 1;
+                *sum += LargeObjectSum::of(oid, comment.as_deref());
             }
             objects.push(LargeObject { oid, key: group.name.clone(), comment });
         }
         (groups, objects)
+    }
+}
+
+/// The large objects that an entry creates.
+pub(super) fn created_by(item: &Item) -> Vec<u32> {
+    match item.desc.as_str() {
+        "BLOB" => item.tag.parse().into_iter().collect(),
+        "BLOB METADATA" => item.create.lines().filter_map(|line| line.parse().ok()).collect(),
+        _ => Vec::new(),
     }
 }
 

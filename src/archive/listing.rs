@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::pg::dollar_quote;
 use crate::toc::{Entry, EntryId, Kind, RowsOf, Section, Toc};
 
 use super::contents::{Item, ItemId, ItemSection, Place};
 use super::header::Layout;
+use super::since_15;
 
 /// Which sections are wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Described<'a> {
     pub toc: &'a Toc,
     /// The statement that creates the database.
     pub create_database: &'a str,
+    /// The encoding of its rows.
+    pub encoding: &'a str,
     /// The large objects, by OID.
     pub large_objects: &'a [ObjectItem],
     /// Which sections.
@@ -193,8 +195,9 @@ impl Writer<'_> {
     /// How what follows is to be read (source: pg_dump.c, dumpEncoding, dumpStdStrings,
     /// dumpSearchPath).
     fn begin(&mut self) {
+        let encoding = format!("SET client_encoding = '{}';\n", self.described.encoding);
         for (what, create) in [
-            ("ENCODING", "SET client_encoding = 'UTF8';\n"),
+            ("ENCODING", encoding.as_str()),
             ("STDSTRINGS", "SET standard_conforming_strings = 'on';\n"),
             // pg_restore runs this in each of its sessions. Rows were read in this locale, and money
             // is read as another amount where another one writes it otherwise.
@@ -236,7 +239,7 @@ impl Writer<'_> {
         }
         let line = |sql: &str| if sql.is_empty() { String::new() } else { format!("{sql}\n") };
         self.put(Item {
-            create: create(entry),
+            create: since_15::written(entry),
             drop: line(entry.drop.trim_end()),
             schema: entry.schema.clone(),
             owner: entry.owner.clone().unwrap_or_default(),
@@ -429,19 +432,6 @@ impl Writer<'_> {
     fn put(&mut self, item: Item) {
         self.listing.items.push(item);
     }
-}
-
-/// What creates an entry, on a server of any version.
-fn create(entry: &Entry) -> String {
-    if entry.since_15.is_empty() {
-        return entry.create.clone();
-    }
-    let body = format!(
-        "BEGIN\n  IF pg_catalog.current_setting('server_version_num')::integer >= 150000 THEN\n    \
-         EXECUTE {};\n  END IF;\nEND",
-        dollar_quote(&entry.since_15)
-    );
-    format!("{}DO {};\n", entry.create, dollar_quote(&body))
 }
 
 #[cfg(test)]

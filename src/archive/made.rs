@@ -146,9 +146,12 @@ fn begin(data: &mut Vec<u8>, kind: u8, id: i32) {
     write_int(data, id).unwrap();
 }
 
-/// An archive as we make them: the rows of entry 2 in two chunks, and a manifest.
+/// An archive as we make them: large objects that an entry creates, the rows of entry 2 in two
+/// chunks, and a manifest.
 pub(super) fn ours(layout: Layout, compression: Compression) -> (OnDisk, Manifest) {
-    let contents = contents(layout, compression, Version::V1_15);
+    let mut contents = contents(layout, compression, Version::V1_15);
+    contents.items[0].desc = "BLOB METADATA".into();
+    contents.items[0].create = OBJECTS.map(|(oid, _)| format!("{oid}\n")).concat();
     let texts: [&str; 2] = ROWS.split_at(FIRST_CHUNK).into();
     let (mut pieces, is_zlib) = match (layout, compression) {
         (Layout::Custom, Compression::Gzip) => (zlib_pieces(&texts), true),

@@ -8,6 +8,7 @@ mod adler;
 mod assembling;
 mod blocks;
 mod check;
+mod chosen;
 mod compressing;
 mod contents;
 mod copy_text;
@@ -19,6 +20,7 @@ mod entries;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod hashed;
 mod header;
 mod inflate;
 mod large;
@@ -26,25 +28,30 @@ mod listing;
 #[cfg(test)]
 mod made;
 mod manifest;
+mod money;
 mod numbers;
 mod object_lists;
 mod open;
 mod pack;
 mod proof;
 mod script;
+mod since_15;
 mod source;
 mod spelling;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod vetting;
 
 pub use assembling::{Data, Written, remove, sync_folder, write_custom, write_directory};
 pub use check::Measure;
+pub use chosen::{Chosen, items_of_list, list_of};
 pub use compressing::{Compressing, Laying};
 pub use contents::{Contents, Item, ItemId, ItemSection, Place};
 pub use damage::read_error;
-pub(crate) use entries::{Listed, listed};
-pub use header::{Compression, CreatedAt, Header, Layout, Version};
+pub(crate) use entries::{Listed, Need, listed};
+pub use header::{Compression, CreatedAt, DUMPER, Header, Layout, Version};
+pub(crate) use large::OBJECTS_AT_ONCE;
 pub use listing::{Described, Listing, ObjectItem, Part, list};
 pub use manifest::{Chunk, Manifest, Rows};
 pub use open::Archive;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use crate::error::{Error, Kind, Result};
 
-use super::damage::wrong;
+use super::damage::{told, wrong};
 
 /// How much is read at once of a string that claims to be long: what it claims may be a lie.
 const PIECE: u64 = 64 << 10;
@@ -21,11 +21,22 @@ pub(super) struct Numbers<R> {
     /// Bytes read so far.
     offset: u64,
     offset_size: usize,
+    texts: Texts,
+}
+
+/// What texts are encoded in.
+enum Texts {
+    Utf8,
+    /// Each byte is the character of its number (source: backend/utils/mb/conversion_procs,
+    /// utf8_and_iso8859_1.c).
+    Latin1,
+    /// Another encoding, by its name: all of the server's have ASCII in them.
+    AsciiIn(String),
 }
 
 impl<R: Read> Numbers<R> {
     pub(super) fn new(from: R) -> Numbers<R> {
-        Numbers { from, offset: 0, offset_size: 8 }
+        Numbers { from, offset: 0, offset_size: 8, texts: Texts::Utf8 }
     }
 
     /// Takes integers and offsets to be of so many bytes, signs not counted.
@@ -69,12 +80,32 @@ impl<R: Read> Numbers<R> {
             bytes.resize(before + piece as usize, 0);
             self.fill(&mut bytes[before..])?;
         }
-        let text = String::from_utf8(bytes);
-        text.map(Some).map_err(|_| {
-            self.damaged("text that isn't UTF-8").hint(
+        match &self.texts {
+            Texts::Latin1 => Ok(Some(bytes.into_iter().map(char::from).collect())),
+            Texts::AsciiIn(encoding) if !bytes.is_ascii() => {
+                Err(self.illegible(&format!("definitions in {encoding}, which can't be read")))
+            }
+            _ => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err(self.illegible("text that isn't UTF-8")),
+            },
+        }
+    }
+
+    /// Takes texts to be in this encoding from here on.
+    pub(super) fn texts_are_in(&mut self, encoding: &str) {
+        self.texts = match encoding {
+            // Texts of no encoding are UTF-8, or nothing that can be sent to a server that has one.
+            "UTF8" | "SQL_ASCII" => Texts::Utf8,
+            "LATIN1" => Texts::Latin1,
+            other => Texts::AsciiIn(other.to_owned()),
+        };
+    }
+
+    fn illegible(&self, what: &str) -> Error {
+        self.damaged(what).hint(
             "make the archive again with pg_dump --encoding UTF8, or restore it with pg_restore",
         )
-        })
     }
 
     /// Where data starts in the archive.
@@ -104,7 +135,7 @@ impl<R: Read> Numbers<R> {
                 std::io::ErrorKind::UnexpectedEof => Error::new(Kind::Refused, doing)
                     .because("it ends in the middle of its table of contents")
                     .hint("it was cut off: make it anew, or copy it again"),
-                _ => Error::new(Kind::Step, doing).io(error).hint("see that the file can be read"),
+                _ => told("the archive", offset, error),
             }
         })?;
         self.offset += bytes.len() as u64;

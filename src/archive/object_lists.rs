@@ -2,6 +2,7 @@
 //! name (source: bin/pg_dump/pg_backup_directory.c, _EndLO).
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::pg::Oid;
@@ -24,19 +25,24 @@ pub(super) fn name(item: &Item, header: &Header) -> String {
     }
 }
 
-/// Goes through a list.
+/// Goes through the lines of a list that are wanted, counted from 0 on.
 pub(super) fn each(
     files: &Files,
     list: &Member,
+    wanted: &Range<u64>,
     take: &mut dyn FnMut(Oid, &Member) -> Result<()>,
 ) -> Result<()> {
     let mut lines = BufReader::new(list.data()?);
-    let mut read = 0;
-    while let Some((line, oid, name)) =
-        next(&mut lines).map_err(|error| told(&list.name, read, error))?
+    let (mut read, mut number) = (0, 0);
+    while number < wanted.end
+        && let Some((line, oid, name)) =
+            next(&mut lines).map_err(|error| told(&list.name, read, error))?
     {
-        let member = files.member(&name).map_err(|error| error.within(&list.name))?;
-        take(oid, &member)?;
+        if number >= wanted.start {
+            let member = files.member(&name).map_err(|error| error.within(&list.name))?;
+            take(oid, &member)?;
+        }
+        number += 1;
         read += line;
     }
     Ok(())

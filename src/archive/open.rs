@@ -1,20 +1,22 @@
 //! An archive that is read: what it holds, and each entry's data as a stream.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::Oid;
 
-use super::contents::{Contents, Item, Place};
+use super::contents::{Contents, Item, ItemId, Place};
 use super::copy_text::CopyText;
 use super::custom::Custom;
 use super::damage::{Told, damaged, told, unreadable};
 use super::decode::Coding;
 use super::files::{Files, is_plain};
 use super::header::{Layout, MAGIC};
+use super::large::created_by;
 use super::manifest::{Chunk, FORMAT, Manifest};
 use super::object_lists;
 use super::proof::Proof;
@@ -22,6 +24,16 @@ use super::tar::Tar;
 
 /// The file of a folder or a tar file that has the table of contents.
 pub(super) const CONTENTS: &str = "toc.dat";
+
+/// A table of contents that somebody has compressed, as pg_restore takes it, too, becomes no longer
+/// than so many times its file: it is held in memory.
+const CONTENTS_SHRINK: u64 = 200;
+
+/// What the entries are called that hold large objects.
+pub(super) const LARGE_OBJECTS: &str = "BLOBS";
+
+/// All large objects of an entry.
+pub(super) const ALL: Range<u64> = 0..u64::MAX;
 
 /// An archive of pg_dump's or of ours, opened for reading: whatever it claims, reading it takes a
 /// few buffers, and what it doesn't hold is an error that names file and byte.
@@ -31,6 +43,10 @@ pub(super) const CONTENTS: &str = "toc.dat";
 pub struct Archive {
     path: PathBuf,
     contents: Contents,
+    /// Where each entry stands in the contents.
+    places: HashMap<ItemId, usize>,
+    /// The large objects that entries create.
+    objects: HashSet<u32>,
     manifest: Option<Manifest>,
     pub(super) data: Data,
 }
@@ -59,17 +75,16 @@ impl Archive {
         let (contents, crc32) = match &files {
             Some(files) => {
                 let toc = files.member(CONTENTS)?;
-                if toc.coding != Coding::Plain {
-                    return Err(cannot_open(path)
-                        .because(format!("{} is compressed", toc.name))
-                        .hint("decompress that file first"));
-                }
-                contents(toc.open(0, toc.length)?, &toc.name, layout, Some(toc.length))?
+                let most = match toc.coding {
+                    Coding::Plain => toc.length,
+                    _ => toc.length.saturating_mul(CONTENTS_SHRINK),
+                };
+                contents(toc.data()?.take(most), &toc.name, layout)?
             }
             None => {
                 let name = path.display().to_string();
                 let file = File::open(path).map_err(|error| unreadable(&name, error))?;
-                contents(BufReader::new(file), &name, layout, None)?
+                contents(BufReader::new(file), &name, layout)?
             }
         };
         let manifest = manifest(path, layout, crc32)?;
@@ -80,7 +95,9 @@ impl Archive {
             }
             None => Data::Custom(Custom::open(path, &contents)?),
         };
-        Ok(Archive { path: path.to_owned(), contents, manifest, data })
+        let places = (contents.items.iter().enumerate()).map(|(at, item)| (item.id, at)).collect();
+        let objects = contents.items.iter().flat_map(created_by).collect();
+        Ok(Archive { path: path.to_owned(), contents, places, objects, manifest, data })
     }
 
     /// Where it is.
@@ -93,9 +110,31 @@ impl Archive {
         &self.contents
     }
 
+    /// The entry of this number.
+    pub fn item(&self, id: ItemId) -> Option<&Item> {
+        self.contents.items.get(*self.places.get(&id)?)
+    }
+
     /// What is known of its data, if it is one of ours.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// Refuses a folder or a tar file that lacks a file with the data of one of these items: it is
+    /// better known before anything is made of the rest.
+    pub fn require_files(&self, of: &BTreeSet<ItemId>) -> Result<()> {
+        let Data::Files(files) = &self.data else { return Ok(()) };
+        for item in self.contents.items.iter().filter(|item| of.contains(&item.id)) {
+            let list = object_lists::name(item, &self.contents.header);
+            let name = match item.desc.as_str() {
+                LARGE_OBJECTS => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
+                _ => file_name(item),
+            };
+            if let Some(name) = name {
+                files.member(name).map_err(|error| error.within(about(item).message()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The rows of an entry: lines as COPY takes them, without the line that ends them. That this
@@ -118,22 +157,80 @@ impl Archive {
         Ok(Box::new(data.through(|data| Proof::new(CopyText::part(data), chunk))))
     }
 
+    /// Where the data of an entry begins, if parts of it can be put together as they lie.
+    pub(super) fn begins_at(&self, item: &Item) -> Result<Option<u64>> {
+        match &self.data {
+            Data::Custom(custom) => custom.begins_at(item),
+            Data::Files(_) => Ok(Some(0)),
+        }
+    }
+
+    /// The rows of an entry from a byte on, where a part of it begins.
+    pub(super) fn rows_from(&self, item: &Item, offset: u64) -> Result<impl Read + use<>> {
+        let data = match &self.data {
+            Data::Custom(custom) => custom.data_from(offset)?,
+            Data::Files(files) => files.member(file_of(item)?)?.part(offset, u64::MAX)?,
+        };
+        Ok(data.through(CopyText::whole))
+    }
+
     /// The large objects of an entry, in order: each with its OID, and its bytes as a stream.
     pub fn large_objects(
         &self,
         item: &Item,
         take: &mut dyn FnMut(Oid, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let files = match &self.data {
-            Data::Custom(custom) => return custom.large_objects(item, take),
-            Data::Files(files) => files,
+        self.some_large_objects(item, &ALL, take)
+    }
+
+    /// The same of some of them, counted from 0 on. That they aren't those that the contents speak of
+    /// is an error.
+    pub fn some_large_objects(
+        &self,
+        item: &Item,
+        wanted: &Range<u64>,
+        take: &mut dyn FnMut(Oid, &mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut take = |oid: Oid, bytes: &mut dyn Read| {
+            let is_known = self.objects.is_empty() || self.objects.contains(&oid.0);
+            match is_known && seen.insert(oid.0) {
+                true => take(oid, bytes),
+                false => {
+                    Err(unlike_contents(item, format!("it has a large object {} too many", oid.0)))
+                }
+            }
         };
-        let list = files.member(&object_lists::name(item, &self.contents.header))?;
-        object_lists::each(files, &list, &mut |oid, member| {
-            let mut bytes = member.data()?;
-            take(oid, &mut bytes)?;
-            bytes.drain()
-        })
+        match &self.data {
+            Data::Custom(custom) => custom.large_objects(item, wanted, &mut take)?,
+            Data::Files(files) => {
+                let list = files.member(&object_lists::name(item, &self.contents.header))?;
+                object_lists::each(files, &list, wanted, &mut |oid, member| {
+                    let mut bytes = member.data()?;
+                    take(oid, &mut bytes)?;
+                    bytes.drain()
+                })?;
+            }
+        }
+        let all = self.objects_of(item);
+        let expected = all.min(wanted.end).saturating_sub(wanted.start);
+        match seen.len() as u64 >= expected {
+            true => Ok(()),
+            false => {
+                let missing = expected - seen.len() as u64;
+                Err(unlike_contents(item, format!("it lacks {missing} of {all} large objects")))
+            }
+        }
+    }
+
+    /// How many large objects an entry should have at least. Since 1.16 there may be several such
+    /// entries, each with those of another.
+    fn objects_of(&self, item: &Item) -> u64 {
+        let needs = item.depends_on.iter().filter_map(|id| self.item(*id));
+        match needs.map(|need| created_by(need).len()).sum::<usize>() {
+            0 => self.objects.len() as u64,
+            of_another => of_another as u64,
+        }
     }
 
     /// The data of an entry that isn't large objects, whatever it is.
@@ -161,14 +258,8 @@ fn layout_of(path: &Path) -> Result<Layout> {
     }
 }
 
-/// The table of contents, which nothing comes after where its file's `length` is given; and its
-/// CRC-32.
-fn contents(
-    from: impl Read,
-    name: &str,
-    layout: Layout,
-    length: Option<u64>,
-) -> Result<(Contents, u32)> {
+/// The table of contents, and its CRC-32.
+fn contents(from: impl Read, name: &str, layout: Layout) -> Result<(Contents, u32)> {
     let mut from = Summed { from, crc32: crc32fast::Hasher::new() };
     let mut contents = Contents::read(&mut from).map_err(|error| error.within(name))?;
     let is_custom = contents.header.layout == Layout::Custom;
@@ -177,15 +268,22 @@ fn contents(
     }
     // A folder's says that it is a tar file's.
     contents.header.layout = layout;
-    if length.is_some_and(|length| length != contents.length) {
-        return Err(damaged(name, contents.length, "something comes after its last entry"));
+    let crc32 = from.crc32.clone().finalize();
+    if !is_custom {
+        let mut more = [0];
+        match from.read(&mut more).map_err(|error| told(name, contents.length, error))? {
+            0 => {}
+            _ => {
+                return Err(damaged(name, contents.length, "something comes after its last entry"));
+            }
+        }
     }
     let mut ids = HashSet::new();
     if let Some(item) = contents.items.iter().find(|item| !ids.insert(item.id)) {
         let what = format!("two entries have the number {}", item.id.0);
         return Err(damaged(name, contents.length, what));
     }
-    Ok((contents, from.crc32.finalize()))
+    Ok((contents, crc32))
 }
 
 /// Refuses names of files that aren't any, before anything is done with one.
@@ -218,7 +316,7 @@ fn manifest(path: &Path, layout: Layout, crc32: u32) -> Result<Option<Manifest>>
         return Err(damaged("it is no file, but a link, a folder or a device".into()));
     }
     let file = File::open(&path).map_err(|error| unreadable(path.display(), error))?;
-    let manifest: Manifest = serde_json::from_reader(BufReader::new(file))
+    let mut manifest: Manifest = serde_json::from_reader(BufReader::new(file))
         .map_err(|error| damaged(error.to_string()))?;
     if manifest.format != FORMAT {
         return Err(damaged(format!("its format is {}, which isn't known", manifest.format)));
@@ -228,6 +326,7 @@ fn manifest(path: &Path, layout: Layout, crc32: u32) -> Result<Option<Manifest>>
             "it isn't of this archive, or the table of contents is damaged".into(),
         ));
     }
+    manifest.settle().map_err(|flaw| damaged(flaw.into()))?;
     Ok(Some(manifest))
 }
 
@@ -245,6 +344,10 @@ fn file_of(item: &Item) -> Result<&str> {
             .because("the archive has no data of it")
             .hint("choose an entry that has, as `pgconvoy inspect` shows them")
     })
+}
+
+fn unlike_contents(item: &Item, because: String) -> Error {
+    about(item).because(because).hint("the archive is damaged: copy it again, or make it anew")
 }
 
 fn about(item: &Item) -> Error {

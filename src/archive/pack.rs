@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::adler::Adler32;
+use super::assembling::remove;
 use super::compressing::Laying;
 use super::encoder::{Encoder, Extent};
 
@@ -53,9 +54,11 @@ impl Write for Counted {
 }
 
 impl Pack {
-    /// Makes a pack, or makes it anew.
+    /// Makes a pack, or makes it anew: a file of its own, as whoever wrote the one before may still
+    /// be about to notice that it is over.
     pub fn create(path: &Path, laying: Laying) -> io::Result<Pack> {
-        let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        remove(path)?;
+        let file = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
         Ok(Pack { file: Counted { file, at: 0 }, laying })
     }
 

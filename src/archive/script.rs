@@ -1,9 +1,12 @@
 //! Definitions as a script that people read and psql runs.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 
 use super::contents::{Contents, Item, ItemSection};
 use crate::pg::quote_ident;
+use crate::toc::{Token, tokens};
 
 /// What a session needs before definitions of any age can be made in it (source:
 /// pg_backup_archiver.c, _doSetFixedOutputState).
@@ -22,19 +25,40 @@ SET default_table_access_method = heap;
 /// Writes the definitions of an archive in the order that pg_restore makes them in: grants after all
 /// else, then what fires or reads once all is there. What belongs to the database itself is left to
 /// whoever makes that.
+///
+/// Part of it is in the server's words. So that none is taken by psql for one of its own commands,
+/// it is told to heed none but one that nobody can foretell (documentation: psql, `\restrict`).
 pub fn write_script(contents: &Contents, to: &mut dyn Write) -> io::Result<()> {
     let header = &contents.header;
     let (database, server) = (line(&header.database), line(&header.server_version));
     writeln!(to, "-- Definitions of database {database}, PostgreSQL {server}.")?;
-    writeln!(to, "-- Written by {}.\n\n{SETTINGS}", line(&header.dumper_version))?;
-    let is_shown = |item: &&Item| item.section != ItemSection::Data && !is_of_database(item);
+    writeln!(to, "-- Written by {}.\n", line(&header.dumper_version))?;
+    let key = format!("{:016x}{:016x}", chance(), chance());
+    write!(to, "\\restrict {key}\n\n{SETTINGS}")?;
+    for item in contents.items.iter().filter(|item| is_setting(item)) {
+        to.write_all(item.create.as_bytes())?;
+    }
+    writeln!(to)?;
+    let is_shown = |item: &&Item| {
+        item.section != ItemSection::Data && !is_of_database(item) && !is_setting(item)
+    };
     for pass in [Pass::Main, Pass::Grants, Pass::Last] {
         let items = contents.items.iter().filter(is_shown);
         for item in items.filter(|item| Pass::of(item) == pass && !item.create.is_empty()) {
             write_item(item, to)?;
         }
     }
-    Ok(())
+    writeln!(to, "\\unrestrict {key}")
+}
+
+/// The standard library's hashes start at random.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// What holds for the whole session (source: pg_dump.c, dumpEncoding and those behind it).
+fn is_setting(item: &Item) -> bool {
+    matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
 }
 
 /// When a definition's turn comes (source: pg_backup_archiver.c, _tocEntryRestorePass).
@@ -65,7 +89,21 @@ fn is_of_database(item: &Item) -> bool {
             && matches!(item.desc.as_str(), "ACL" | "COMMENT" | "SECURITY LABEL")
 }
 
+/// Outside of quotes SQL has no backslash, and psql takes one for a command of its own: a server that
+/// words its definitions so means psql, not PostgreSQL (CVE-2025-8714).
+fn refuse_commands(item: &Item) -> io::Result<()> {
+    match tokens(&item.create).any(|(_, token)| token == Token::Mark('\\')) {
+        false => Ok(()),
+        true => Err(io::Error::other(format!(
+            "{} {} has a backslash outside of quotes, which psql would take for a command: don't trust \
+             this server",
+            item.desc, item.tag
+        ))),
+    }
+}
+
 fn write_item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
+    refuse_commands(item)?;
     let schema = item.schema.as_ref().map(|schema| format!(" in schema {}", line(schema)));
     writeln!(to, "--\n-- {} {}{}\n--\n", item.desc, line(&item.tag), schema.unwrap_or_default())?;
     write!(to, "{}", item.create)?;
@@ -81,4 +119,32 @@ fn write_item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
 /// A name in a comment: it may hold anything, the comment's end too.
 fn line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::{Compression, Layout, Version};
+    use super::super::made;
+    use super::*;
+
+    #[test]
+    fn a_command_for_psql_is_never_written() {
+        let mut contents = made::contents(Layout::Directory, Compression::None, Version::V1_16);
+        let mut script = |create: &str, tag: &str| {
+            contents.items[0].create = create.to_owned();
+            contents.items[0].tag = tag.to_owned();
+            let mut script = Vec::new();
+            write_script(&contents, &mut script).map(|()| String::from_utf8(script).unwrap())
+        };
+        for harmful in ["CREATE VIEW v AS SELECT 1\n\\! id\n;", "SELECT 1 \\gexec", "\\q"] {
+            let error = script(harmful, "v").unwrap_err().to_string();
+            assert!(error.contains("TABLE v has a backslash"), "{error}");
+        }
+        let good = "COMMENT ON TABLE t IS E'a\\\\b'; SELECT '\\! id', \"\\\", $$\\$$; -- \\! id\n";
+        let written = script(good, "a\n\\! id\r\\! id").unwrap();
+        let commands: Vec<&str> = written.lines().filter(|line| line.starts_with('\\')).collect();
+        let [restrict, unrestrict] = commands.as_slice() else { panic!("{written}") };
+        assert_eq!(restrict.replace("\\r", "\\unr"), *unrestrict);
+        assert!(!written.contains('\r'), "{written}");
+    }
 }

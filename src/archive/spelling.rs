@@ -48,7 +48,9 @@ pub(super) fn copied(sql: &str) -> Option<(QualifiedName, Vec<String>)> {
         }
         next = rest.next()?;
     }
-    (next.is_word("FROM") && rest.next()?.is_word("stdin")).then_some((relation, columns))
+    let is_of_rows = next.is_word("FROM") && rest.next()?.is_word("stdin");
+    let ends = rest.next().is_none_or(|end| end == Token::Mark(';')) && rest.next().is_none();
+    (is_of_rows && ends).then_some((relation, columns))
 }
 
 /// What the last string of a statement says.

@@ -86,14 +86,38 @@ fn header(from: &mut impl Read) -> std::io::Result<Header> {
     if !Tar::is_meant(&block) || number(&block[148..156]) != Some(sum) {
         return Err(wrong("there is no file's header, or a damaged one"));
     }
-    if !matches!(block[156], b'0' | 0) {
-        return Err(wrong("there is a link or a folder, which no archive has"));
+    refuse_odd(block[156])?;
+    // What stands before a long name; GNU's own headers have other things there.
+    if block[257..265] == *b"ustar\x0000" && block[345] != 0 {
+        return Err(wrong(IN_A_FOLDER));
     }
     let name = block[..100].split(|byte| *byte == 0).next().unwrap_or_default();
+    if name.contains(&b'/') {
+        return Err(wrong(IN_A_FOLDER));
+    }
     let name = String::from_utf8(name.to_vec()).map_err(|_| wrong("a file's name isn't text"))?;
     let size = number(&block[124..136]).ok_or_else(|| wrong("a file's size is no number"))?;
     Ok(Some((name, size)))
 }
+
+/// Refuses what isn't a plain file: pg_dump writes nothing else.
+fn refuse_odd(kind: u8) -> std::io::Result<()> {
+    Err(wrong(match kind {
+        b'0' | 0 => return Ok(()),
+        b'1' | b'2' => "there is a link, which no archive has",
+        b'3' | b'4' | b'6' => "there is a device or a pipe, which no archive has",
+        b'5' => IN_A_FOLDER,
+        b'S' => "there is a file with holes, which no archive has",
+        b'x' | b'g' | b'L' | b'K' => {
+            "there is a header of another kind of tar file: pg_dump's has none"
+        }
+        _ => "there is something else than a file",
+    }))
+}
+
+/// A folder that somebody has packed is none of pg_dump's tar files.
+const IN_A_FOLDER: &str =
+    "there is a folder, which no tar file of pg_dump's has: unpack it, and name the folder";
 
 /// A number in octal digits, or, behind a byte of 128, in binary.
 fn number(field: &[u8]) -> Option<u64> {

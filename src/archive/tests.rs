@@ -137,6 +137,13 @@ fn a_file_that_is_missing_is_named() {
         let error = all(&OnDisk::folder(&rest).path).unwrap_err();
         assert!(error.to_string().contains(name.trim_end_matches(".zst")), "{name}: {error}");
         assert_eq!(error.kind(), Kind::Refused, "{error}");
+        if let Ok(archive) = Archive::open(&OnDisk::folder(&rest).path)
+            && !name.starts_with("blob_")
+        {
+            let everything = archive.contents().items.iter().map(|item| item.id).collect();
+            let error = archive.require_files(&everything).unwrap_err();
+            assert!(error.to_string().contains("reading entry "), "{name}: {error}");
+        }
     }
 }
 
@@ -281,9 +288,34 @@ fn a_tar_file_has_files_only_and_each_once() {
     let good = made::tar(&files);
     let link = [&made::tar_header("2.dat", 0, b'2')[..], &good].concat();
     let twice = made::tar(&[&files[..], &files[..1]].concat());
-    for (bytes, says) in [(link, "link"), (twice, "the same name")] {
+    let mut behind_a_path = good.clone();
+    behind_a_path[345] = b'x';
+    let in_a_folder = made::tar(&[("shop/toc.dat".to_owned(), Vec::new())]);
+    let mut all = vec![
+        (link, "link"),
+        (twice, "the same name"),
+        (behind_a_path, "damaged"),
+        (in_a_folder, "name the folder"),
+    ];
+    for (kind, says) in [
+        (b'1', "link"),
+        (b'3', "device"),
+        (b'4', "device"),
+        (b'5', "name the folder"),
+        (b'6', "pipe"),
+        (b'7', "something else"),
+        (b'L', "another kind of tar"),
+        (b'S', "holes"),
+        (b'g', "another kind of tar"),
+        (b'x', "another kind of tar"),
+    ] {
+        all.push(([&made::tar_header("2.dat", 0, kind)[..], &good].concat(), says));
+    }
+    for (bytes, says) in all {
         let error = Archive::open(&OnDisk::file(&bytes).path).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
+        assert!(error.to_string().contains("shop.dump at byte "), "{error}");
+        assert_eq!(error.kind(), Kind::Refused, "{error}");
     }
 }
 
@@ -448,4 +480,130 @@ fn what_an_entry_of_ours_depends_on_is_there() {
     let contents_crc32 = archive.crc32_of_contents();
     archive.put_manifest(&Manifest { contents_crc32, ..manifest });
     assert_eq!(loose(), ["entry 1, TABLE orders depends on entry 77, which isn't there"]);
+}
+
+#[test]
+fn large_objects_are_read_some_at_a_time_in_any_order() {
+    for (what, archive) in OnDisk::all() {
+        let archive = Archive::open(&archive.path).unwrap();
+        let item = &archive.contents().items[3];
+        let some = |wanted| {
+            let mut seen = Objects::new();
+            archive
+                .some_large_objects(item, &wanted, &mut |oid, from| {
+                    let mut bytes = Vec::new();
+                    from.read_to_end(&mut bytes).map_err(read_error)?;
+                    seen.push((oid, bytes));
+                    Ok(())
+                })
+                .unwrap();
+            seen
+        };
+        let all = expected().2;
+        for wanted in [1..2, 0..1, 2..9, 0..3, 1..u64::MAX, 3..9, 0..0] {
+            let places = wanted.start.min(3) as usize..wanted.end.min(3) as usize;
+            assert_eq!(some(wanted.clone()), all[places], "{what}: {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn large_objects_are_those_that_entries_create() {
+    for layout in [Layout::Custom, Layout::Directory] {
+        for (oids, says) in [
+            (&[5_u32, 7, 4_000_000_000][..], ""),
+            (&[5, 4_000_000_000], "a large object 7 too many"),
+            (&[5, 6, 7, 4_000_000_000], "it lacks 1 of 4"),
+        ] {
+            let mut contents = made::contents(layout, Compression::Gzip, Version::V1_16);
+            for (id, oid) in (10..).zip(oids) {
+                let item = contents.items[0].clone();
+                let (desc, tag) = ("BLOB".to_owned(), oid.to_string());
+                contents.items.push(super::Item { id: super::ItemId(id), desc, tag, ..item });
+            }
+            let archive = match layout {
+                Layout::Custom => OnDisk::file(&made::custom(&contents, true)),
+                _ => OnDisk::folder(&made::files(&contents)),
+            };
+            let archive = Archive::open(&archive.path).unwrap();
+            let read = archive.measure(&archive.contents().items[3]);
+            match (read, says) {
+                (Ok(_), "") => {}
+                (Err(error), says) if !says.is_empty() => {
+                    assert!(error.to_string().contains(says), "{error}");
+                    assert!(error.to_string().contains("entry 4"), "{error}");
+                }
+                (read, _) => panic!("{layout:?} {oids:?}: {read:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_of_contents_that_somebody_has_compressed_is_read_as_pg_restore_reads_it() {
+    for (compression, ending) in
+        [(Compression::Gzip, "gz"), (Compression::Lz4, "lz4"), (Compression::Zstd, "zst")]
+    {
+        let mut files =
+            made::files(&made::contents(Layout::Directory, Compression::None, Version::V1_16));
+        files[0].0 = format!("toc.dat.{ending}");
+        let plain = std::mem::take(&mut files[0].1);
+        let with = |toc: &[u8]| {
+            let mut files = files.clone();
+            files[0].1 = made::compressed(toc, compression, false);
+            OnDisk::folder(&files)
+        };
+        assert_eq!(all(&with(&plain).path).unwrap(), expected(), "{ending}");
+        let bomb = [&plain[..], &vec![0; 64 << 20]].concat();
+        for harmed in [&plain[..plain.len() - 1], &bomb] {
+            let error = all(&with(harmed).path).unwrap_err();
+            assert!(error.to_string().contains(&files[0].0), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_an_archive_of_ours_is_found_unless_it_means_nothing() {
+    for (what, archive, _) in ours() {
+        let contents = Archive::open(&archive.path).unwrap().contents().clone();
+        let folder = archive.path.parent().unwrap();
+        let folder = if archive.path.is_dir() { &archive.path } else { folder };
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+        for file in files {
+            let good = std::fs::read(&file).unwrap();
+            for at in 0..good.len() {
+                let mut bytes = good.clone();
+                bytes[at] ^= 1 << (at % 8);
+                std::fs::write(&file, &bytes).unwrap();
+                let Ok(opened) = Archive::open(&archive.path) else { continue };
+                let measured: Result<Vec<_>> =
+                    opened.contents().items[1..].iter().map(|item| opened.measure(item)).collect();
+                let is_found = measured.is_err() || !opened.loose_ends().unwrap().is_empty();
+                let means_nothing = || {
+                    *opened.contents() == contents && all(&archive.path).ok() == Some(expected())
+                };
+                assert!(is_found || means_nothing(), "{what}: byte {at} of {}", file.display());
+            }
+            std::fs::write(&file, good).unwrap();
+        }
+    }
+}
+
+#[test]
+fn many_entries_are_read_as_fast_as_they_come() {
+    let mut contents = made::contents(Layout::Directory, Compression::None, Version::V1_16);
+    let files = made::files(&contents);
+    let many =
+        (10..30_000).map(|id| super::Item { id: super::ItemId(id), ..contents.items[0].clone() });
+    contents.items.extend(many.collect::<Vec<_>>());
+    let mut files = files;
+    files[0].1.clear();
+    contents.write(&mut files[0].1).unwrap();
+    let archive = OnDisk::folder(&files);
+    let started = std::time::Instant::now();
+    let opened = Archive::open(&archive.path).unwrap();
+    for id in 10..30_000 {
+        assert!(opened.item(super::ItemId(id)).is_some());
+    }
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
 }

@@ -1,6 +1,7 @@
 //! Which part of a database is asked for: rules as pg_dump has them. What they match is read
-//! in `choice/matches.rs`.
+//! in `choice/matches.rs`, of an archive found in `choice/archived.rs`.
 
+mod archived;
 mod matches;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use crate::error::{Error, Result};
 
 use super::pattern::Pattern;
 
+pub use archived::choose_of_archive;
 pub(super) use matches::Matches;
 
 /// What a rule says of that which its pattern matches (documentation: pg_dump).

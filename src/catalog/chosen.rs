@@ -26,7 +26,11 @@ pub(super) async fn choose(
     };
     let matches = Matches::read(session, scope, &path).await?;
     // Where the path is given, another reading has found what matches already.
-    let idle = if scope.search_path.is_none() { matches.idle(choice)? } else { Vec::new() };
+    let idle = if scope.search_path.is_none() {
+        matches.idle(choice, "on the source")?
+    } else {
+        Vec::new()
+    };
     let choosing = matches.choosing(choice, &out.entries);
     let rowless = matches.filter_rows(choice, &mut out.entries);
     if !rowless.is_empty() && scope.search_path.is_none() {

@@ -86,6 +86,7 @@ fn contents(key_bounds: Vec<String>, bytes: u64) -> TableData {
         filter: None,
         of_extension: false,
         in_foreign_keys: false,
+        stands: false,
         archived: None,
     }
 }

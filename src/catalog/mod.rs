@@ -99,7 +99,7 @@ use operator_members::Members;
 use relations::Relations;
 use sequences::Sequences;
 
-pub use choice::{Choice, Flag, Rule};
+pub use choice::{Choice, Flag, Rule, choose_of_archive};
 pub use database::{DatabaseFacts, database_facts, database_facts_of};
 pub use drift::drift;
 pub use extensions::ExtensionFacts;

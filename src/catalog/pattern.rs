@@ -47,6 +47,11 @@ impl Pattern {
         self.schema.is_none()
     }
 
+    /// The regular expressions of the schema, where one is named, and of the name.
+    pub(super) fn regexes(&self) -> (Option<&str>, &str) {
+        (self.schema.as_deref(), &self.name)
+    }
+
     /// The condition, in SQL, on a column of names.
     pub(super) fn name_condition(&self, column: &str) -> String {
         matches(column, &self.name)

@@ -78,6 +78,7 @@ pub(super) async fn read(
             filter: None,
             of_extension,
             in_foreign_keys: config.is_in_foreign_keys(table.oid),
+            stands: false,
             archived: None,
         };
         let id = out.add_part(entry(table, data));
@@ -112,6 +113,7 @@ pub(super) async fn read(
             filter: None,
             of_extension: false,
             in_foreign_keys: false,
+            stands: false,
             archived: None,
         };
         let id = out.add_part(entry(root, data));

@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod archives;
+mod part;
 mod webstream;
 
 use std::num::NonZeroU16;
@@ -9,9 +10,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::{BenchData, DemoSize, Tool};
+use crate::commands::{BenchData, BenchJob, DemoSize, Tool};
 
-pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore};
+pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
+pub(super) use part::{Part, Patterns};
 pub(super) use webstream::{Step, Webstream};
 
 const CONNECTIONS: &str = "\
@@ -141,40 +143,6 @@ pub(super) struct Chosen {
     /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
     #[arg(long = "map-role", value_name = "OLD=NEW")]
     pub(super) map_roles: Vec<String>,
-}
-
-/// Which part of them: the same on each run of one job.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "A part of each database (patterns as pg_dump's; repeatable)")]
-pub(super) struct Part {
-    /// Only schemas that match, with all in them and what that needs
-    #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
-    pub(super) schemas: Vec<String>,
-    /// No schema that matches
-    #[arg(short = 'N', long = "exclude-schema", value_name = "PATTERN")]
-    pub(super) exclude_schemas: Vec<String>,
-    /// Only tables (with their partitions), views, sequences that match, and what they need;
-    /// -n and -N then choose nothing
-    #[arg(short = 't', long = "table", value_name = "PATTERN")]
-    pub(super) tables: Vec<String>,
-    /// Tables, views and sequences that match, beside what -n or -t choose
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) include: Vec<String>,
-    /// No table, view or sequence that matches
-    #[arg(short = 'T', long = "exclude-table", visible_alias = "exclude", value_name = "PATTERN")]
-    pub(super) exclude_tables: Vec<String>,
-    /// No rows of tables, sequences and materialized views that match
-    #[arg(long = "exclude-table-data", value_name = "PATTERN")]
-    pub(super) exclude_table_data: Vec<String>,
-    /// Only extensions that match
-    #[arg(short = 'e', long = "extension", value_name = "PATTERN")]
-    pub(super) extensions: Vec<String>,
-    /// No extension that matches
-    #[arg(long = "exclude-extension", value_name = "PATTERN")]
-    pub(super) exclude_extensions: Vec<String>,
-    /// Of tables that match only rows that meet an SQL condition, as the source judges it
-    #[arg(long = "where", value_name = "PATTERN=CONDITION")]
-    pub(super) rows: Vec<String>,
 }
 
 /// How many at once.
@@ -369,6 +337,13 @@ pub(super) struct Demo {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Bench {
+    /// What the tools do: migrate, dump (into a folder), or restore (each from its own folder)
+    #[arg(long, value_name = "JOB", default_value = "migrate")]
+    pub(super) job: BenchJob,
+    /// How archives are compressed; may be given several times [default: none, and zstd, or gzip
+    /// where pg_dump doesn't know that]
+    #[arg(long, value_name = "METHOD[:LEVEL]")]
+    pub(super) compress: Vec<String>,
     /// A data set: narrow, many, wide, large-objects or demo; may be given several times
     /// [default: all]
     #[arg(long, value_name = "NAME")]
@@ -382,7 +357,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroU16,
     /// A tool to compare: pgconvoy, pgconvoy-bare, pgconvoy-verified, directory, piped,
-    /// pipes, pgcopydb or pgcopydb-bare; may be given several times [default: all]
+    /// pipes, pgcopydb or pgcopydb-bare; may be given several times [default: all that do the job]
     #[arg(long = "tool", value_name = "NAME")]
     pub(super) tools: Vec<Tool>,
     /// Reach the target by TLS
@@ -391,7 +366,8 @@ pub(super) struct Bench {
     /// Have a round trip to the target take so many milliseconds
     #[arg(long, value_name = "MS")]
     pub(super) round_trip: Option<NonZeroU16>,
-    /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder
+    /// Write the raw results (results.json) and a picture of them (chart.svg) into this folder;
+    /// archives lie there meanwhile, or else where temporary files do (TMPDIR)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
@@ -442,14 +418,14 @@ mod tests {
         check: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role restart clean strict toast-compression fence json
         plan: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
         verify: source target database all-databases schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs deep json
-        restore: target jobs schema-only map-role verify retry-for no-analyze strict json
+        restore: target jobs restart clean schema-only data-only section list use-list map-role verify retry-for no-analyze strict json schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension
         status: target database json
         finish: target database drop-ledger json
         unfence: source json
-        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs json
+        dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs retry-for json
         inspect: json
         demo: size jobs keep json
-        bench: data scale jobs rounds tool tls round-trip out json
+        bench: job compress data scale jobs rounds tool tls round-trip out json
         completions:
         man:
         "#);
@@ -490,12 +466,16 @@ mod tests {
             "pgconvoy plan --source a --target b --all-databases --jobs 2",
             "pgconvoy verify --source a --target b -j2 --database x --json",
             "pgconvoy restore a.dump --target b -j 2 --schema-only --map-role f=g --json",
+            "pgconvoy restore a.dump --target b -a --section data --section post-data -t x -L list",
+            "pgconvoy restore a.dump --list --section data",
+            "pgconvoy restore - --target b",
             "pgconvoy status --target b --database x --database y --json",
             "pgconvoy finish --target b --database x --drop-ledger --json",
             "pgconvoy dump --source b --file x -F custom -Z zstd:3 -j 4 --for-pg-restore 16 -s --json",
             "pgconvoy inspect shop.dump --json",
             "pgconvoy demo --size 50MB -j 2 --keep --json",
             "pgconvoy bench --data narrow --data wide --scale 0.1 -j 2 --rounds 5 --out x --json",
+            "pgconvoy bench --job restore --compress none --compress gzip:1",
             "pgconvoy completions bash",
             "pgconvoy man migrate",
         ] {
@@ -515,9 +495,14 @@ mod tests {
             "pgconvoy migrate --source a --target b --password x",
             "pgconvoy dump --source a",
             "pgconvoy dump --source a --file x --schema-only --data-only",
+            "pgconvoy restore x --target b --schema-only --data-only",
+            "pgconvoy restore x --target b --section rows",
+            "pgconvoy restore x",
+            "pgconvoy restore x --list --json",
             "pgconvoy demo --size much",
             "pgconvoy bench --data other",
             "pgconvoy bench --rounds 0",
+            "pgconvoy bench --job vacuum",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

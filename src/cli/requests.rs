@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::commands::{
     self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
-    DemoRequest, DumpForm, DumpRequest, Environment, Flag, Layout, PATIENCE, Request,
-    RestoreRequest, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    DemoRequest, DumpForm, DumpRequest, Environment, Flag, ItemSection, Layout, PATIENCE, Request,
+    RestoreRequest, RestoredPart, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 use crate::webstream::Said;
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
-    Migrate, Part, Plan, ReadBack, Restore, Sides, Status, Unfence, Verify,
+    Migrate, Part, Patterns, Plan, ReadBack, Restore, Section, Sides, Status, Unfence, Verify,
 };
 
 /// What is said of a step of the WebStream recipe.
@@ -52,13 +52,24 @@ pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Reque
     })
 }
 
+/// Which part of an archive.
+pub(super) fn restored_part(args: &Restore) -> Result<RestoredPart> {
+    Ok(RestoredPart {
+        rows: part(args.schema_only, args.data_only),
+        sections: args.sections.iter().map(section).collect(),
+        list: args.use_list.clone(),
+        choice: Choice::new(rules(&args.patterns)?),
+    })
+}
+
 /// A restore.
 pub(super) fn restore(args: &Restore, environment: &Environment) -> Result<RestoreRequest> {
     Ok(RestoreRequest {
         archive: args.archive.clone(),
-        target: parse("--target", &args.target, environment)?,
+        target: parse("--target", args.target.as_deref().unwrap_or_default(), environment)?,
         roles: RoleMap::parse(&args.map_roles)?,
-        schema_only: args.schema_only,
+        part: restored_part(args)?,
+        beginning: beginning(&args.beginning),
         jobs: jobs(&args.jobs),
         verify: verify_mode(args.verify),
         patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
@@ -149,11 +160,7 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         },
         choice: choice(&args.part)?,
         roles: RoleMap::parse(&args.map_roles)?,
-        part: match (args.schema_only, args.data_only) {
-            (true, _) => commands::Part::Schema,
-            (false, true) => commands::Part::Data,
-            (false, false) => commands::Part::Everything,
-        },
+        part: part(args.schema_only, args.data_only),
         path: Some(args.file.clone()).filter(|path| path.as_os_str() != "-"),
         form: match args.format {
             ArchiveFormat::Directory => DumpForm::Archive(Layout::Directory),
@@ -163,7 +170,24 @@ pub(super) fn dump(args: &Dump, environment: &Environment) -> Result<DumpRequest
         compressing: Compressing::parse(compress)?,
         for_pg_restore: args.for_pg_restore,
         jobs: jobs(&args.jobs),
+        patience: args.retry_for.map_or(PATIENCE, Duration::from_secs),
     })
+}
+
+fn part(schema_only: bool, data_only: bool) -> commands::Part {
+    match (schema_only, data_only) {
+        (true, _) => commands::Part::Schema,
+        (false, true) => commands::Part::Data,
+        (false, false) => commands::Part::Everything,
+    }
+}
+
+fn section(section: &Section) -> ItemSection {
+    match section {
+        Section::PreData => ItemSection::PreData,
+        Section::Data => ItemSection::Data,
+        Section::PostData => ItemSection::PostData,
+    }
 }
 
 /// A demo.
@@ -177,7 +201,15 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
         return Err(Error::usage(format!("reading --scale {}", args.scale))
             .hint("give a number above 0, up to 100"));
     }
+    if let Some(tool) = args.tools.iter().find(|tool| !tool.does(args.job)) {
+        return Err(Error::usage(format!("reading --tool {}", tool.key()))
+            .because("it doesn't do this --job")
+            .hint("leave it out, or measure --job migrate"));
+    }
     Ok(BenchRequest {
+        job: args.job,
+        compress: args.compress.iter().map(|how| Compressing::parse(how)).collect::<Result<_>>()?,
+        folder: args.out.clone(),
         data: match args.data.as_slice() {
             [] => BenchData::ALL.to_vec(),
             some => some.to_vec(),
@@ -195,6 +227,14 @@ pub(super) fn bench(args: &Bench) -> Result<BenchRequest> {
 }
 
 fn choice(part: &Part) -> Result<Choice> {
+    let mut all = rules(&part.patterns)?;
+    for text in &part.rows {
+        all.push(Rule::rows(text)?);
+    }
+    Ok(Choice::new(all))
+}
+
+fn rules(part: &Patterns) -> Result<Vec<Rule>> {
     let by_flag = [
         (Flag::Schema, &part.schemas),
         (Flag::ExcludeSchema, &part.exclude_schemas),
@@ -208,8 +248,7 @@ fn choice(part: &Part) -> Result<Choice> {
     let rules = by_flag
         .into_iter()
         .flat_map(|(flag, patterns)| patterns.iter().map(move |text| Rule::new(flag, text)));
-    let rules = rules.chain(part.rows.iter().map(|text| Rule::rows(text)));
-    Ok(Choice::new(rules.collect::<Result<Vec<_>>>()?))
+    rules.collect()
 }
 
 fn between(args: &Sides, environment: &Environment) -> Result<Request> {

@@ -116,6 +116,9 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Migrate(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
+        Command::Restore(args) if args.beginning.restart => {
+            "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
+        }
         Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
@@ -178,6 +181,12 @@ impl Session<'_> {
     }
 
     async fn restore(&self, args: &args::Restore, stop: &mut Stop) -> Result<Exit> {
+        if args.list {
+            let part = requests::restored_part(args)?;
+            let list = stop.or(commands::list_archive(&args.archive, &part)).await?;
+            self.output.put(list.as_bytes());
+            return Ok(Exit::Done);
+        }
         let request = requests::restore(args, &self.environment)?;
         self.messages.warn_about(&[&request.target]);
         let report = progress::shown(self.messages, self.output, async |events| {
@@ -268,6 +277,9 @@ impl Session<'_> {
 
     async fn bench(&self, args: &args::Bench, stop: &mut Stop) -> Result<Exit> {
         let request = requests::bench(args)?;
+        if let Some(folder) = &args.out {
+            bench_view::make(folder)?;
+        }
         let messages = self.messages.clone();
         let sources = Sources::from_environment(move |line| messages.say(line))?;
         let results = progress::shown(self.messages, self.output, async |events| {

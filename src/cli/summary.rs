@@ -224,7 +224,7 @@ fn verdict(found: &Verification) -> (Tone, String) {
         return (Tone::Bad, format!("{tables} ({how}), but {}", definitions()));
     }
     if found.catalog_unread {
-        return (Tone::Good, format!("{tables} ({how}); definitions aren't compared"));
+        return (Tone::Good, format!("{tables} ({how}); definitions are there, and not compared"));
     }
     (Tone::Good, format!("{tables} ({how}), and so are the catalogs"))
 }

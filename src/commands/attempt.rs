@@ -66,20 +66,9 @@ impl SoFar {
         if self.reached > before {
             persistence.renew();
         }
-        let pause = match remedy(&error) {
-            Remedy::Stop => None,
-            Remedy::Again | Remedy::Resume => persistence.pause(),
-        };
-        let Some(pause) = pause else { return Err(error) };
+        pause(error, "begun again from the ledger", persistence, events, stop).await?;
         self.restarts += 1;
-        let seconds = pause.as_secs_f64();
-        let words = format!("{}; begun again from the ledger in {seconds:.1} s", error.message());
-        events.say(Event::Note(words)).await;
-        stop.or(async {
-            sleep(pause).await;
-            Ok(())
-        })
-        .await
+        Ok(())
     }
 
     /// The report of a job that is found sealed; this one's, if only the answer to its seal got lost.
@@ -129,6 +118,29 @@ impl SoFar {
             ..DatabaseReport::default()
         }
     }
+}
+
+/// Waits before what failed in a way that may pass is done again, as it says; or gives the failure
+/// back.
+pub(super) async fn pause(
+    error: Error,
+    again: &str,
+    persistence: &mut Persistence,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<()> {
+    let pause = match remedy(&error) {
+        Remedy::Stop => None,
+        Remedy::Again | Remedy::Resume => persistence.pause(),
+    };
+    let Some(pause) = pause else { return Err(error) };
+    let words = format!("{}; {again} in {:.1} s", error.message(), pause.as_secs_f64());
+    events.say(Event::Note(words)).await;
+    stop.or(async {
+        sleep(pause).await;
+        Ok(())
+    })
+    .await
 }
 
 /// Tells how much there is to do.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Scope;
+use crate::catalog::{DatabaseFacts, Scope};
 use crate::engine::failpoint::{self, Act, Point};
 use crate::engine::{
     Claim, Event, Events, JobState, Ledger, Ours, SourceIdentity, StoredJob, strangers,
@@ -12,13 +12,12 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::{Oid, quote_ident};
 use crate::plan::{Action, TableId};
 use crate::toc::{Finding, counted, named};
-use crate::wire::Session;
+use crate::wire::{Conninfo, Session};
 
 use super::check::{held_objects, is_refusal_of_a_statement};
-use super::databases::{self, Pair};
+use super::databases;
 use super::going_on::{refuse_another_source, refuse_other_terms};
 use super::request::{Beginning, Request};
-use super::survey::Source;
 
 /// What is to be dropped with the target database.
 pub(super) enum Held {
@@ -37,28 +36,55 @@ impl Held {
     }
 }
 
+/// The job that is to begin on a target.
+pub(super) struct Wanted<'a> {
+    pub(super) beginning: Beginning,
+    pub(super) terms: Vec<String>,
+    pub(super) source: &'a SourceIdentity,
+    /// What rows travel in.
+    pub(super) encoding: String,
+    pub(super) jobs: usize,
+}
+
+impl<'a> Wanted<'a> {
+    /// A migration from the database that `from` is connected to.
+    pub(super) fn migration(
+        request: &Request,
+        source: &'a SourceIdentity,
+        from: &Session,
+        target: &Session,
+    ) -> Wanted<'a> {
+        let encoding =
+            |session: &Session| session.parameter("server_encoding").unwrap_or_default().to_owned();
+        let encoding = databases::rows_encoding(request, &encoding(from), &encoding(target));
+        Wanted {
+            beginning: request.beginning,
+            terms: request.terms(),
+            source,
+            encoding: encoding.to_owned(),
+            jobs: request.jobs(),
+        }
+    }
+}
+
 /// What the target database holds that is to be dropped; none where nothing is. A ledger that can't
 /// be read is left to those that read it, unless everything is to be dropped.
-pub(super) async fn due(
-    request: &Request,
-    source: &SourceIdentity,
-    target: &Session,
-) -> Result<Option<Held>> {
-    if request.beginning == Beginning::GoOn {
+pub(super) async fn due(wanted: &Wanted<'_>, target: &Session) -> Result<Option<Held>> {
+    if wanted.beginning == Beginning::GoOn {
         return Ok(None);
     }
     let stored = match Ledger::of(target).read().await {
         Ok(stored) => stored,
         Err(error) if error.kind() == Kind::Refused || is_refusal_of_a_statement(&error) => {
-            return Ok((request.beginning == Beginning::Clean).then_some(Held::Anything(None)));
+            return Ok((wanted.beginning == Beginning::Clean).then_some(Held::Anything(None)));
         }
         Err(error) => return Err(error),
     };
-    Ok(match (request.beginning, stored) {
+    Ok(match (wanted.beginning, stored) {
         (Beginning::Restart, stored) => stored.map(|job| Held::Job(Box::new(job))),
         (_, Some(stored)) => {
-            let goes_on = refuse_other_terms(&stored.job, &request.terms())
-                .and_then(|()| refuse_another_source(&stored.job, source));
+            let goes_on = refuse_other_terms(&stored.job, &wanted.terms)
+                .and_then(|()| refuse_another_source(&stored.job, wanted.source));
             goes_on.is_err().then(|| Held::Anything(Some(Box::new(stored))))
         }
         (_, None) => {
@@ -91,8 +117,7 @@ pub(super) async fn words(held: &Held, target: &Session) -> Result<String> {
 
 /// What keeps the target database, to which `target` is connected, from being dropped.
 pub(super) async fn refusals(
-    request: &Request,
-    source: &Session,
+    wanted: &Wanted<'_>,
     held: &Held,
     target: &Session,
 ) -> Result<Vec<Finding>> {
@@ -121,7 +146,7 @@ pub(super) async fn refusals(
     found.extend(obstacles(target).await?);
     found.extend(not_owned(target).await?);
     if let (Held::Job(stored), true) = (held, found.is_empty()) {
-        found.extend(others_work(request, source, stored, target).await?);
+        found.extend(others_work(wanted, stored, target).await?);
     }
     Ok(found)
 }
@@ -130,32 +155,31 @@ pub(super) async fn refusals(
 /// session comes back. With it come the login roles that the job which is given up has made, or
 /// would have: roles outlive the database, and they have no passwords yet.
 pub(super) async fn clear(
-    request: &Request,
-    pair: &Pair,
-    source: &Source,
+    wanted: &Wanted<'_>,
+    (place, database): (&Conninfo, &DatabaseFacts),
     target: Session,
     events: &Events,
 ) -> Result<(Session, Vec<String>)> {
     Claim::take(&target, None).await?;
-    let Some(held) = due(request, &source.identity, &target).await? else {
+    let Some(held) = due(wanted, &target).await? else {
         return Ok((target, Vec::new()));
     };
-    let refusals = refusals(request, &source.session, &held, &target).await?;
+    let refusals = refusals(wanted, &held, &target).await?;
     if !refusals.is_empty() {
         let all: Vec<String> = refusals.iter().map(|finding| format!("\n  {finding}")).collect();
         return Err(Error::new(Kind::Refused, "dropping the target database")
             .because(all.concat())
             .hint("see to these, then run again"));
     }
-    let name = pair.target.database();
+    let name = place.database();
     let words = words(&held, &target).await?;
-    let later = match request.beginning {
+    let later = match wanted.beginning {
         Beginning::Restart => " (should this run be cut off, go on without --restart)",
         _ => "",
     };
     let note = format!("dropping database {name} to make it anew: {words}{later}");
     events.say(Event::Note(note)).await;
-    let server = databases::elsewhere(&pair.target).await?;
+    let server = databases::elsewhere(place).await?;
     leave_owners(&held, &target, &server).await?;
     target.close().await;
     // A DROP that an earlier run was cut off in may end only now.
@@ -165,7 +189,7 @@ pub(super) async fn clear(
     failpoint::pass(Point::After(Act::DropDatabase));
     let open = held.job().filter(|stored| stored.state == JobState::Open);
     let roles = open.map(|stored| stored.job.login_roles.clone()).unwrap_or_default();
-    Ok((databases::create(&pair.target, &server, &source.database).await?, roles))
+    Ok((databases::create(place, &server, database).await?, roles))
 }
 
 /// Takes back the memberships that a job which is given up has given itself: they are the
@@ -265,8 +289,7 @@ async fn not_owned(target: &Session) -> Result<Option<Finding>> {
 
 /// What others have put into a job's tables, or beside them.
 async fn others_work(
-    request: &Request,
-    source: &Session,
+    wanted: &Wanted<'_>,
     stored: &StoredJob,
     target: &Session,
 ) -> Result<Vec<Finding>> {
@@ -276,14 +299,11 @@ async fn others_work(
     let mut found = Vec::new();
     let plan = Arc::new(stored.plan.clone());
     let (events, _unheard) = Events::new();
-    let encoding =
-        |session: &Session| session.parameter("server_encoding").unwrap_or_default().to_owned();
-    let encoding = databases::rows_encoding(request, &encoding(source), &encoding(target));
     let ours = Ours {
         plan: &plan,
         session: target,
-        target: &target.same_server().with_client_encoding(encoding),
-        jobs: request.jobs(),
+        target: &target.same_server().with_client_encoding(&wanted.encoding),
+        jobs: wanted.jobs,
         progress: &events.verified,
     };
     let all = (0_u32..).zip(&plan.tables).map(|(id, _)| TableId(id)).collect();

@@ -5,6 +5,7 @@ mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -16,8 +17,8 @@ use crate::archive::{
 };
 use crate::catalog::{Choice, Scope};
 use crate::engine::{
-    self, Beginning, Dumping, Events, Partial, ReadFrom, SourceSnapshot, Stop, same_server,
-    why_marks_differ,
+    self, Beginning, Dumping, Events, Left, Partial, Persistence, ReadFrom, SourceSnapshot, Stop,
+    same_server, why_marks_differ,
 };
 use crate::error::{Error, Kind, Result};
 use crate::pg::{RowFormat, quote_literal};
@@ -25,6 +26,7 @@ use crate::plan::{Splitting, divide};
 use crate::toc::{self, Entry, EntryId, Finding, Kind as EntryKind, RoleMap, TableData, Toc};
 use crate::wire::{Conninfo, Session};
 
+use super::attempt;
 use super::databases::{self, Pair};
 use super::request::default_jobs;
 use super::survey::{self, Source};
@@ -70,6 +72,8 @@ pub struct DumpRequest {
     pub for_pg_restore: Option<u32>,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
+    /// How long a dump that gets no further tries again by itself.
+    pub patience: Duration,
 }
 
 /// What a dump came to.
@@ -91,8 +95,10 @@ pub struct Dumped {
     pub bytes: u64,
     /// And after.
     pub compressed: u64,
-    /// What an earlier run had written already, in packs.
+    /// What was written already, in packs, by an earlier run or before the last restart.
     pub taken_over: usize,
+    /// How often it was begun again.
+    pub restarts: u32,
     /// What isn't in it: roles and memberships, and from a script the rows of extensions'
     /// configuration tables.
     pub left_out: Vec<String>,
@@ -111,14 +117,73 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
     let destination = Destination::new(request)?;
     let database = request.source.database().to_owned();
     events.say(engine::Event::Database { name: database }).await;
-    let mut surveyed = stop.or(Box::pin(surveyed(request, version))).await?;
+    let mut persistence = Persistence::new(request.patience);
+    let mut so_far = SoFar::default();
+    let ready = loop {
+        let before = so_far.reached;
+        let trying = ready(request, version, &destination, &mut so_far, events, stop);
+        let error = match Box::pin(trying).await {
+            Ok(ready) => break ready,
+            // A server that was never reached may have another name.
+            Err(error) if !so_far.is_begun => return Err(error),
+            Err(error) => error,
+        };
+        if so_far.reached > before {
+            persistence.renew();
+        }
+        attempt::pause(error, "begun again", &mut persistence, events, stop).await?;
+        so_far.restarts += 1;
+    };
+    let Ready { contents, data, partial, mut dumped } = ready;
+    dumped.restarts = so_far.restarts;
+    let Some(partial) = partial else {
+        destination.write_script(&contents)?;
+        return Ok(dumped);
+    };
+    // It isn't stopped half-way: the next run would begin it again all the same.
+    let laying = laying(request);
+    let assembling = spawn_blocking(move || destination.assemble(contents, &data, laying, partial));
+    let assembled = assembling.await;
+    assembled.map_err(|error| Error::step("writing the archive").because(error.to_string()))??;
+    Ok(dumped)
+}
+
+/// What has come of a dump, however often it was begun again.
+#[derive(Debug, Default)]
+struct SoFar {
+    /// Whether the source was ever read.
+    is_begun: bool,
+    restarts: u32,
+    /// The most packs that ever were written.
+    reached: usize,
+}
+
+/// All that an archive is put together from.
+struct Ready {
+    contents: Contents,
+    data: Vec<Data>,
+    /// Where the rows are; a script has none.
+    partial: Option<Partial>,
+    dumped: Dumped,
+}
+
+/// One try at reading all that is to be dumped.
+async fn ready(
+    request: &DumpRequest,
+    version: Version,
+    destination: &Destination,
+    so_far: &mut SoFar,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<Ready> {
+    let surveyed = stop.or(Box::pin(surveyed(request, version))).await?;
+    so_far.is_begun = true;
+    let Surveyed { session, contents, rows, tables, encoding, mut dumped } = surveyed;
     if request.form == DumpForm::Script {
-        let rows = surveyed.tables.iter().map(|table| format!("rows of {}", table.relation));
-        surveyed.dumped.left_out.extend(rows);
-        destination.write_script(&surveyed.contents)?;
-        return Ok(surveyed.dumped);
+        let rows = tables.iter().map(|table| format!("rows of {}", table.relation));
+        dumped.left_out.extend(rows);
+        return Ok(Ready { contents, data: Vec::new(), partial: None, dumped });
     }
-    let Surveyed { session, contents, rows, tables, mut dumped } = surveyed;
     stop.or(values::refuse_too_long(&session, &tables)).await?;
 
     let splitting = match session.version().major() {
@@ -134,16 +199,21 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         groups: divide(&tables, splitting, jobs),
     };
     let mut partial;
-    (partial, dumped.taken_over) = take_up(&destination, beginning, events).await?;
-    let laying = Laying { layout: request.form.layout(), compressing: request.compressing };
+    (partial, dumped.taken_over) = take_up(destination, beginning, events).await?;
     let count = tables.len();
     let dumping = Dumping {
-        from: ReadFrom::source(&snapshot.session().same_server(), &snapshot),
+        from: ReadFrom::source(
+            &snapshot.session().same_server().with_client_encoding(encoding),
+            &snapshot,
+        ),
         tables: Arc::new(tables),
-        laying,
+        laying: laying(request),
         jobs,
+        patience: request.patience,
     };
-    stop.or(Box::pin(engine::dump(dumping, &mut partial, events))).await?;
+    let written = stop.or(Box::pin(engine::dump(dumping, &mut partial, events))).await;
+    so_far.reached = so_far.reached.max(partial.count_done());
+    written?;
     snapshot.release().await?;
 
     let written = partial.written(count);
@@ -153,12 +223,11 @@ pub async fn dump(request: &DumpRequest, events: &Events, stop: &mut Stop) -> Re
         dumped.compressed += written.piece.length;
     }
     let data = rows.into_iter().zip(written).map(|(item, pieces)| Data { item, pieces });
-    let data: Vec<Data> = data.collect();
-    // It isn't stopped half-way: the next run would begin it again all the same.
-    let assembling = spawn_blocking(move || destination.assemble(contents, &data, laying, partial));
-    let assembled = assembling.await;
-    assembled.map_err(|error| Error::step("writing the archive").because(error.to_string()))??;
-    Ok(dumped)
+    Ok(Ready { contents, data: data.collect(), partial: Some(partial), dumped })
+}
+
+fn laying(request: &DumpRequest) -> Laying {
+    Laying { layout: request.form.layout(), compressing: request.compressing }
 }
 
 /// What the source holds, as an archive has it.
@@ -169,6 +238,8 @@ struct Surveyed {
     /// The items with rows, and the tables that these are of.
     rows: Vec<ItemId>,
     tables: Vec<TableData>,
+    /// The encoding that rows are read in.
+    encoding: &'static str,
     dumped: Dumped,
 }
 
@@ -185,10 +256,13 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         Part::Schema => Vec::new(),
         _ => large_objects(&session, &toc).await?,
     };
+    // Which says nothing of its bytes, so that nothing can be made of them.
+    let encoding = if database.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     let create_database = databases::create_sql(&database.name, &database);
     let Listing { items, rows, left_out } = archive::list(&Described {
         toc: &toc,
         create_database: &format!("{create_database};\n"),
+        encoding,
         large_objects: &objects,
         part: request.part,
         layout: request.form.layout(),
@@ -201,7 +275,7 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         created: created(&session).await?,
         database: database.name.clone(),
         server_version: session.version().to_string(),
-        dumper_version: format!("pgconvoy {}", env!("CARGO_PKG_VERSION")),
+        dumper_version: archive::DUMPER.to_owned(),
     };
     let dumped = Dumped {
         database: database.name,
@@ -213,11 +287,19 @@ async fn surveyed(request: &DumpRequest, version: Version) -> Result<Surveyed> {
         bytes: 0,
         compressed: 0,
         taken_over: 0,
+        restarts: 0,
         left_out,
         findings,
     };
     let rows = rows.into_iter().map(|(_, item)| item).collect();
-    Ok(Surveyed { session, contents: Contents { header, items, length: 0 }, rows, tables, dumped })
+    Ok(Surveyed {
+        session,
+        contents: Contents { header, items, length: 0 },
+        rows,
+        tables,
+        encoding,
+        dumped,
+    })
 }
 
 /// The version of the format: the oldest that can say what is needed.
@@ -333,29 +415,42 @@ async fn take_up(
     events: &Events,
 ) -> Result<(Partial, usize)> {
     let folder = destination.partial();
-    if let Some(partial) = Partial::left_behind(&folder)? {
-        let then = &partial.beginning;
-        let why = if then.terms != beginning.terms {
-            Some("it was asked for in other words")
-        } else if !same_server(&then.mark, &beginning.mark) {
-            Some("it is of another server")
-        } else if then.mark != beginning.mark {
-            Some(why_marks_differ(&then.mark, &beginning.mark))
-        } else if then.definitions != beginning.definitions {
-            Some("the source's definitions have changed")
-        } else {
-            None
-        };
-        let Some(why) = why else {
-            let there = partial.beginning.groups.len() - partial.owed().len();
-            return Ok((partial, there));
-        };
+    // Another run may have ended since it was looked for first.
+    destination.refuse_existing()?;
+    let mut partial = Partial::take(&folder)?;
+    let why = match partial.left() {
+        Left::Nothing => None,
+        Left::Unreadable => Some("its journal isn't as it was written"),
+        Left::Begun(then) => match why_anew(then, &beginning) {
+            None => {
+                let there = partial.count_done();
+                return Ok((partial, there));
+            }
+            why => why,
+        },
+    };
+    if let Some(why) = why {
         let note = format!(
-            "what an earlier run has left in {} can't be gone on with: {why}; \
-                            dumping all anew",
+            "what was written to {} can't be gone on with: {why}; dumping all anew",
             folder.display()
         );
         events.say(engine::Event::Note(note)).await;
     }
-    Ok((Partial::begin(&folder, beginning)?, 0))
+    partial.begin(beginning)?;
+    Ok((partial, 0))
+}
+
+/// Why what was begun then is no part of what begins now, if it isn't.
+fn why_anew(then: &Beginning, now: &Beginning) -> Option<&'static str> {
+    if then.terms != now.terms {
+        Some("it was asked for in other words")
+    } else if !same_server(&then.mark, &now.mark) {
+        Some("it is of another server")
+    } else if then.mark != now.mark {
+        Some(why_marks_differ(&then.mark, &now.mark))
+    } else if then.definitions != now.definitions {
+        Some("the source's definitions have changed")
+    } else {
+        None
+    }
 }

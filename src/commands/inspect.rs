@@ -1,12 +1,19 @@
 //! `pgconvoy inspect`: what an archive holds, and whether all of it can be read.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::archive::{Archive, Compression, CreatedAt, Item, ItemSection, Layout, Place, Version};
+use crate::archive::{
+    Archive, Compression, CreatedAt, Item, ItemSection, Layout, Measure, Place, Version,
+};
 use crate::error::{Error, Result};
+
+use super::request::default_jobs;
+use super::standard_input;
 
 /// An archive that was looked through.
 #[derive(Debug, Clone, Serialize)]
@@ -74,8 +81,17 @@ impl Inspected {
     }
 }
 
-/// Looks through the archive at `path`: all data is read to its end.
+/// Looks through the archive at `path`, or on standard input for `-`: all data is read to its end.
 pub async fn inspect(path: &Path) -> Result<Inspected> {
+    if standard_input::is_meant(path) {
+        let kept = standard_input::keep().await?;
+        let inspected = inspect_file(kept.path()).await?;
+        return Ok(Inspected { archive: "standard input".to_owned(), ..inspected });
+    }
+    inspect_file(path).await
+}
+
+async fn inspect_file(path: &Path) -> Result<Inspected> {
     let (to, from) = oneshot::channel();
     let path = path.to_owned();
     // Nobody waits for the thread, or takes what it says, once the command is stopped: it only reads.
@@ -93,16 +109,14 @@ fn look_through(path: &Path) -> Result<Inspected> {
     let archive = Archive::open(path)?;
     let contents = archive.contents();
     let mut flaws = Vec::new();
-    let mut entries = Vec::with_capacity(contents.items.len());
-    for item in &contents.items {
-        let mut listed = listed(item);
-        if item.place != Place::Nowhere {
-            match archive.measure(item) {
-                Ok(measure) => (listed.rows, listed.bytes) = (measure.count, Some(measure.bytes)),
-                Err(error) => flaws.push(Flaw::from(&error)),
+    let mut entries: Vec<Listed> = contents.items.iter().map(listed).collect();
+    for (at, measured) in measure_all(&archive) {
+        match measured {
+            Ok(measure) => {
+                (entries[at].rows, entries[at].bytes) = (measure.count, Some(measure.bytes));
             }
+            Err(error) => flaws.push(Flaw::from(&error)),
         }
-        entries.push(listed);
     }
     match archive.loose_ends() {
         Ok(loose) => flaws.extend(loose.into_iter().map(|message| Flaw { message, hint: None })),
@@ -139,6 +153,25 @@ fn look_through(path: &Path) -> Result<Inspected> {
     })
 }
 
+/// Reads the data of all entries that have some, several at once; what each comes to, by its place
+/// among the entries.
+fn measure_all(archive: &Archive) -> Vec<(usize, Result<Measure>)> {
+    let items = archive.contents().items.iter().enumerate();
+    let with_data: Vec<_> = items.filter(|(_, item)| item.place != Place::Nowhere).collect();
+    let next = AtomicUsize::new(0);
+    let measure_some = || {
+        let mine = std::iter::from_fn(|| with_data.get(next.fetch_add(1, Ordering::Relaxed)));
+        mine.map(|(at, item)| (*at, archive.measure(item))).collect::<Vec<_>>()
+    };
+    let mut measured: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..default_jobs()).map(|_| scope.spawn(measure_some)).collect();
+        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.flat_map(|some| some.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    measured.sort_by_key(|(at, _)| *at);
+    measured
+}
+
 impl From<&Error> for Flaw {
     fn from(error: &Error) -> Flaw {
         Flaw { message: error.message(), hint: error.hint_text().map(str::to_owned) }
@@ -164,7 +197,7 @@ fn listed(item: &Item) -> Listed {
     }
 }
 
-fn created(CreatedAt(moment): CreatedAt) -> String {
+pub(super) fn created(CreatedAt(moment): CreatedAt) -> String {
     let [second, minute, hour, day, month, year, _] = moment.map(i64::from);
     let (month, year) = (month + 1, year + 1900);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")

@@ -18,12 +18,13 @@ mod report;
 mod request;
 mod restore;
 mod source_since;
+mod standard_input;
 mod status;
 mod survey;
 mod unfence;
 mod verify;
 
-pub use crate::archive::{Compressing, Layout, Part};
+pub use crate::archive::{Compressing, ItemSection, Layout, Part};
 pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
@@ -35,7 +36,9 @@ pub(crate) use crate::toc::test_table;
 pub use crate::toc::{ChunkRange, Finding, RoleMap, Severity};
 pub use crate::verify::{CatalogDifference, TableVerdict};
 pub use crate::wire::{Conninfo, Environment};
-pub use bench::{BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart};
+pub use bench::{
+    BenchJob, BenchRequest, BenchResults, BenchRun, Machine, Spread, Tool, bench, chart,
+};
 pub use check::{Checked, check};
 pub use demo::{DemoRequest, DemoResult, demo};
 pub use dump::{DumpForm, DumpRequest, Dumped, dump};
@@ -45,7 +48,7 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use report::{DatabaseReport, Fenced, Verification};
 pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
-pub use restore::{RestoreRequest, restore};
+pub use restore::{RestoreRequest, RestoredPart, list_archive, restore};
 pub use source_since::SourceSince;
 pub use status::{Ending, Latency, Status, status};
 pub use unfence::{Unfenced, unfence};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::pg::ServerVersion;
-use crate::plan::{self, Plan, PlanInput, Preparations, SequencesFrom, Splitting, Statement};
+use crate::plan::{
+    self, DefinedBy, Plan, PlanInput, Preparations, SequencesFrom, Splitting, Statement,
+};
 use crate::toc::adapt::{Adapted, adapt};
 use crate::toc::{Finding, Toc};
 use crate::wire::Conninfo;
@@ -69,6 +71,7 @@ pub(super) fn plan_for(
         target_user: target.as_ref().map(|(user, _)| user.as_str()),
         target_version: target.as_ref().map(|(_, version)| *version),
         sequences: SequencesFrom::Source,
+        defined_by: DefinedBy::Us,
         preparations: &preparations(adapted),
     })
 }
@@ -98,7 +101,7 @@ pub(super) fn preparations(adapted: &Adapted) -> Preparations {
 /// How many objects of each kind there are. An entry stands for one, or for many large objects.
 pub(super) fn count_objects(toc: &Toc) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for entry in &toc.entries {
+    for entry in toc.entries.iter().filter(|entry| !entry.stands) {
         let objects = entry.large_objects.map_or(1, |sum| sum.count as usize);
         *counts.entry(entry.kind.tag().to_owned()).or_default() += objects;
     }

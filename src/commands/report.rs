@@ -89,7 +89,8 @@ pub struct Verification {
     pub catalog: Vec<CatalogDifference>,
     /// What couldn't be compared, and why.
     pub notes: Vec<String>,
-    /// Whether definitions weren't compared, as those that an archive has can't be yet.
+    /// Whether definitions weren't compared, as those that pg_dump has put into words can't be: only
+    /// names and owners were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub catalog_unread: bool,
 }

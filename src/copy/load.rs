@@ -115,7 +115,7 @@ impl Lines {
     }
 
     fn take(&mut self, mut block: &[u8]) -> Result<(), Malformed> {
-        while let Some(end) = block.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', block) {
             let (line, rest) = block.split_at(end + 1);
             self.rows.take(match self.inside {
                 true => Piece::Last(line),

@@ -22,7 +22,7 @@ use super::worker::{Cancel, Moved, Shared, Worker};
 /// How long servers get to take our cancel requests.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
 /// How long a worker tries by itself to reach a server again; then the run ends, to be begun again.
-const REACHING_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const REACHING_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a worker tells the leader.
 pub(super) enum Told {

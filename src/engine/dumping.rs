@@ -6,10 +6,11 @@ mod writing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::sleep;
 
 use crate::archive::{Laying, Pack};
 use crate::copy::{self, Fingerprint, Progress, ReadPart};
@@ -18,13 +19,17 @@ use crate::plan::{Chunk, Phase, StepId};
 use crate::toc::{Side, TableData};
 use crate::wire::RawConnection;
 
+use super::crew::REACHING_PATIENCE;
 use super::events::{Event, Events};
+use super::failpoint::{self, Act, Point};
+use super::faults::{Remedy, is_cut_off, remedy};
 use super::held_up;
+use super::persistence::Persistence;
 use super::reading::ReadFrom;
 use super::rows::{copy_out, stream};
 use super::unmoved;
 
-pub use partial::{Beginning, Partial};
+pub use partial::{Beginning, Left, Partial};
 use partial::{Done, failed};
 
 /// So many buffers of rows wait to be compressed.
@@ -41,19 +46,21 @@ pub struct Dumping {
     pub laying: Laying,
     /// How many workers.
     pub jobs: usize,
+    /// How long a pack is tried again.
+    pub patience: Duration,
 }
 
 /// Writes all that `partial` is owed.
 pub async fn dump(dumping: Dumping, partial: &mut Partial, events: &Events) -> Result<()> {
     let owed = partial.owed();
     announce(&dumping, partial, &owed, events).await;
-    let cost = |group: &usize| cost(&partial.beginning.groups[*group]);
+    let cost = |group: &usize| cost(&partial.groups()[*group]);
     let mut dearest_first = owed;
     dearest_first.sort_by_key(|group| std::cmp::Reverse(cost(group)));
     let workers = dumping.jobs.clamp(1, dearest_first.len().max(1));
     let groups = dearest_first.into_iter().map(|group| Group {
         number: group,
-        chunks: partial.beginning.groups[group].clone(),
+        chunks: partial.groups()[group].clone(),
         pack: partial.pack(group),
     });
     let queue = Arc::new(Mutex::new(groups.collect::<VecDeque<_>>()));
@@ -82,7 +89,7 @@ pub async fn dump(dumping: Dumping, partial: &mut Partial, events: &Events) -> R
 }
 
 async fn announce(dumping: &Dumping, partial: &Partial, owed: &[usize], events: &Events) {
-    let groups = &partial.beginning.groups;
+    let groups = partial.groups();
     let all: u64 = groups.iter().map(|group| cost(group)).sum();
     let owed_bytes: u64 = owed.iter().map(|group| cost(&groups[*group])).sum();
     let event = Event::Planned {
@@ -115,7 +122,7 @@ struct Worker {
 
 impl Worker {
     async fn work(self, done: mpsc::Sender<Done>) -> Result<()> {
-        let mut connection = self.dumping.from.connect().await?;
+        let mut connection = None;
         while let Some(group) = self.next() {
             let tables = &self.dumping.tables;
             let title = match group.chunks.as_slice() {
@@ -127,7 +134,7 @@ impl Worker {
             let started = Event::StepStarted { worker, step, phase, title: title.clone(), cost };
             self.events.say(started).await;
             let since = Instant::now();
-            let written = self.write(&mut connection, &group).await?;
+            let written = self.persist(&mut connection, &group).await?;
             let rows = written.pieces.iter().map(|(_, fingerprint)| fingerprint.rows).sum();
             let bytes = written.pieces.iter().map(|(piece, _)| piece.bytes).sum();
             if done.send(written).await.is_err() {
@@ -145,9 +152,44 @@ impl Worker {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// Writes a group, and tries again what may pass as long as the snapshot is there and the patience
+    /// lasts.
+    async fn persist(&self, connection: &mut Option<RawConnection>, group: &Group) -> Result<Done> {
+        let mut persistence = Persistence::new(self.dumping.patience);
+        loop {
+            let writing = async {
+                let connection = match connection {
+                    Some(connection) => connection,
+                    None => connection.insert(self.dumping.from.connect().await?),
+                };
+                self.write(connection, group).await
+            };
+            let error = match writing.await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            *connection = None;
+            let pause = match remedy(&error) {
+                // A full disk of our own is waited for; a server that is gone takes the snapshot with
+                // it.
+                Remedy::Again if is_cut_off(&error) && !error.is_io() => {
+                    persistence.pause_within(REACHING_PATIENCE)
+                }
+                Remedy::Again => persistence.pause(),
+                Remedy::Resume | Remedy::Stop => None,
+            };
+            let Some(pause) = pause else { return Err(error) };
+            let seconds = pause.as_secs_f64();
+            let words = format!("{}; tried again in {seconds:.1} s", error.message());
+            self.events.say(Event::Note(words)).await;
+            sleep(pause).await;
+        }
+    }
+
     /// Writes a group. What was read counts once the server has said that nothing has moved.
     async fn write(&self, connection: &mut RawConnection, group: &Group) -> Result<Done> {
         let Dumping { tables, laying, from, .. } = &self.dumping;
+        failpoint::pass(Point::Before(Act::WritePack));
         let open = Pack::create(&group.pack, *laying);
         let mut pack = open.map_err(|error| failed("making", &group.pack, error))?;
         let mut pieces = Vec::with_capacity(group.chunks.len());
@@ -162,7 +204,10 @@ impl Worker {
             let written;
             (pack, written) = match reading.await {
                 Ok(written) => written,
-                Err(error) => return Err(held_up::explained(error, from, &[table]).await),
+                Err(error) => {
+                    let error = held_up::explained(error, from, &[table]).await;
+                    return Err(explained_too_long(error));
+                }
             };
             pieces.push(written);
         }
@@ -170,6 +215,7 @@ impl Worker {
         let finished = spawn_blocking(move || pack.finish()).await;
         let finished = finished.map_err(panicked)?;
         finished.map_err(|error| failed("writing", &group.pack, error))?;
+        failpoint::pass(Point::After(Act::WritePack));
         Ok(Done { group: group.number, pieces })
     }
 
@@ -201,6 +247,21 @@ impl Worker {
         // Where nothing could be written, reading failed for that.
         let (pack, piece) = written.map_err(|error| failed("writing", &group.pack, error))?;
         Ok((pack, (piece, read?)))
+    }
+}
+
+/// The error with what takes it to go on, where a row is longer than text may be (source:
+/// lib/stringinfo.c, enlargeStringInfo; utils/mmgr/mcxt.c, palloc).
+fn explained_too_long(error: Error) -> Error {
+    let is_too_long = error.server_error().is_some_and(|words| {
+        words.sqlstate == "54000" || words.message.contains("invalid memory alloc request size")
+    });
+    match is_too_long {
+        true => error.hint(
+            "a row of it takes more than 1 GB as text, which is all that archives hold: leave it out \
+             by --where or -T, or move it by `pgconvoy migrate`",
+        ),
+        false => error,
     }
 }
 

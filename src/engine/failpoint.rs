@@ -47,6 +47,18 @@ pub enum Act {
     RaiseFence,
     /// They are let in again.
     LiftFence,
+    /// A dump's journal is begun, in an empty folder.
+    BeginDump,
+    /// Rows are written to a pack that is synced.
+    WritePack,
+    /// A pack is noted in the journal.
+    NotePack,
+    /// Packs are joined into an archive without a name.
+    JoinPacks,
+    /// The archive gets its name.
+    NameArchive,
+    /// What it was made of is removed.
+    ClearPacks,
 }
 
 /// A point that a job passes.
@@ -63,7 +75,20 @@ pub enum Point {
 }
 
 impl Point {
-    /// All that there are.
+    /// All that a dump passes.
+    pub fn of_dumps() -> Vec<Point> {
+        let acts = [
+            Act::BeginDump,
+            Act::WritePack,
+            Act::NotePack,
+            Act::JoinPacks,
+            Act::NameArchive,
+            Act::ClearPacks,
+        ];
+        acts.into_iter().flat_map(|act| [Point::Before(act), Point::After(act)]).collect()
+    }
+
+    /// All that moving databases passes.
     pub fn all() -> Vec<Point> {
         let once = [
             Act::CreateDatabase,
@@ -117,6 +142,12 @@ impl fmt::Display for Act {
             Act::RemoveLedger => "remove ledger",
             Act::RaiseFence => "raise fence",
             Act::LiftFence => "lift fence",
+            Act::BeginDump => "begin dump",
+            Act::WritePack => "write pack",
+            Act::NotePack => "note pack",
+            Act::JoinPacks => "join packs",
+            Act::NameArchive => "name archive",
+            Act::ClearPacks => "clear packs",
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Where a run's rows come from.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::archive::{Archive, Chunk, Item, ItemId, read_error};
+use crate::archive::{Archive, Chunk, Item, ItemId, OBJECTS_AT_ONCE, read_error};
 use crate::copy::{Block, Tally};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Oid;
@@ -70,7 +71,7 @@ impl ArchivedRows {
             let mut sink = Sink { sender, block: Vec::new() };
             // A copy that has failed reads no further.
             if let Err(Ended::Failed(error)) = rows.send(&copies, &mut sink, &read) {
-                let _ = sink.sender.blocking_send(Err(error));
+                let _ = sink.sender.blocking_send(Err(met_under_way(error)));
             }
         });
         Reading { blocks, oids }
@@ -86,7 +87,7 @@ impl ArchivedRows {
             for part in parts {
                 let item = self.item(part)?;
                 if item.desc == "BLOBS" {
-                    self.send_large_objects(item, sink, oids)?;
+                    self.send_large_objects(item, &self.objects_of(part), sink, oids)?;
                     continue;
                 }
                 let mut rows = match self.chunk(part)? {
@@ -104,11 +105,12 @@ impl ArchivedRows {
     fn send_large_objects(
         &self,
         item: &Item,
+        wanted: &Range<u64>,
         sink: &mut Sink,
         oids: &Mutex<Vec<u32>>,
     ) -> Result<(), Ended> {
         let mut ended = None;
-        let done = self.archive.large_objects(item, &mut |Oid(oid), bytes| {
+        let done = self.archive.some_large_objects(item, wanted, &mut |Oid(oid), bytes| {
             match sink.put_object(oid, bytes) {
                 Ok(()) => {}
                 Err(Ended::Failed(error)) => return Err(error),
@@ -128,10 +130,16 @@ impl ArchivedRows {
         }
     }
 
+    /// Which of an entry's large objects are a part's: the last one's are all that are left.
+    fn objects_of(&self, part: &ArchivedPart) -> Range<u64> {
+        let Some(number) = part.chunk else { return 0..u64::MAX };
+        let from = u64::from(number) * OBJECTS_AT_ONCE as u64;
+        let to = from + OBJECTS_AT_ONCE as u64;
+        from..if to < self.large_objects.len() as u64 { to } else { u64::MAX }
+    }
+
     fn item(&self, part: &ArchivedPart) -> Result<&Item> {
-        let items = &self.archive.contents().items;
-        let item = items.iter().find(|item| item.id == ItemId(part.item));
-        item.ok_or_else(|| missing(part))
+        self.archive.item(ItemId(part.item)).ok_or_else(|| missing(part))
     }
 
     fn chunk(&self, part: &ArchivedPart) -> Result<Option<&Chunk>> {
@@ -167,9 +175,17 @@ impl ArchivedRows {
         if (rows, bytes, crc.finalize()) == (read.rows(), read.bytes, read.crc32) {
             return Ok(());
         }
-        Err(Error::new(Kind::Refused, "comparing the rows with the archive's manifest")
+        Err(Error::step("comparing the rows with the archive's manifest")
             .because(format!("{} rows were read that aren't those that were written", read.rows()))
             .hint("the archive is damaged: `pgconvoy inspect` says where; copy it again, then run again"))
+    }
+}
+
+/// What is wrong with an archive is met in the middle of a job, which goes on with a whole one.
+fn met_under_way(error: Error) -> Error {
+    match error.kind() {
+        Kind::Refused => error.as_kind(Kind::Step),
+        _ => error,
     }
 }
 

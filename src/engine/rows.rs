@@ -43,6 +43,7 @@ fn arrives_frozen(table: &TableData) -> bool {
     table.rows_of == RowsOf::Relation
         && table.condition.is_none()
         && !table.in_foreign_keys
+        && !table.stands
         && !table.adds_to_an_extensions()
         && table.size.bytes >= TRUNCATED
 }
@@ -70,7 +71,7 @@ pub(super) fn count(table: &TableData) -> String {
 pub(super) fn empty(table: &TableData) -> String {
     match (&table.rows_of, &table.condition) {
         // TRUNCATE fails where a foreign key refers to the table.
-        _ if table.in_foreign_keys => delete(table),
+        _ if table.in_foreign_keys || table.stands => delete(table),
         (RowsOf::Partitions, None) => format!("TRUNCATE {};\n", table.relation.sql()),
         (_, None) => format!("TRUNCATE ONLY {};\n", table.relation.sql()),
         (_, Some(_)) => delete(table),

@@ -17,7 +17,7 @@ use crate::plan::{Action, Phase, Plan, Statement, Step};
 use crate::toc::Finding;
 use crate::wire::{self, Conninfo, RawConnection, TransactionStatus};
 
-use super::advice::advised;
+use super::advice::{RowsFrom, advised};
 use super::building;
 use super::claim::{Claim, WRITING};
 use super::failpoint::{self, Act, Point};
@@ -197,7 +197,13 @@ impl Worker {
             Err(error) if remedy(&error) == Remedy::Stop => self.do_without(step, error).await,
             done => done,
         };
-        done.map_err(|error| advised(error).within(format_args!("{}: {}", step.phase, step.title)))
+        let from = match self.shared.origin {
+            SharedOrigin::Server { .. } => RowsFrom::Server,
+            SharedOrigin::Archive(_) => RowsFrom::Archive,
+        };
+        done.map_err(|error| {
+            advised(error, from).within(format_args!("{}: {}", step.phase, step.title))
+        })
     }
 
     /// Nothing will mend what a step failed on, or nothing has for as long as the patience lasts: what
@@ -267,7 +273,7 @@ impl Worker {
         receipts: &[(usize, Receipt)],
     ) -> Result<()> {
         self.reach(Point::Effect(step.phase), &mut unsent).await?;
-        unsent.push(sent("writing the receipt", &insert(step.id, receipts)));
+        unsent.push(sent("writing the receipt", &within_transaction(&insert(step.id, receipts))));
         self.reach(Point::Receipt(step.phase), &mut unsent).await?;
         unsent.push(sent("committing", "COMMIT"));
         self.target.execute_all(&unsent).await?;
@@ -331,6 +337,12 @@ impl Worker {
 
 fn sent(doing: &str, sql: &str) -> wire::Statement {
     wire::Statement { doing: doing.to_owned(), sql: sql.to_owned() }
+}
+
+/// `sql` that fails where no transaction has been begun: a receipt that stands by itself, because a
+/// statement of the step has ended the transaction, would speak of what may have failed behind that.
+fn within_transaction(sql: &str) -> String {
+    format!("SAVEPOINT receipt; RELEASE SAVEPOINT receipt; {sql}")
 }
 
 /// A receipt for what moves no rows.

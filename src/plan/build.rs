@@ -42,6 +42,8 @@ pub struct PlanInput<'a> {
     pub target_version: Option<ServerVersion>,
     /// Where sequences stand.
     pub sequences: SequencesFrom,
+    /// Whose words the entries are in.
+    pub defined_by: DefinedBy,
     /// What is granted to ourselves and others for the time of the job.
     pub preparations: &'a Preparations,
 }
@@ -53,6 +55,15 @@ pub enum SequencesFrom {
     Source,
     /// From the entries' statements, which an archive has.
     Entries,
+}
+
+/// Who has put the entries into words, and in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefinedBy {
+    /// Our own reading of a catalog.
+    Us,
+    /// pg_dump.
+    PgDump,
 }
 
 /// How far the target's rows are read back.
@@ -100,7 +111,8 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     let stages = stages(input.toc);
     let of = |stage| {
         let entries = input.toc.iter();
-        entries.filter(|(id, _)| stages[id.0 as usize] == stage).collect::<Vec<_>>()
+        let made = entries.filter(|(_, entry)| !entry.stands);
+        made.filter(|(id, _)| stages[id.0 as usize] == stage).collect::<Vec<_>>()
     };
     let relations = Relations::of(input.toc);
     let mut steps = Steps::default();
@@ -120,7 +132,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
     settling(input, &relations, of(Stage::Settling), of(Stage::Refreshing), settled, &mut steps);
     maintenance(input, &relations, settled, &mut steps);
     close(input, of(Stage::Closing), &mut steps);
-    expendable::mark(input.toc, &mut steps);
+    expendable::mark(input.toc, input.defined_by, &mut steps);
     if !input.preparations.take_back_roles.is_empty() {
         let statements = input.preparations.take_back_roles.clone();
         let action = Action::TakeBack { statements };
@@ -153,7 +165,7 @@ fn stages(toc: &Toc) -> Vec<Stage> {
 }
 
 /// By entry, whether some table's rows need it, directly or not.
-fn needed_by_rows(toc: &Toc) -> Vec<bool> {
+pub(super) fn needed_by_rows(toc: &Toc) -> Vec<bool> {
     let mut needed = vec![false; toc.entries.len()];
     for (id, entry) in toc.iter().collect::<Vec<_>>().into_iter().rev() {
         if entry.kind == Kind::TableData || needed[id.0 as usize] {

@@ -161,7 +161,7 @@ pub(super) fn counts(tables: &Tables, steps: &mut Steps) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Preparations, SequencesFrom, Splitting, VerifyMode, build};
+    use crate::plan::{DefinedBy, Preparations, SequencesFrom, Splitting, VerifyMode, build};
     use crate::toc::{Archived, ArchivedPart, Toc, test_table};
 
     #[test]
@@ -187,6 +187,7 @@ mod tests {
             target_user: None,
             target_version: None,
             sequences: SequencesFrom::Entries,
+            defined_by: DefinedBy::Us,
             preparations: &Preparations::default(),
         });
         assert_eq!(plan.flaw(), None);

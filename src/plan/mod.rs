@@ -16,7 +16,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use build::{PlanInput, Preparations, SequencesFrom, VerifyMode, build};
+pub use build::{DefinedBy, PlanInput, Preparations, SequencesFrom, VerifyMode, build};
 pub use chunks::{Splitting, divide};
 pub use rank::ranks;
 pub use step::{Action, Chunk, Lock, Phase, Plan, Statement, Step, StepId, TableId, WhenRefused};

@@ -147,6 +147,7 @@ fn planned_for(entries: Vec<Entry>, verify: VerifyMode, target: u32) -> Plan {
         target_user: Some("master"),
         target_version: Some(ServerVersion(target)),
         sequences: SequencesFrom::Source,
+        defined_by: DefinedBy::Us,
         preparations: &Preparations {
             first: vec![lent("GRANT shop TO master;")],
             take_back_roles: vec![lent("REVOKE shop FROM master;")],
@@ -356,6 +357,7 @@ fn statistics_are_left_to_those_who_say_so() {
         target_user: None,
         target_version: Some(ServerVersion(150_000)),
         sequences: SequencesFrom::Source,
+        defined_by: DefinedBy::Us,
         preparations: &Preparations::default(),
     });
     assert!(plan.steps.iter().all(|step| step.phase != Phase::Maintenance), "{}", rendered(&plan));
@@ -440,6 +442,7 @@ proptest! {
             target_user: None,
             target_version: None,
             sequences: SequencesFrom::Source,
+            defined_by: DefinedBy::Us,
         preparations: &Preparations::default(),
         });
         prop_assert_eq!(plan.tables.len(), sizes.len());

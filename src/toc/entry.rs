@@ -52,6 +52,9 @@ pub struct Entry {
     /// Where its section comes before rows: it comes after all of them all the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_rows: bool,
+    /// It is on the target already: nothing creates it, and others stand on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
     /// The major version from which on no server creates it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
@@ -81,6 +84,7 @@ impl Entry {
             create: String::new(),
             since_15: String::new(),
             after_rows: false,
+            stands: false,
             retired: None,
             one_sided: None,
             drop: String::new(),

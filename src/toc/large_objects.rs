@@ -2,6 +2,7 @@
 //! ways of tables' rows (chunks, receipts, fingerprints) are theirs as well.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::pg::{quote_ident, quote_literal};
 
@@ -40,6 +41,21 @@ pub struct LargeObjectSum {
     pub count: u64,
     /// The wrapping sum of a hash of each one's OID and comment.
     pub digest: u64,
+}
+
+impl LargeObjectSum {
+    /// One large object's, as servers compute it: SHA-256 is the same everywhere.
+    pub(crate) fn of(oid: u32, comment: Option<&str>) -> LargeObjectSum {
+        let mut text = oid.to_string();
+        if let Some(comment) = comment {
+            text.push(' ');
+            text.push_str(comment);
+        }
+        // The first 15 of its digits in base 16.
+        let digest = Sha256::digest(text.as_bytes());
+        let first = digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)) >> 4;
+        LargeObjectSum { count: 1, digest: first }
+    }
 }
 
 impl std::ops::AddAssign for LargeObjectSum {

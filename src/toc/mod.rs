@@ -4,6 +4,7 @@
 //! rewrites an entry works from its kind and SQL alone; size, key and columns are extras that a
 //! live source knows. Nothing here does I/O.
 
+mod access_method;
 pub mod adapt;
 mod bare_names;
 mod chunk;
@@ -22,6 +23,7 @@ mod sql;
 mod table;
 mod target;
 
+pub(crate) use access_method::stored_by;
 pub use bare_names::bare_names;
 pub use chunk::ChunkRange;
 pub use entry::{Entry, EntryId, OneSided, Retired, Toc};

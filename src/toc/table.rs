@@ -49,6 +49,10 @@ pub struct TableData {
     /// in the reverse order.
     #[serde(default)]
     pub in_foreign_keys: bool,
+    /// Somebody else has made it on the target: its rows come to those that are there, which the job
+    /// begins without, and it is never truncated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
     /// Where an archive has them, if that is where they come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
@@ -78,7 +82,7 @@ impl Archived {
 pub struct ArchivedPart {
     /// The number of the archive's entry.
     pub item: i32,
-    /// Which of its chunks; none for all of it.
+    /// Which of its chunks, or which so many of its large objects; none for all of it.
     pub chunk: Option<u32>,
     /// Bytes, in the archive or of its rows.
     pub bytes: u64,
@@ -195,6 +199,7 @@ pub(crate) fn test_table(name: &str) -> TableData {
         filter: None,
         of_extension: false,
         in_foreign_keys: false,
+        stands: false,
         archived: None,
     }
 }

@@ -55,6 +55,18 @@ pub enum CatalogDifference {
     },
 }
 
+impl CatalogDifference {
+    /// The title of the entry that it is about.
+    pub fn entry(&self) -> &str {
+        let (CatalogDifference::Missing { entry }
+        | CatalogDifference::Unexpected { entry }
+        | CatalogDifference::Differs { entry, .. }
+        | CatalogDifference::Owner { entry, .. }
+        | CatalogDifference::Damaged { entry, .. }) = self;
+        entry
+    }
+}
+
 impl fmt::Display for CatalogDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,7 +125,7 @@ fn differences<'e>(
 
 /// Whether an entry is about what other databases of the target's cluster may have brought: roles'
 /// comments, and parameters' grants.
-fn is_the_clusters(title: &str) -> bool {
+pub(super) fn is_the_clusters(title: &str) -> bool {
     title.starts_with("COMMENT ROLE ") || title.starts_with("ACL PARAMETER ")
 }
 
@@ -161,7 +173,7 @@ fn sharing_names<'n, 'e>(
 }
 
 /// The title, as every major renders it.
-fn of_any_major(entry: &Entry) -> String {
+pub(super) fn of_any_major(entry: &Entry) -> String {
     let title = unquoted(&entry.title()).into_owned();
     if title.contains("PROCEDURE ") { without_in(&title) } else { title }
 }
@@ -173,7 +185,7 @@ fn without_in(text: &str) -> String {
 
 /// Roles are the cluster's, not the database's; rows, sequence values and large objects have their
 /// own comparison.
-fn counts(entry: &Entry) -> bool {
+pub(super) fn counts(entry: &Entry) -> bool {
     let elsewhere = matches!(
         entry.kind,
         Kind::TableData | Kind::SequenceSet | Kind::LargeObjects | Kind::LargeObjectData

@@ -52,6 +52,7 @@ pub struct Conninfo {
     application_name: String,
     options: Option<String>,
     client_encoding: String,
+    lc_monetary: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -164,6 +165,7 @@ impl Conninfo {
                 None | Some("auto") => "UTF8".to_owned(),
                 Some(encoding) => encoding.to_owned(),
             },
+            lc_monetary: Some("C".to_owned()),
             warnings,
         })
     }
@@ -198,6 +200,12 @@ impl Conninfo {
         Conninfo { client_encoding: encoding.to_owned(), ..self.clone() }
     }
 
+    /// The same, with amounts of money as another locale has them; none for the database's own.
+    #[must_use]
+    pub fn with_lc_monetary(&self, locale: Option<&str>) -> Conninfo {
+        Conninfo { lc_monetary: locale.map(str::to_owned), ..self.clone() }
+    }
+
     /// The same, but only this endpoint will do, whatever kind of server it has become.
     pub(super) fn with_endpoint(&self, endpoint: Endpoint) -> Conninfo {
         Conninfo { endpoints: vec![endpoint], target: TargetSession::Any, ..self.clone() }
@@ -216,6 +224,11 @@ impl Conninfo {
     /// The encoding text travels in.
     pub fn client_encoding(&self) -> &str {
         &self.client_encoding
+    }
+
+    /// The locale that amounts of money travel in; none for the database's own.
+    pub fn lc_monetary(&self) -> Option<&str> {
+        self.lc_monetary.as_deref()
     }
 
     /// The name the session goes by in pg_stat_activity.

@@ -6,7 +6,7 @@ use crate::pg::{ServerVersion, quote_literal};
 use super::Conninfo;
 
 /// Name, value, and the first major version that has the setting.
-const SETTINGS: [(&str, &str, u32); 24] = [
+const SETTINGS: [(&str, &str, u32); 23] = [
     ("search_path", "", 0),
     ("standard_conforming_strings", "on", 0),
     ("DateStyle", "ISO", 0),
@@ -34,15 +34,16 @@ const SETTINGS: [(&str, &str, u32); 24] = [
     // What text means must not depend on whom we are connected as.
     ("array_nulls", "on", 0),
     ("transform_null_equals", "off", 0),
-    ("lc_monetary", "C", 0),
     ("default_transaction_isolation", "read committed", 0),
 ];
 
 /// The statements that set a session up, for one round trip.
 pub(super) fn statements(version: ServerVersion, conninfo: &Conninfo) -> String {
     let encoding = ("client_encoding", conninfo.client_encoding(), 0);
+    let money = conninfo.lc_monetary().map(|locale| ("lc_monetary", locale, 0));
     SETTINGS
         .iter()
+        .chain(&money)
         .chain([&encoding])
         .filter(|(_, _, since)| version.major() >= *since)
         .map(|(name, value, _)| format!("SET {name} = {};", quote_literal(value)))

@@ -13,6 +13,7 @@ mod corruption;
 mod damaged;
 mod default_privileges;
 mod demo_data;
+mod dump_faults;
 mod dumps;
 mod every_kind;
 mod extension_config;
@@ -27,6 +28,8 @@ mod hostile;
 #[cfg(all(debug_assertions, unix))]
 mod kill_matrix;
 mod killed;
+#[cfg(all(debug_assertions, unix))]
+mod killed_dumps;
 mod kit;
 mod large_objects;
 mod left_out;
@@ -46,6 +49,7 @@ mod random_schemas;
 mod random_tables;
 mod refusals;
 mod restores;
+mod restoring_a_part;
 mod resuming;
 mod scale;
 mod schema_generator;

@@ -13,18 +13,13 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/objects");
 /// Makes `database` and runs every file in it, those named in `PGCONVOY_TEST_OBJECTS` only where
 /// that is set (a comma list of the beginnings of their names; the roles are always made).
 pub(crate) async fn make(cluster: &Cluster, database: &str) {
-    make_without(cluster, database, &[]).await;
-}
-
-/// The same without the files whose names begin so.
-pub(crate) async fn make_without(cluster: &Cluster, database: &str, without: &[&str]) {
     let session = cluster.superuser_session("postgres").await.unwrap();
     session.execute("making a database", &format!("CREATE DATABASE {database}")).await.unwrap();
     session.close().await;
     let major = cluster.installation().major();
     let mut failures = Vec::new();
     for (name, text) in files(Path::new(FOLDER)) {
-        if !is_wanted(&name) || without.iter().any(|start| name.starts_with(start)) {
+        if !is_wanted(&name) {
             continue;
         }
         let script = for_major(&text, major).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -30,7 +30,7 @@ const ROLES_OF_THE_TARGET: &str = "
     CREATE ROLE fixture_reader LOGIN; ALTER ROLE fixture_reader SET statement_timeout = '5s';
     CREATE ROLE of_the_target; GRANT of_the_target TO fixture_reader;";
 
-async fn source(major: u32) -> Cluster {
+pub(crate) async fn source(major: u32) -> Cluster {
     let source = source_of(major, &FIXTURES).await;
     change(&source, "refused", ROLES).await;
     source

@@ -1,13 +1,16 @@
 //! Archives that pg_dump made, restored: rows and schemas as PostgreSQL's own words have them, and
 //! runs that are cut off and gone on with.
 
+mod compared;
 mod kinds;
+mod odd;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgconvoy::commands::{
-    self, DatabaseReport, Event, Events, Phase, RestoreRequest, RoleMap, Stop, VerifyMode,
+    self, Beginning, DatabaseReport, Event, Events, Part, Phase, RestoreRequest, RestoredPart,
+    RoleMap, Stop, VerifyMode,
 };
 use pgconvoy::error::{Kind, Result};
 use pgconvoy::servers::Cluster;
@@ -66,7 +69,7 @@ const LARGE_OBJECTS: &str = "
 
 const SEQUENCE: &str = "SELECT last_value || ' ' || is_called FROM public.customers_id_seq";
 
-async fn make_shop(cluster: &Cluster) {
+pub(crate) async fn make_shop(cluster: &Cluster) {
     make_clerk(cluster).await;
     trial::make_database(cluster, "shop", SHOP).await;
     // Times are rendered in the zone of pg_dump's session.
@@ -74,18 +77,18 @@ async fn make_shop(cluster: &Cluster) {
     trial::change(cluster, "shop", set).await;
 }
 
-async fn make_clerk(cluster: &Cluster) {
+pub(crate) async fn make_clerk(cluster: &Cluster) {
     kit::run(&cluster.conninfo("postgres"), "CREATE ROLE clerk").await;
 }
 
 /// The roles that the shop's archive names: an archive doesn't bring them.
-async fn make_roles(cluster: &Cluster) {
+pub(crate) async fn make_roles(cluster: &Cluster) {
     make_clerk(cluster).await;
     kit::run(&cluster.conninfo("postgres"), "CREATE ROLE shop").await;
 }
 
 /// Dumps a database by a pg_dump into `path`.
-fn dump(program: &Path, cluster: &Cluster, database: &str, flags: &[&str], path: &Path) {
+pub(crate) fn dump(program: &Path, cluster: &Cluster, database: &str, flags: &[&str], path: &Path) {
     let output = Command::new(program)
         .args(flags)
         .args(["--exclude-schema=pgconvoy", "--file"])
@@ -99,18 +102,19 @@ fn dump(program: &Path, cluster: &Cluster, database: &str, flags: &[&str], path:
 }
 
 /// A folder of the shop by the newest pg_dump.
-fn shop_folder(source: &Cluster, folder: &Path) -> PathBuf {
+pub(crate) fn shop_folder(source: &Cluster, folder: &Path) -> PathBuf {
     let path = folder.join("shop");
     dump(&pg_dump::newest(), source, "shop", &["--format=directory"], &path);
     path
 }
 
-fn request(archive: &Path, target: &str) -> RestoreRequest {
+pub(crate) fn request(archive: &Path, target: &str) -> RestoreRequest {
     RestoreRequest {
         archive: archive.to_owned(),
         target: Conninfo::parse(target, &Environment::default()).unwrap(),
         roles: RoleMap::default(),
-        schema_only: false,
+        part: RestoredPart::default(),
+        beginning: Beginning::GoOn,
         jobs: Some(2),
         verify: VerifyMode::Full,
         patience: std::time::Duration::ZERO,
@@ -120,7 +124,7 @@ fn request(archive: &Path, target: &str) -> RestoreRequest {
 }
 
 /// Runs a restore, and stops it at the first event for which `when` holds.
-async fn restore_until(
+pub(crate) async fn restore_until(
     request: &RestoreRequest,
     mut when: impl FnMut(&Event) -> bool,
 ) -> Result<DatabaseReport> {
@@ -141,7 +145,7 @@ async fn restore_until(
     tokio::join!(restoring, watching).0
 }
 
-async fn restored(request: &RestoreRequest) -> DatabaseReport {
+pub(crate) async fn restored(request: &RestoreRequest) -> DatabaseReport {
     match restore_until(request, |_| false).await {
         Ok(report) => {
             assert!(report.verification.is_clean(), "{:#?}", report.verification);
@@ -151,7 +155,7 @@ async fn restored(request: &RestoreRequest) -> DatabaseReport {
     }
 }
 
-async fn refused(request: &RestoreRequest) -> String {
+pub(crate) async fn refused(request: &RestoreRequest) -> String {
     match restore_until(request, |_| false).await {
         Ok(report) => panic!("it isn't refused: {:?}", report.verification),
         Err(error) => error.to_string(),
@@ -159,13 +163,13 @@ async fn refused(request: &RestoreRequest) -> String {
 }
 
 /// Fails unless both sides hold the same shop.
-async fn assert_same_shop(source: &Cluster, target: &Cluster) {
+pub(crate) async fn assert_same_shop(source: &Cluster, target: &Cluster) {
     assert_same_rows_of_shop(source, target).await;
     let (ours, theirs) = (pg_dump::schema(source, "shop"), pg_dump::schema(target, "shop"));
     pg_dump::assert_equal(&ours, &theirs.replace("master", "postgres"), "shop");
 }
 
-async fn assert_same_rows_of_shop(source: &Cluster, target: &Cluster) {
+pub(crate) async fn assert_same_rows_of_shop(source: &Cluster, target: &Cluster) {
     let sql = "SELECT string_agg(quote_ident(c.relname), '|' ORDER BY c.relname) FROM pg_class c \
                WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
     let tables = trial::ask(source, "shop", sql).await;
@@ -277,7 +281,8 @@ async fn only_definitions_are_restored_where_that_is_asked_for() {
     make_roles(&target).await;
     let folder = tempfile::tempdir().unwrap();
     let path = shop_folder(&source, folder.path());
-    let only = RestoreRequest { schema_only: true, ..request(&path, &target.conninfo("shop")) };
+    let part = RestoredPart { rows: Part::Schema, ..RestoredPart::default() };
+    let only = RestoreRequest { part, ..request(&path, &target.conninfo("shop")) };
     assert_eq!(restored(&only).await.rows, 0);
     let (ours, theirs) = (pg_dump::schema(&source, "shop"), pg_dump::schema(&target, "shop"));
     pg_dump::assert_equal(&ours, &theirs, "shop");

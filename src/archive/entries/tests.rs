@@ -46,6 +46,13 @@ fn rows(id: i32, name: &str, copy: &str, needs: &[i32]) -> Item {
 }
 
 fn read(items: Vec<Item>) -> Result<Listed> {
+    let mut listed = read_all(items)?;
+    let kept = vec![true; listed.toc.entries.len()];
+    listed.keep(&kept);
+    Ok(listed)
+}
+
+fn read_all(items: Vec<Item>) -> Result<Listed> {
     let header = Header {
         version: Version::V1_14,
         layout: Layout::Directory,
@@ -55,7 +62,9 @@ fn read(items: Vec<Item>) -> Result<Listed> {
         server_version: "15.20".into(),
         dumper_version: "15.20".into(),
     };
-    listed(&Contents { header, items, length: 0 }, None, |item| item.id.0 as u64)
+    let all = items.iter().map(|item| item.id).collect();
+    let contents = Contents { header, items, length: 0 };
+    listed(&contents, None, &all, |item| item.id.0 as u64)
 }
 
 fn titles(listed: &Listed) -> Vec<String> {
@@ -149,9 +158,13 @@ fn partitions_rows_keep_the_order_of_columns_that_they_have() {
 }
 
 #[test]
-fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
+fn an_archive_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
     for (item, words) in [
-        (item(1, "ENCODING", "", "ENCODING", "SET client_encoding = 'LATIN1';\n"), "LATIN1"),
+        (item(1, "ENCODING", "", "ENCODING", "SET a = 'b';\n"), "what it is encoded in"),
+        (
+            item(1, "TABLE", "public", "t", "COMMIT;\n"),
+            "entry 1, TABLE t: a statement of it is COMMIT",
+        ),
         (
             Item { copy: None, ..rows(1, "t", "", &[]) },
             "the rows of TABLE DATA public.t aren't there for COPY",
@@ -160,6 +173,68 @@ fn an_archive_in_another_encoding_or_of_inserts_or_of_unknown_kinds_is_refused_b
     ] {
         let error = read(vec![item]).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn rows_know_what_they_are_encoded_in() {
+    for name in ["UTF8", "EUC_JP", "SQL_ASCII"] {
+        let encoding = format!("SET client_encoding = '{name}';\n");
+        let copy = "COPY public.t (a) FROM stdin;\n";
+        let items = vec![
+            item(9, "ENCODING", "", "ENCODING", &encoding),
+            table(1, "t"),
+            rows(2, "t", copy, &[1]),
+        ];
+        assert_eq!(read(items).unwrap().encoding, name);
+    }
+}
+
+#[test]
+fn an_earlier_jobs_ledger_is_left_out_and_told() {
+    let ledger = vec![
+        item(1, "SCHEMA", "", "pgconvoy", "CREATE SCHEMA pgconvoy;\n"),
+        item(2, "TABLE", "pgconvoy", "job", "CREATE TABLE pgconvoy.job (a integer);\n"),
+        Item {
+            schema: Some("pgconvoy".into()),
+            ..rows(3, "job", "COPY pgconvoy.job (a) FROM stdin;\n", &[2])
+        },
+        table(4, "t"),
+    ];
+    let listed = read(ledger).unwrap();
+    assert_eq!(titles(&listed), ["SCHEMA public", "TABLE public.t"]);
+    assert!(listed.findings[0].to_string().contains("schema pgconvoy"), "{:?}", listed.findings);
+}
+
+#[test]
+fn what_waits_for_itself_or_in_a_circle_is_made_in_the_archives_order() {
+    let waits = |id: i32, name: &str, needs: &[i32]| Item {
+        depends_on: needs.iter().copied().map(ItemId).collect(),
+        ..table(id, name)
+    };
+    let ids = [i32::MAX, 1];
+    let circle = vec![
+        waits(ids[0], "a", &[ids[0], ids[1]]),
+        waits(ids[1], "b", &[ids[0], ids[0], -5, i32::MIN]),
+    ];
+    let listed = read(circle).unwrap();
+    let needs: Vec<_> = listed.toc.entries.iter().map(|entry| entry.depends_on.clone()).collect();
+    assert_eq!(needs, [vec![], vec![], vec![EntryId(1), EntryId(1)]]);
+}
+
+#[test]
+fn many_large_objects_of_one_entry_are_divided_and_few_are_not() {
+    for (count, chunks) in
+        [(3, vec![None]), (1000, vec![None]), (2001, vec![Some(0), Some(1), Some(2)])]
+    {
+        let object = |id: i32| item(id, "BLOB", "", &id.to_string(), "SELECT …;\n");
+        let mut items: Vec<Item> = (1..=count).map(object).collect();
+        let place = Place::File("blobs.toc".into());
+        items.push(Item { place, ..item(9000, "BLOBS", "", "BLOBS", "") });
+        let listed = read(items).unwrap();
+        let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+        let parts = &table.archived.as_ref().unwrap().parts;
+        assert_eq!(parts.iter().map(|part| part.chunk).collect::<Vec<_>>(), chunks, "{count}");
     }
 }
 
@@ -205,4 +280,53 @@ fn the_databases_own_entries_become_one() {
     assert_eq!(own.owner_sql("x").unwrap(), "ALTER DATABASE \"shop\" OWNER TO \"x\";\n");
     assert_eq!(listed.toc.entries[1].create, "COMMENT ON DATABASE \"shop\" IS 'the shop';\n");
     assert!(listed.database.is_some());
+}
+
+#[test]
+fn what_is_kept_says_what_it_needs_of_the_others_and_knows_the_tables_that_stand() {
+    let index = Item {
+        section: ItemSection::PostData,
+        depends_on: vec![ItemId(1)],
+        ..item(5, "INDEX", "public", "i", "CREATE INDEX i ON public.t USING btree (a);\n")
+    };
+    let set = "SELECT pg_catalog.setval('public.s', 5, true);\n";
+    let set = Item { section: ItemSection::Data, ..item(4, "SEQUENCE SET", "public", "s", set) };
+    let items = vec![
+        table(1, "t"),
+        table(2, "u"),
+        rows(3, "t", "COPY public.t (a) FROM stdin;", &[1]),
+        set,
+        index,
+    ];
+    let kept = |ids: &[i32]| {
+        let mut listed = read_all(items.clone()).unwrap();
+        let kept: Vec<bool> =
+            listed.items.iter().map(|item| item.is_none_or(|item| ids.contains(&item.0))).collect();
+        let needs = listed.keep(&kept);
+        let need = |need: Need| format!("{} {} by {}", need.kind, need.name, need.by);
+        let stands =
+            |entry: &Entry| entry.stands || entry.table.as_ref().is_some_and(|table| table.stands);
+        let entries = listed.toc.entries.iter();
+        let entries: Vec<(String, bool)> =
+            entries.map(|entry| (entry.title(), stands(entry))).collect();
+        (needs.into_iter().map(need).collect::<Vec<_>>(), entries)
+    };
+    let title = |title: &str, stands| (title.to_owned(), stands);
+    assert_eq!(kept(&[1, 2, 3, 5]).0, [""; 0]);
+    assert_eq!(
+        kept(&[3, 4]),
+        (
+            vec![
+                "SEQUENCE s by SEQUENCE SET public.s".to_owned(),
+                "TABLE t by TABLE DATA public.t".to_owned()
+            ],
+            vec![
+                title("TABLE public.t", true),
+                title("TABLE DATA public.t", true),
+                title("SEQUENCE SET public.s", false)
+            ]
+        )
+    );
+    assert_eq!(kept(&[5]).0, ["TABLE t by INDEX public.i"]);
+    assert_eq!(kept(&[2]).1[0], title("SCHEMA public", false));
 }

@@ -17,6 +17,7 @@ fn listed(entries: Vec<Entry>, part: Part) -> Listing {
         comment: "COMMENT;\n".to_owned(),
     };
     list(&Described {
+        encoding: "UTF8",
         toc: &toc,
         create_database: "",
         large_objects: &[object],

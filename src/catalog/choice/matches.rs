@@ -20,8 +20,8 @@ use super::{Choice, Flag, Rule};
 #[derive(Debug, Default)]
 pub(in crate::catalog) struct Matches {
     /// Schemas' and extensions' names.
-    names: HashMap<String, Vec<usize>>,
-    relations: HashMap<QualifiedName, Vec<usize>>,
+    pub(super) names: HashMap<String, Vec<usize>>,
+    pub(super) relations: HashMap<QualifiedName, Vec<usize>>,
 }
 
 impl Matches {
@@ -58,7 +58,7 @@ impl Matches {
     }
 
     /// The rules that match nothing: an error for what was to go, a note for what was not to.
-    pub(in crate::catalog) fn idle(&self, choice: &Choice) -> Result<Vec<String>> {
+    pub(in crate::catalog) fn idle(&self, choice: &Choice, place: &str) -> Result<Vec<String>> {
         let busy: HashSet<usize> =
             self.names.values().chain(self.relations.values()).flatten().copied().collect();
         let rules = choice.rules.iter().enumerate();
@@ -70,7 +70,7 @@ impl Matches {
             return Ok(idle.iter().map(|rule| rule.to_string()).collect());
         }
         Err(Error::usage("choosing what to move")
-            .because(format!("nothing on the source matches {}", wanted.join(", ")))
+            .because(format!("nothing {place} matches {}", wanted.join(", ")))
             .hint(
                 "correct the pattern: a name in no schema of the search_path takes its schema, \
                  upper case takes double quotes, and the shell takes away quotes of its own",

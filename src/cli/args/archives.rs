@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{Jobs, Output, Part, ReadBack};
+use super::{Beginning, Jobs, Output, Part, Patterns, ReadBack};
 
 /// What a dump becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -12,6 +12,14 @@ pub(in crate::cli) enum ArchiveFormat {
     Directory,
     Custom,
     Plain,
+}
+
+/// A section of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Section {
+    PreData,
+    Data,
+    PostData,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -49,13 +57,18 @@ pub(in crate::cli) struct Dump {
     pub(in crate::cli) map_roles: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) jobs: Jobs,
+    /// Go on trying for so long when a server restarts, a connection breaks or a disk is full; 0
+    /// stops at once [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(in crate::cli) retry_for: Option<u64>,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Inspect {
-    /// A folder, a custom file or a tar file that `pgconvoy dump` or pg_dump made
+    /// A folder, a custom file or a tar file that `pgconvoy dump` or pg_dump made; `-` is standard
+    /// input
     #[arg(value_name = "PATH")]
     pub(in crate::cli) archive: PathBuf,
     #[command(flatten)]
@@ -64,17 +77,35 @@ pub(in crate::cli) struct Inspect {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Restore {
-    /// The archive: a folder, a custom or a tar file
+    /// The archive: a folder, a custom or a tar file. `-` is standard input, which is kept in the
+    /// folder for temporary files (TMPDIR) meanwhile
     #[arg(value_name = "PATH")]
     pub(in crate::cli) archive: PathBuf,
     /// Where it goes [default database: the one it was made of]
-    #[arg(long, value_name = "C")]
-    pub(in crate::cli) target: String,
+    #[arg(long, value_name = "C", required_unless_present = "list")]
+    pub(in crate::cli) target: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) jobs: Jobs,
+    #[command(flatten)]
+    pub(in crate::cli) beginning: Beginning,
     /// Only definitions, no rows
-    #[arg(long)]
+    #[arg(short, long, conflicts_with = "data_only")]
     pub(in crate::cli) schema_only: bool,
+    /// Only rows, large objects, where sequences stand, and refreshes: into tables that are there,
+    /// and are empty
+    #[arg(short = 'a', long)]
+    pub(in crate::cli) data_only: bool,
+    /// Only this section: what comes before rows, rows, or what comes after them; may be given
+    /// several times. What it needs of the others has to be on the target
+    #[arg(long = "section", value_enum, value_name = "SECTION")]
+    pub(in crate::cli) sections: Vec<Section>,
+    /// Print the archive's list as pg_restore does, and restore nothing
+    #[arg(short, long, conflicts_with_all = ["json", "target"])]
+    pub(in crate::cli) list: bool,
+    /// Only the entries that are on such a list, pg_restore's or ours: take lines out, or begin them
+    /// with a semicolon. What they need has to be on it, or on the target; their order changes nothing
+    #[arg(short = 'L', long, value_name = "FILE")]
+    pub(in crate::cli) use_list: Option<PathBuf>,
     /// Give what role OLD owns, grants or was granted to role NEW; may be given several times
     #[arg(long = "map-role", value_name = "OLD=NEW")]
     pub(in crate::cli) map_roles: Vec<String>,
@@ -93,4 +124,6 @@ pub(in crate::cli) struct Restore {
     pub(in crate::cli) strict: bool,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
+    #[command(flatten)]
+    pub(in crate::cli) patterns: Patterns,
 }

@@ -22,7 +22,7 @@ pub fn chart(results: &BenchResults) -> String {
         body.push_str(&text(8.0, y + 20.0, "title", data));
         y += TITLE;
         for (tool, seconds) in times {
-            body.push_str(&bar(y, tool, seconds, longest));
+            body.push_str(&bar(y, (tool, tool.name(results.job)), seconds, longest));
             y += ROW;
         }
         y += 10.0;
@@ -43,11 +43,11 @@ pub fn chart(results: &BenchResults) -> String {
     )
 }
 
-fn bar(y: f64, tool: Tool, seconds: f64, longest: f64) -> String {
+fn bar(y: f64, (tool, name): (Tool, &str), seconds: f64, longest: f64) -> String {
     let width = (WIDTH - LABELS - 80.0) * seconds / longest.max(f64::MIN_POSITIVE);
     let class = if tool.is_ours() { "ours" } else { "theirs" };
     let height = ROW - 6.0;
-    let label = text(16.0, y + 14.0, "tool", tool.name());
+    let label = text(16.0, y + 14.0, "tool", name);
     let time = text(LABELS + width + 6.0, y + 14.0, "time", &format!("{seconds:.1} s"));
     format!(
         "{label}<rect class=\"{class}\" x=\"{LABELS}\" y=\"{y:.1}\" width=\"{width:.1}\" \

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::BenchJob;
 use super::latencies::ChunkTimes;
 use super::machine::Machine;
 use super::processor_time::ProcessorTime;
@@ -10,6 +11,9 @@ use super::tools::Tool;
 /// The raw results of a benchmark.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchResults {
+    /// What the tools did.
+    #[serde(default)]
+    pub job: BenchJob,
     /// What they were measured on.
     pub machine: Machine,
     /// How many workers each tool got.
@@ -27,7 +31,7 @@ pub struct BenchResults {
 /// One tool's job on one data set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchRun {
-    /// The data set.
+    /// The data set, and how its archive is compressed if there is one.
     pub data: String,
     /// The tool.
     pub tool: Tool,
@@ -45,6 +49,9 @@ pub struct BenchRun {
     pub source_cpu: Option<f64>,
     /// Processor time of the target's server.
     pub target_cpu: Option<f64>,
+    /// Bytes of the archive that was made.
+    #[serde(default)]
+    pub archive_bytes: Option<u64>,
     /// How long the chunks took, of pgconvoy.
     pub chunks: Option<ChunkTimes>,
 }

@@ -10,8 +10,7 @@ use tokio::process::Command;
 use crate::error::{Error, Result};
 use crate::servers::BenchData;
 
-use super::Job;
-use super::pipes;
+use super::{BenchJob, Job, archives, pipes};
 
 /// What pgcopydb splits tables by: its documentation's example.
 const SPLIT: &str = "200MB";
@@ -27,7 +26,7 @@ pub enum Tool {
     PgconvoyBare,
     /// pgconvoy, which reads every row back and compares it.
     PgconvoyVerified,
-    /// `pg_dump -Fd -j`, then `pg_restore -j`.
+    /// `pg_dump -Fd -j`, then `pg_restore -j`; or one of the two.
     Directory,
     /// `pg_dump -Fc | pg_restore`.
     Piped,
@@ -68,7 +67,12 @@ impl Tool {
     }
 
     /// Its name in results.
-    pub fn name(self) -> &'static str {
+    pub fn name(self, job: BenchJob) -> &'static str {
+        match (self, job) {
+            (Tool::Directory, BenchJob::Dump) => return "pg_dump -Fd -j",
+            (Tool::Directory, BenchJob::Restore) => return "pg_restore -j",
+            _ => {}
+        }
         match self {
             Tool::Pgconvoy => "pgconvoy",
             Tool::PgconvoyBare => "pgconvoy, no analyze",
@@ -82,7 +86,15 @@ impl Tool {
     }
 
     /// What to know before comparing it.
-    pub fn caveat(self) -> &'static str {
+    pub fn caveat(self, job: BenchJob) -> &'static str {
+        match (self, job) {
+            (Tool::Pgconvoy, BenchJob::Dump) => {
+                return "a manifest with checksums and fingerprints; can resume, so that all is \
+                        written to disk twice";
+            }
+            (Tool::Directory, BenchJob::Dump) => return "no checksums, can't resume",
+            _ => {}
+        }
         match self {
             Tool::Pgconvoy => {
                 "fingerprints and receipts, durable at every chunk; nothing read back"
@@ -115,6 +127,15 @@ impl Tool {
         None
     }
 
+    /// Whether it does such a job.
+    pub fn does(self, job: BenchJob) -> bool {
+        match job {
+            BenchJob::Migrate => true,
+            BenchJob::Dump => matches!(self, Tool::Pgconvoy | Tool::Directory),
+            BenchJob::Restore => self.is_ours() || self == Tool::Directory,
+        }
+    }
+
     /// Whether it can do the job at all: COPY by hand moves tables only, and nobody types it for
     /// thousands.
     pub(super) fn suits(self, data: BenchData) -> bool {
@@ -128,10 +149,27 @@ impl Tool {
 
     /// Does the job. How long the rows alone took, where that can be told.
     pub(super) async fn run(self, job: &Job) -> Result<Option<Duration>> {
+        match job.of {
+            BenchJob::Migrate => self.migrate(job).await,
+            BenchJob::Dump => archives::dump(self, job).await.map(|()| None),
+            BenchJob::Restore => archives::restore(self, job).await.map(|()| None),
+        }
+    }
+
+    /// What pgconvoy is told beyond the job.
+    pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
-            Tool::Pgconvoy => pgconvoy(job, &["none"]).await?,
-            Tool::PgconvoyBare => pgconvoy(job, &["none", "--no-analyze"]).await?,
-            Tool::PgconvoyVerified => pgconvoy(job, &["full"]).await?,
+            Tool::PgconvoyBare => &["--verify", "none", "--no-analyze"],
+            Tool::PgconvoyVerified => &["--verify", "full"],
+            _ => &["--verify", "none"],
+        }
+    }
+
+    async fn migrate(self, job: &Job) -> Result<Option<Duration>> {
+        match self {
+            Tool::Pgconvoy | Tool::PgconvoyBare | Tool::PgconvoyVerified => {
+                pgconvoy(job, self.flags()).await?;
+            }
             Tool::Directory => directory(job).await?,
             Tool::Piped => {
                 let from = program("pg_dump", &["-Fc", "-Z0", "-d", &job.source]);
@@ -156,21 +194,24 @@ impl FromStr for Tool {
     }
 }
 
-async fn pgconvoy(job: &Job, verify: &[&str]) -> Result<()> {
-    let itself = std::env::current_exe()
-        .map_err(|error| Error::step("looking for pgconvoy's own program").io(error))?;
-    let mut command = Command::new(itself);
+/// This very program.
+pub(super) fn itself() -> Result<Command> {
+    let path = std::env::current_exe();
+    let looking = |error| Error::step("looking for pgconvoy's own program").io(error);
+    Ok(Command::new(path.map_err(looking)?))
+}
+
+async fn pgconvoy(job: &Job, flags: &[&str]) -> Result<()> {
+    let mut command = itself()?;
     let jobs = job.jobs.to_string();
     command.args(["migrate", "--json", "--source", &job.source, "--target", &job.target]);
-    command.args(["--jobs", &jobs, "--verify"]).args(verify);
+    command.args(["--jobs", &jobs]).args(flags);
     succeed(command).await
 }
 
 async fn directory(job: &Job) -> Result<()> {
-    let (folder, jobs) = (archive(job, "dump"), job.jobs.to_string());
-    let dump = ["-Fd", "-Z0", "-j", &jobs, "-f", &folder, "-d", &job.source];
-    succeed(program("pg_dump", &dump)).await?;
-    succeed(program("pg_restore", &["-j", &jobs, "-d", &job.target, &folder])).await
+    archives::dump(Tool::Directory, job).await?;
+    archives::restore(Tool::Directory, job).await
 }
 
 async fn pgcopydb(job: &Job, more: &[&str]) -> Result<()> {

@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::toc::adapt::adapt;
 use crate::toc::{Finding, Severity};
 
-use super::clearing;
+use super::clearing::{self, Wanted};
 use super::databases::{self, Pair, TargetDatabase};
 use super::fence;
 use super::request::Request;
@@ -132,8 +132,9 @@ async fn check_clearing(
 ) -> Result<()> {
     let TargetDatabase::There(target) = &sides.place else { return Ok(()) };
     let source = SourceIdentity::read(&sides.source, sides.pair.source.database()).await?;
-    let Some(held) = clearing::due(request, &source, target).await? else { return Ok(()) };
-    let refusals = clearing::refusals(request, &sides.source, &held, target).await;
+    let wanted = Wanted::migration(request, &source, &sides.source, target);
+    let Some(held) = clearing::due(&wanted, target).await? else { return Ok(()) };
+    let refusals = clearing::refusals(&wanted, &held, target).await;
     found.vital("whether the target database can be dropped", refusals)?;
     let holds = clearing::words(&held, target).await?;
     found.add([Finding::note(

@@ -9,6 +9,7 @@ use crate::archive::{
     write_script,
 };
 use crate::engine::Partial;
+use crate::engine::failpoint::{self, Act, Point};
 use crate::error::{Error, Kind, Result};
 
 use super::DumpRequest;
@@ -31,8 +32,11 @@ impl Destination {
                     .because("a directory isn't one stream")
                     .hint("add --format custom, or give a path by --file"));
             }
-            let aside = tempfile::tempdir()
-                .map_err(|error| Error::step("making a temporary folder").io(error))?;
+            let aside = tempfile::tempdir().map_err(|error| {
+                Error::step("making a temporary folder")
+                    .io(error)
+                    .hint("set TMPDIR to a folder with room for the archive")
+            })?;
             return Ok(Destination { path: None, layout, aside: Some(aside) });
         };
         let destination = Destination { path: Some(path), layout, aside: None };
@@ -61,25 +65,32 @@ impl Destination {
             write_custom(&mut contents, data, laying, &mut std::io::stdout().lock())?;
             return partial.remove();
         };
+        failpoint::pass(Point::Before(Act::JoinPacks));
         let made = partial.archive();
         archive::remove(&made).map_err(|error| failed("removing", &made, error))?;
         match self.layout {
             Layout::Custom => {
                 let make = |error| failed("writing", &made, error);
                 let mut file = File::create(&made).map_err(make)?;
-                let manifest = write_custom(&mut contents, data, laying, &mut file)?;
+                let manifest = write_custom(&mut contents, data, laying, &mut file);
+                let manifest = manifest.map_err(|error| error.hint(MAKE_ROOM))?;
                 file.sync_all().map_err(make)?;
+                failpoint::pass(Point::After(Act::JoinPacks));
                 self.refuse_existing()?;
                 manifest.write(&Manifest::path(path, self.layout))?;
             }
             Layout::Directory | Layout::Tar => {
                 fs::create_dir(&made).map_err(|error| failed("making", &made, error))?;
-                write_directory(&contents, data, laying, &made)?;
+                let written = write_directory(&contents, data, laying, &made);
+                written.map_err(|error| error.hint(MAKE_ROOM))?;
+                failpoint::pass(Point::After(Act::JoinPacks));
                 self.refuse_existing()?;
             }
         }
+        failpoint::pass(Point::Before(Act::NameArchive));
         fs::rename(&made, path).map_err(|error| failed("naming", path, error))?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        failpoint::pass(Point::After(Act::NameArchive));
         partial.remove()
     }
 
@@ -100,20 +111,29 @@ impl Destination {
         Ok(())
     }
 
-    fn refuse_existing(&self) -> Result<()> {
+    pub(super) fn refuse_existing(&self) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("looking for", path, error)),
             Ok(_) => Err(Error::new(Kind::Refused, format!("writing {}", path.display()))
                 .because("it is there already")
-                .hint("give another --file, or move it away")),
+                .hint(match Partial::folder(path) {
+                    // A run was cut off between its last act and the tidying up.
+                    left if left.exists() => format!(
+                        "if a dump of ours made it, it is whole, and {} can be removed; else give \
+                         another --file, or move it away",
+                        left.display()
+                    ),
+                    _ => "give another --file, or move it away".to_owned(),
+                })),
         }
     }
 }
 
 fn failed(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::step(format!("{doing} {}", path.display()))
-        .io(error)
-        .hint("see that there is room, and that it can be written; then run the same command again")
+    Error::step(format!("{doing} {}", path.display())).io(error).hint(MAKE_ROOM)
 }
+
+const MAKE_ROOM: &str =
+    "see that there is room, and that it can be written; then run the same command again";

@@ -15,7 +15,7 @@ use crate::toc::{Finding, Toc};
 use crate::wire::Session;
 
 use super::super::attempt::{SoFar, announce, render};
-use super::super::clearing;
+use super::super::clearing::{self, Wanted};
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::going_on::{
     refuse_another_source, refuse_changed_definitions, refuse_cut_over, refuse_other_compression,
@@ -217,7 +217,9 @@ async fn connect_or_create(
     let session = match databases::target_database(&pair.target).await? {
         TargetDatabase::There(session) if so_far.beginning == Beginning::GoOn => session,
         TargetDatabase::There(session) => {
-            let cleared = clearing::clear(request, pair, source, session, events).await?;
+            let wanted = Wanted::migration(request, &source.identity, &source.session, &session);
+            let place = (&pair.target, &source.database);
+            let cleared = clearing::clear(&wanted, place, session, events).await?;
             so_far.roles_of_given_up = cleared.1;
             cleared.0
         }

@@ -1,15 +1,19 @@
 //! `pgconvoy restore`: an archive goes into a database, or goes on going there where an earlier run
 //! was cut off.
 
+mod catalog;
 mod database;
 mod findings;
+mod list;
 mod one_archive;
 mod opened;
+mod part;
+mod standing;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::{Events, Persistence, Stop};
+use crate::engine::{Event, Events, Persistence, Stop};
 use crate::error::{Kind, Result};
 use crate::plan::VerifyMode;
 use crate::toc::RoleMap;
@@ -18,8 +22,12 @@ use crate::wire::Conninfo;
 use super::attempt::SoFar;
 use super::report::DatabaseReport;
 use super::request::{Beginning, default_jobs};
+use super::standard_input;
 use one_archive::restore_one;
 use opened::Opened;
+
+pub use list::list_archive;
+pub use part::RestoredPart;
 
 /// The superuser that initdb makes, unless told another name: who owns what nobody was given. On a
 /// target that hasn't got it the target user stands for it.
@@ -28,14 +36,16 @@ const BOOTSTRAP: &str = "postgres";
 /// A job from an archive to a server.
 #[derive(Debug, Clone)]
 pub struct RestoreRequest {
-    /// The archive: a folder or a file.
+    /// The archive: a folder or a file; `-` for standard input.
     pub archive: PathBuf,
     /// Where it goes.
     pub target: Conninfo,
     /// Whom the archive's roles stand for.
     pub roles: RoleMap,
-    /// Whether only definitions are restored.
-    pub schema_only: bool,
+    /// Which part of it.
+    pub part: RestoredPart,
+    /// How it begins where the target holds something already.
+    pub beginning: Beginning,
     /// How many workers; none for as many as this machine has cores.
     pub jobs: Option<usize>,
     /// How far the target is read back.
@@ -49,12 +59,6 @@ pub struct RestoreRequest {
 }
 
 impl RestoreRequest {
-    /// Which part of the archive goes under which owners, in words: equal for equal jobs.
-    fn terms(&self) -> Vec<String> {
-        let schema_only = self.schema_only.then(|| "--schema-only".to_owned());
-        schema_only.into_iter().chain(self.roles.words()).collect()
-    }
-
     fn jobs(&self) -> usize {
         self.jobs.unwrap_or_else(default_jobs)
     }
@@ -62,6 +66,25 @@ impl RestoreRequest {
 
 /// Restores the archive of the request.
 pub async fn restore(
+    request: &RestoreRequest,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<DatabaseReport> {
+    if standard_input::is_meant(&request.archive) {
+        let kept = stop.or(standard_input::keep()).await?;
+        let words = format!(
+            "standard input is kept in {} until this ends: {} bytes",
+            kept.path().display(),
+            kept.bytes
+        );
+        events.say(Event::Note(words)).await;
+        let request = RestoreRequest { archive: kept.path().to_owned(), ..request.clone() };
+        return restore_file(&request, events, stop).await;
+    }
+    restore_file(request, events, stop).await
+}
+
+async fn restore_file(
     request: &RestoreRequest,
     events: &Events,
     stop: &mut Stop,
@@ -84,9 +107,9 @@ async fn restore_persistently(
         true => request.target.clone(),
         false => request.target.with_database(&opened.database),
     };
-    let target = target.with_client_encoding("UTF8");
+    let target = target.with_client_encoding("UTF8").with_lc_monetary(opened.money.as_deref());
     let mut persistence = Persistence::new(request.patience);
-    let mut so_far = SoFar::begins(Beginning::GoOn, None);
+    let mut so_far = SoFar::begins(request.beginning, None);
     loop {
         let before = so_far.reached;
         let restoring = restore_one(request, &opened, &target, &mut so_far, events, stop);

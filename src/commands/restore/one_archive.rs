@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::catalog;
+use crate::catalog::target_facts;
 use crate::engine::{
     self, ArchivedRows, Claim, Event, Events, Job, JobState, Ledger, Origin, Ours, Receipts, Run,
     Stop, StoredJob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::plan::{self, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
+use crate::plan::{self, DefinedBy, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
-use crate::toc::{Finding, Severity, TableData, named};
+use crate::toc::{Finding, Severity, TableData, TargetFacts, named};
 use crate::verify::{compare_counts, compare_tables};
 use crate::wire::{Conninfo, Session};
 
 use super::super::attempt::{SoFar, announce, render};
 use super::super::check::is_refusal_of_a_statement;
+use super::super::clearing::{self, Wanted};
 use super::super::databases::{self, TargetDatabase};
 use super::super::going_on::{
     refuse_changed_definitions, refuse_cut_over, refuse_other_terms, refuse_what_nobody_asked_for,
@@ -23,9 +24,10 @@ use super::super::going_on::{
 };
 use super::super::plan::preparations;
 use super::super::report::{DatabaseReport, Verification};
+use super::super::request::Beginning;
 use super::super::survey::digests;
 use super::opened::Opened;
-use super::{BOOTSTRAP, RestoreRequest, findings};
+use super::{BOOTSTRAP, RestoreRequest, catalog, findings, standing};
 
 /// Checks, claims, plans or goes on with what is planned, runs that, and judges what came of it.
 pub(super) async fn restore_one(
@@ -36,22 +38,29 @@ pub(super) async fn restore_one(
     events: &Events,
     stop: &mut Stop,
 ) -> Result<DatabaseReport> {
-    let session = stop.or(Box::pin(checked_target(request, opened, target, events))).await?;
+    let session =
+        stop.or(Box::pin(checked_target(request, opened, target, so_far, events))).await?;
     so_far.claim = Some(stop.or(Claim::take(&session, so_far.claim.as_ref())).await?);
-    let facts = catalog::target_facts(&session).await?;
+    let facts = target_facts(&session).await?;
     let mut adapted = adapt(&opened.toc, BOOTSTRAP, &facts);
-    let found = Ledger::of(&session).read().await?;
+    let mut found = Ledger::of(&session).read().await?;
+    if found.as_ref().is_some_and(|stored| follows(opened, stored)) {
+        let note = "the restore in the target's ledger is finished: this one takes its place there";
+        events.say(Event::Note(note.to_owned())).await;
+        Ledger::of(&session).remove().await?;
+        found = None;
+    }
     so_far.was_resumed.get_or_insert(found.is_some());
     let goes_on = found.is_some();
     let mut stored = match found {
         Some(stored) => stored,
-        None => begin(request, opened, &adapted, &facts.user, &session).await?,
+        None => begin(request, opened, &mut adapted, &facts, &session, events).await?,
     };
     let planned_for = std::mem::take(&mut stored.job.catalog);
     refuse_cut_over(stored.cut_over.as_deref())?;
     let StoredJob { job, mut plan, receipts, state, .. } = stored;
     refuse_another_archive(&job, opened)?;
-    refuse_other_terms(&job, &request.terms()).map_err(begin_anew)?;
+    refuse_other_terms(&job, &opened.terms).map_err(begin_anew)?;
     if let JobState::Sealed { at, report } = state
         && let Some(report) = so_far.finished_before(at, &report)?
     {
@@ -64,10 +73,15 @@ pub(super) async fn restore_one(
     adapted.toc.forget_rows();
     if goes_on {
         Ledger::of(&session).begin_again().await?;
-        Ledger::of(&session).lend(&mut plan, rejoin(&adapted.toc, &facts)).await?;
+        let (mut join, mut leave) = rejoin(&adapted.toc, &facts);
+        let owners = standing::owners(&opened.needs, &session).await?;
+        let more = standing::joining(&owners, &facts);
+        join.extend(more.0);
+        leave.extend(more.1);
+        Ledger::of(&session).lend(&mut plan, (join, leave)).await?;
     }
     let plan = Arc::new(plan);
-    let rows_target = session.same_server().with_client_encoding("UTF8");
+    let rows_target = session.same_server().with_client_encoding(&opened.encoding);
     let ours = Ours {
         plan: &plan,
         session: &session,
@@ -94,9 +108,18 @@ pub(super) async fn restore_one(
         patience: request.patience,
     };
     engine::run(run, &mut so_far.outcome, events, stop).await?;
-    let judged = judge(job.verify, &ours, &opened.rows);
-    let verification = stop.or(Box::pin(judged)).await?;
-    seal(&session, target.database(), (job, &plan), &adapted, verification, so_far).await
+    let receipts = Ledger::of(&session).receipts().await?;
+    let refused = receipts.left_out().chain(&so_far.outcome.undone).next().is_some();
+    let judging = async {
+        let mut verification = judge(job.verify, &ours, &receipts, &opened.rows).await?;
+        if job.verify != VerifyMode::None || refused {
+            catalog::compare(opened, &adapted.toc, &session, &mut verification).await?;
+        }
+        Ok(verification)
+    };
+    let verification = stop.or(Box::pin(judging)).await?;
+    seal(&session, target.database(), (job, &plan), &adapted, (receipts, verification), so_far)
+        .await
 }
 
 /// A session in the target database, which is made where it is missing, once nothing speaks against
@@ -105,12 +128,15 @@ async fn checked_target(
     request: &RestoreRequest,
     opened: &Opened,
     target: &Conninfo,
+    so_far: &mut SoFar,
     events: &Events,
 ) -> Result<Session> {
     events.say(Event::Database { name: target.database().to_owned() }).await;
     let there = databases::target_database(target).await?;
     if let TargetDatabase::There(session) = &there
-        && Ledger::of(session).read().await?.is_some()
+        && so_far.beginning == Beginning::GoOn
+        && let Some(stored) = Ledger::of(session).read().await?
+        && !follows(opened, &stored)
     {
         // It was let through when it was begun.
         return match there {
@@ -123,14 +149,33 @@ async fn checked_target(
     found.extend(findings::missing_roles(&opened.toc, &facts));
     found.extend(request.roles.unfounded(&opened.toc, &facts));
     found.extend(findings::versions(opened.identity.version, facts.version));
-    if let TargetDatabase::There(session) = &there {
-        found.extend(findings::emptiness(&opened.toc, session).await?);
+    if let (TargetDatabase::There(session), Beginning::GoOn) = (&there, so_far.beginning) {
+        found.extend(match opened.needs.as_slice() {
+            [] => findings::emptiness(&opened.toc, session).await?,
+            needs => standing::look(&opened.toc, needs, &facts, session).await?.findings,
+        });
     }
     found.sort();
     found.dedup();
     findings::refuse(&found, request.strict)?;
     match there {
-        TargetDatabase::There(session) => Ok(session),
+        TargetDatabase::There(session) if so_far.beginning == Beginning::GoOn => Ok(session),
+        TargetDatabase::There(session) => {
+            let session = cleared(request, opened, target, session, events).await?;
+            let left = findings::emptiness(&opened.toc, &session).await?;
+            findings::refuse(&left, request.strict)?;
+            so_far.beginning = Beginning::GoOn;
+            Ok(session)
+        }
+        TargetDatabase::Missing(_) if !opened.needs.is_empty() => {
+            Err(Error::new(Kind::Refused, "looking for the target database")
+                .because(format!(
+                    "there is no database {}, and this part of the archive needs {} others",
+                    target.database(),
+                    opened.needs.len()
+                ))
+                .hint("restore what it needs first: --schema-only, or --section pre-data"))
+        }
         TargetDatabase::Missing(server) => match &opened.facts {
             Some(facts) => databases::create(target, &server, facts).await,
             None => Err(Error::new(Kind::Refused, "looking for the target database")
@@ -141,6 +186,44 @@ async fn checked_target(
                 .hint("create it, then run again")),
         },
     }
+}
+
+/// The target database made anew, where that is asked for and nothing speaks against it.
+async fn cleared(
+    request: &RestoreRequest,
+    opened: &Opened,
+    target: &Conninfo,
+    session: Session,
+    events: &Events,
+) -> Result<Session> {
+    let refused =
+        |because: &str| Error::new(Kind::Refused, "dropping the target database").because(because);
+    if !opened.needs.is_empty() {
+        return Err(refused("this part of the archive needs what is in there")
+            .hint("run it without --restart and --clean; or restore the whole archive with them"));
+    }
+    let Some(database) = &opened.facts else {
+        return Err(refused("the archive doesn't say how to make it anew")
+            .hint("drop and create it by hand, then run again without --restart and --clean"));
+    };
+    let wanted = Wanted {
+        beginning: request.beginning,
+        terms: opened.terms.clone(),
+        source: &opened.identity,
+        encoding: "UTF8".to_owned(),
+        jobs: request.jobs(),
+    };
+    Ok(clearing::clear(&wanted, (target, database), session, events).await?.0)
+}
+
+/// Whether a restore comes after the one in the ledger: that one is finished, and this one brings
+/// another part to what is there.
+fn follows(opened: &Opened, stored: &StoredJob) -> bool {
+    let is_restore = stored.job.source.system.starts_with("archive ");
+    let is_finished = matches!(stored.state, JobState::Sealed { .. }) && stored.cut_over.is_none();
+    let is_another =
+        stored.job.terms != opened.terms || stored.job.source.system != opened.identity.system;
+    !opened.needs.is_empty() && is_restore && is_finished && is_another
 }
 
 fn all_findings(opened: &Opened, adapted: &Adapted) -> Vec<Finding> {
@@ -155,10 +238,23 @@ fn all_findings(opened: &Opened, adapted: &Adapted) -> Vec<Finding> {
 async fn begin(
     request: &RestoreRequest,
     opened: &Opened,
-    adapted: &Adapted,
-    user: &str,
+    adapted: &mut Adapted,
+    facts: &TargetFacts,
     target: &Session,
+    events: &Events,
 ) -> Result<StoredJob> {
+    if !opened.needs.is_empty() {
+        let there = standing::look(&opened.toc, &opened.needs, facts, target).await?;
+        findings::refuse(&there.findings, request.strict)?;
+        for finding in &there.findings {
+            events.say(Event::Note(finding.to_string())).await;
+        }
+        there.order(&mut adapted.toc);
+        let owners = standing::owners(&opened.needs, target).await?;
+        let (join, leave) = standing::joining(&owners, facts);
+        adapted.join.extend(join);
+        adapted.leave.extend(leave);
+    }
     let mut plan = plan::build(&PlanInput {
         toc: &adapted.toc,
         // An archive's tables are split as it has them.
@@ -166,9 +262,13 @@ async fn begin(
         jobs: request.jobs(),
         verify: request.verify,
         analyze: request.analyze,
-        target_user: Some(user),
+        target_user: Some(&facts.user),
         target_version: Some(target.version()),
         sequences: SequencesFrom::Entries,
+        defined_by: match opened.in_our_words {
+            true => DefinedBy::Us,
+            false => DefinedBy::PgDump,
+        },
         preparations: &preparations(adapted),
     });
     let changes = all_findings(opened, adapted).into_iter();
@@ -179,7 +279,7 @@ async fn begin(
         changes: changes.filter(|finding| finding.severity == Severity::Change).collect(),
         login_roles: Vec::new(),
         tables: std::mem::take(&mut plan.tables),
-        terms: request.terms(),
+        terms: opened.terms.clone(),
         toast_compression: None,
         steps: plan.steps.len(),
     };
@@ -194,10 +294,12 @@ async fn begin(
     })
 }
 
-/// What to do where a job can't go on: a restore drops nothing.
+/// What to do where a job can't go on.
 fn begin_anew(error: Error) -> Error {
-    error
-        .hint("run it as it was begun; or, to begin anew, drop the target database, then run again")
+    error.hint(
+        "run it as it was begun; or, to drop the target database with what the job has made, and begin \
+         anew: --restart",
+    )
 }
 
 fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
@@ -211,7 +313,7 @@ fn refuse_another_archive(job: &Job, opened: &Opened) -> Result<()> {
     };
     Err(Error::new(Kind::Refused, "going on with the job in the target's ledger")
         .because(what)
-        .hint("give that archive; or drop the target database, to begin anew"))
+        .hint("give that archive; or, to drop what it has made and begin anew: --restart"))
 }
 
 /// The receipts of an earlier run that hold: an archive never changes, so all of them do, but for rows
@@ -245,11 +347,12 @@ async fn seal(
     database: &str,
     (job, plan): (Job, &Plan),
     adapted: &Adapted,
-    verification: Verification,
+    (receipts, verification): (Receipts, Verification),
     so_far: &mut SoFar,
 ) -> Result<DatabaseReport> {
-    let receipts = Ledger::of(target).receipts().await?;
-    let undone = receipts.left_out().chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
+    // What was left out may have been made by hand since.
+    let left_out = receipts.left_out().filter(|_| !verification.is_clean());
+    let undone = left_out.chain(&so_far.outcome.undone).cloned().collect::<Vec<_>>();
     let report = DatabaseReport {
         changes: job.changes.into_iter().chain(undone).collect(),
         verification,
@@ -270,10 +373,10 @@ async fn seal(
 async fn judge(
     mode: VerifyMode,
     ours: &Ours<'_>,
+    receipts: &Receipts,
     archive: &Arc<ArchivedRows>,
 ) -> Result<Verification> {
     let plan = ours.plan;
-    let receipts = Ledger::of(ours.session).receipts().await?;
     let mut copied = receipts.copied(plan);
     let verified = receipts.verified(plan);
     let mut notes = Vec::new();
@@ -309,5 +412,5 @@ async fn judge(
         let named = named(&mixed);
         notes.push(format!("rows of {named} lie beside an extension's own and aren't compared"));
     }
-    Ok(Verification { mode, tables, notes, catalog_unread: true, ..Verification::default() })
+    Ok(Verification { mode, tables, notes, ..Verification::default() })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Contents, Item, Layout, Listed, Place, listed};
+use crate::archive::{Archive, Contents, Item, ItemId, Layout, Listed, Need, Place, listed};
 use crate::catalog::DatabaseFacts;
 use crate::engine::{ArchivedRows, SourceIdentity};
 use crate::error::{Error, Kind, Result};
@@ -17,8 +17,12 @@ use super::database;
 pub(super) struct Opened {
     /// Its data.
     pub(super) rows: Arc<ArchivedRows>,
-    /// What it holds, under the roles that were asked for.
+    /// What is restored of it, under the roles that were asked for.
     pub(super) toc: Toc,
+    /// What that needs, and isn't restored: it has to be on the target.
+    pub(super) needs: Vec<Need>,
+    /// Which part of it that is, under which owners, in words: equal for equal jobs.
+    pub(super) terms: Vec<String>,
     /// What of it is left out or will differ on any target.
     pub(super) findings: Vec<Finding>,
     /// What tells it from others, wherever it lies.
@@ -27,66 +31,70 @@ pub(super) struct Opened {
     pub(super) database: String,
     /// What that was like, where the archive tells.
     pub(super) facts: Option<DatabaseFacts>,
+    /// The locale that amounts of money are read in; none for the target database's own.
+    pub(super) money: Option<String>,
+    /// The encoding of its rows.
+    pub(super) encoding: String,
+    /// Whether definitions are in the words in which this very version reads a catalog.
+    pub(super) in_our_words: bool,
 }
 
 impl Opened {
     /// Opens the archive of a request.
     pub(super) async fn open(request: &RestoreRequest) -> Result<Opened> {
-        let path = request.archive.clone();
+        let (path, part) = (request.archive.clone(), request.part.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let archive = Archive::open(&path)?;
             let lengths = Lengths::of(&path, archive.contents());
+            let chosen = part.chosen(archive.contents())?;
+            let (words, items) = (part.words(&chosen), chosen.of(archive.contents()));
             let manifest = archive.manifest();
-            let listed = listed(archive.contents(), manifest, |item| lengths.of_item(item))?;
-            Ok((archive, listed))
+            let length = |item: &Item| lengths.of_item(item);
+            let mut listed = listed(archive.contents(), manifest, &items, length)?;
+            let is_kept = |item: &Option<_>| item.is_none_or(|item| items.contains(&item));
+            let by_items = listed.items.iter().map(is_kept).collect();
+            let (kept, findings) = part.kept(&listed.toc.entries, by_items)?;
+            listed.findings.extend(findings);
+            let needs = listed.keep(&kept);
+            let tables = listed.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
+            let parts = tables.filter_map(|table| table.archived.as_ref()).flat_map(|a| &a.parts);
+            archive.require_files(&parts.map(|part| ItemId(part.item)).collect())?;
+            Ok((archive, listed, needs, words))
         });
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
-        let (archive, listed) = opened??;
-        let Listed { toc, mut findings, large_objects, database } = listed;
-        let toc = match request.schema_only {
-            true => definitions(toc),
-            false => toc,
-        };
+        let (archive, listed, needs, words) = opened??;
+        let Listed { toc, mut findings, large_objects, database, money, encoding, .. } = listed;
+        if toc.entries.is_empty() {
+            return Err(Error::usage("choosing what to restore")
+                .because(format!("the archive holds nothing of {}", words.join(" ")))
+                .hint("`restore --list` with the same flags shows what they choose"));
+        }
         let toc = request.roles.rename(toc, &mut findings);
         let header = &archive.contents().header;
         let version = version(&header.server_version)?;
+        let in_our_words = header.is_ours();
         let name = header.database.clone();
         let identity =
             SourceIdentity { system: mark(archive.contents())?, database: name.clone(), version };
         let facts = database.as_deref().and_then(database::facts);
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
-        Ok(Opened { rows, toc, findings, identity, database: name, facts })
+        let terms = words.into_iter().chain(request.roles.words()).collect();
+        Ok(Opened {
+            rows,
+            toc,
+            needs,
+            terms,
+            findings,
+            identity,
+            database: name,
+            facts,
+            money,
+            encoding,
+            in_our_words,
+        })
     }
-}
-
-/// The same without rows and what stands for them.
-fn definitions(mut toc: Toc) -> Toc {
-    use crate::toc::Kind;
-    let is_data = |kind| {
-        matches!(
-            kind,
-            Kind::TableData
-                | Kind::SequenceSet
-                | Kind::LargeObjects
-                | Kind::LargeObjectData
-                | Kind::MaterializedViewData
-        )
-    };
-    let mut places = Vec::with_capacity(toc.entries.len());
-    let mut next = 0;
-    for entry in &toc.entries {
-        let stays = !is_data(entry.kind);
-        places.push(stays.then_some(crate::toc::EntryId(next)));
-        next += u32::from(stays);
-    }
-    toc.entries.retain(|entry| !is_data(entry.kind));
-    for entry in &mut toc.entries {
-        let needs = entry.depends_on.iter().filter_map(|id| places[id.0 as usize]).collect();
-        entry.depends_on = needs;
-    }
-    toc
 }
 
 /// What an archive is told from others by, wherever it lies: when it was made, and its table of
@@ -151,8 +159,8 @@ impl<'a> Lengths<'a> {
                 files.map(|file| file.len()).sum()
             }
             Place::Offset(Some(offset)) => {
-                let next = self.begins.iter().find(|begin| *begin > offset);
-                next.map_or(0, |next| next - offset)
+                let next = self.begins.partition_point(|begin| begin <= offset);
+                self.begins.get(next).map_or(0, |next| next - offset)
             }
             Place::Offset(None) | Place::Nowhere => 0,
         }

@@ -1,9 +1,12 @@
 //! The folder of a dump that isn't complete yet: what its workers have written, and a journal of it.
 //! A later run goes on from there as long as the rows are those of the same moment.
+//!
+//! The journal is also what keeps the folder to one run: whoever has locked it owns the folder. It is
+//! the first file there, and the last to go.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +16,10 @@ use crate::copy::Fingerprint;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Chunk;
 
+use super::super::failpoint::{self, Act, Point};
+
 /// The journal's own format: another one is begun anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a dump is of, and how it is made: its journal's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,14 +49,24 @@ pub(super) struct Done {
     pub(super) pieces: Vec<(Piece, Fingerprint)>,
 }
 
-/// A dump that isn't complete yet.
+/// A dump that isn't complete yet, in the hands of one run.
 #[derive(Debug)]
 pub struct Partial {
     folder: PathBuf,
     journal: File,
-    /// What it is of.
-    pub beginning: Beginning,
+    left: Left,
     done: BTreeMap<usize, Done>,
+}
+
+/// What is in the folder.
+#[derive(Debug)]
+pub enum Left {
+    /// Nothing yet.
+    Nothing,
+    /// Something whose journal can't be read.
+    Unreadable,
+    /// A dump, of this.
+    Begun(Beginning),
 }
 
 impl Partial {
@@ -62,62 +77,58 @@ impl Partial {
         PathBuf::from(name)
     }
 
-    /// What an earlier run has left, if it has left anything that can be read.
-    pub fn left_behind(folder: &Path) -> Result<Option<Partial>> {
-        let path = folder.join(JOURNAL);
-        let mut journal = match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(journal) => journal,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("opening", &path, error)),
-        };
-        lock(&journal, folder)?;
-        let mut text = String::new();
-        if journal.read_to_string(&mut text).is_err() {
-            return Ok(None);
-        }
-        // A line that was being written has no end.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let truncated = journal.set_len(whole as u64);
-        truncated.map_err(|error| failed("writing", &path, error))?;
-        let sought = journal.seek(SeekFrom::End(0));
-        sought.map_err(|error| failed("writing", &path, error))?;
-        let mut lines = text[..whole].lines();
-        let first = lines.next().and_then(|line| serde_json::from_str::<FirstLine>(line).ok());
-        let Some(FirstLine { format: FORMAT, beginning }) = first else { return Ok(None) };
-        let done: Result<Vec<Done>, _> = lines.map(serde_json::from_str).collect();
-        let Ok(done) = done else { return Ok(None) };
-        let done = done.into_iter().map(|done| (done.group, done)).collect();
-        let mut partial = Partial { folder: folder.to_owned(), journal, beginning, done };
-        partial.done.retain(|group, done| is_whole(&folder.join(pack(*group)), done));
-        Ok(Some(partial))
-    }
-
-    /// Begins anew, whatever an earlier run has left.
-    pub fn begin(folder: &Path, beginning: Beginning) -> Result<Partial> {
-        let path = folder.join(JOURNAL);
-        if folder.exists() && !path.exists() {
-            let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-            if !is_empty {
-                return Err(Error::new(Kind::Refused, format!("writing to {}", folder.display()))
-                    .because("it is there already, and no dump of ours")
-                    .hint("move it away, or give another --file"));
-            }
-        }
-        archive::remove(folder).map_err(|error| failed("removing", folder, error))?;
+    /// Takes the folder for this run alone, with what an earlier one has left there.
+    pub fn take(folder: &Path) -> Result<Partial> {
         fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
-        let journal = File::create(&path).map_err(|error| failed("making", &path, error))?;
-        lock(&journal, folder)?;
-        let done = BTreeMap::new();
-        let mut partial = Partial { folder: folder.to_owned(), journal, beginning, done };
-        let line = FirstLine { format: FORMAT, beginning: partial.beginning.clone() };
-        partial.append(&line)?;
-        archive::sync_folder(folder)?;
+        refuse_strange(folder)?;
+        let path = folder.join(JOURNAL);
+        let open =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let journal = open.map_err(|error| failed("opening", &path, error))?;
+        lock(&journal, &path, folder)?;
+        let (left, done) = (Left::Nothing, BTreeMap::new());
+        let mut partial = Partial { folder: folder.to_owned(), journal, left, done };
+        partial.read().map_err(|error| failed("reading", &path, error))?;
         Ok(partial)
     }
 
+    /// What was in the folder.
+    pub fn left(&self) -> &Left {
+        &self.left
+    }
+
+    /// How many groups are written.
+    pub fn count_done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Begins anew, whatever an earlier run has left.
+    pub fn begin(&mut self, beginning: Beginning) -> Result<()> {
+        let path = self.folder.join(JOURNAL);
+        self.done.clear();
+        self.left = Left::Nothing;
+        failpoint::pass(Point::Before(Act::BeginDump));
+        let emptied = self.journal.set_len(0).and_then(|()| self.journal.rewind());
+        emptied.map_err(|error| failed("writing", &path, error))?;
+        self.remove_packs()?;
+        self.append(&FirstLine { format: FORMAT, beginning: beginning.clone() })?;
+        archive::sync_folder(&self.folder)?;
+        failpoint::pass(Point::After(Act::BeginDump));
+        self.left = Left::Begun(beginning);
+        Ok(())
+    }
+
+    /// How the rows are divided.
+    pub(super) fn groups(&self) -> &[Vec<Chunk>] {
+        match &self.left {
+            Left::Begun(beginning) => &beginning.groups,
+            Left::Nothing | Left::Unreadable => &[],
+        }
+    }
+
     /// The groups that aren't written.
-    pub fn owed(&self) -> Vec<usize> {
-        (0..self.beginning.groups.len()).filter(|group| !self.done.contains_key(group)).collect()
+    pub(super) fn owed(&self) -> Vec<usize> {
+        (0..self.groups().len()).filter(|group| !self.done.contains_key(group)).collect()
     }
 
     /// Where a group is written.
@@ -127,7 +138,9 @@ impl Partial {
 
     /// Remembers that a group is written.
     pub(super) fn add(&mut self, done: Done) -> Result<()> {
+        failpoint::pass(Point::Before(Act::NotePack));
         self.append(&done)?;
+        failpoint::pass(Point::After(Act::NotePack));
         self.done.insert(done.group, done);
         Ok(())
     }
@@ -136,9 +149,7 @@ impl Partial {
     pub fn written(&self, tables: usize) -> Vec<Vec<Written>> {
         let mut written = vec![Vec::new(); tables];
         for (group, done) in &self.done {
-            for (chunk, (piece, fingerprint)) in
-                self.beginning.groups[*group].iter().zip(&done.pieces)
-            {
+            for (chunk, (piece, fingerprint)) in self.groups()[*group].iter().zip(&done.pieces) {
                 written[chunk.table.0 as usize].push(Written {
                     pack: self.pack(*group),
                     piece: piece.clone(),
@@ -156,15 +167,61 @@ impl Partial {
 
     /// Removes it: the archive has left it.
     pub fn remove(self) -> Result<()> {
-        drop(self.journal);
-        archive::remove(&self.folder).map_err(|error| failed("removing", &self.folder, error))
+        failpoint::pass(Point::Before(Act::ClearPacks));
+        self.remove_packs()?;
+        let removed = archive::remove(&self.folder);
+        removed.map_err(|error| failed("removing", &self.folder, error))?;
+        failpoint::pass(Point::After(Act::ClearPacks));
+        Ok(())
+    }
+
+    /// Removes all but the journal.
+    fn remove_packs(&self) -> Result<()> {
+        let remove = || {
+            for entry in fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                if entry.file_name() != JOURNAL {
+                    archive::remove(&entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(|error| failed("emptying", &self.folder, error))
+    }
+
+    /// Takes what the journal says up to the first line that isn't as it was written; what comes
+    /// behind that is written anew.
+    fn read(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        self.journal.read_to_end(&mut bytes)?;
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let first = lines.next();
+        let Some((first, mut whole)) = first.and_then(|line| Some((read(line)?, line.len())))
+        else {
+            self.left = if bytes.is_empty() { Left::Nothing } else { Left::Unreadable };
+            return Ok(());
+        };
+        let FirstLine { format: FORMAT, beginning } = first else {
+            self.left = Left::Unreadable;
+            return Ok(());
+        };
+        self.left = Left::Begun(beginning);
+        for line in lines {
+            let Some(done) = read::<Done>(line) else { break };
+            whole += line.len();
+            if is_whole(&self.pack(done.group), &done) {
+                self.done.insert(done.group, done);
+            }
+        }
+        self.journal.set_len(whole as u64)?;
+        self.journal.seek(SeekFrom::End(0)).map(|_| ())
     }
 
     fn append(&mut self, line: &impl Serialize) -> Result<()> {
         let write = |journal: &mut File| {
-            let mut line = serde_json::to_vec(line)?;
-            line.push(b'\n');
-            journal.write_all(&line)?;
+            let text = serde_json::to_string(line)?;
+            let line = format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes()));
+            journal.write_all(line.as_bytes())?;
             journal.sync_data()
         };
         write(&mut self.journal)
@@ -178,31 +235,74 @@ fn pack(group: usize) -> String {
     format!("rows.{group}")
 }
 
+/// What a line of the journal says, if it is as it was written: its CRC-32 stands before it.
+fn read<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Option<T> {
+    let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let (sum, text) = line.split_once(' ')?;
+    let is_whole = u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(text.as_bytes());
+    if is_whole { serde_json::from_str(text).ok() } else { None }
+}
+
 /// Whether a pack is as long as the journal says: it was synced before that was written.
 fn is_whole(path: &Path, done: &Done) -> bool {
     let wanted = done.pieces.iter().map(|(piece, _)| piece.offset + piece.length).max();
     fs::metadata(path).is_ok_and(|there| Some(there.len()) == wanted)
 }
 
+/// Nothing is removed that no dump has made.
+fn refuse_strange(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| failed("reading", folder, error))?;
+    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+    let names = names.map_err(|error| failed("reading", folder, error))?;
+    if names.is_empty() || names.iter().any(|name| name == JOURNAL) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, format!("writing to {}", folder.display()))
+        .because("it is there already, and no dump of ours")
+        .hint("move it away, or give another --file"))
+}
+
 /// Two runs don't write into one folder.
-fn lock(journal: &File, folder: &Path) -> Result<()> {
+fn lock(journal: &File, path: &Path, folder: &Path) -> Result<()> {
+    let at_work = || {
+        Err(Error::new(Kind::Refused, format!("writing to {}", folder.display()))
+            .because("another run is at work there")
+            .hint("wait until it has ended, or give another --file"))
+    };
     match journal.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-            Ok(())
-        }
+        Ok(()) => match has_its_name(journal, path) {
+            Ok(true) => Ok(()),
+            // Whoever has ended meanwhile has removed it.
+            Ok(false) => at_work(),
+            Err(error) => Err(failed("locking", folder, error)),
+        },
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(error)) => Err(failed("locking", folder, error)),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::new(Kind::Refused, format!("writing to {}", folder.display()))
-                .because("another run is at work there")
-                .hint("wait until it has ended, or give another --file"))
-        }
+        Err(TryLockError::WouldBlock) => at_work(),
     }
 }
 
-/// What a file can't do to us, with what helps against a full disk.
-pub(super) fn failed(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::step(format!("{doing} {}", path.display())).io(error).hint(
+/// Whether a file that was opened by this name still is what it names.
+#[cfg(unix)]
+fn has_its_name(journal: &File, _: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(journal.metadata()?.nlink() > 0)
+}
+
+#[cfg(not(unix))]
+fn has_its_name(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+/// What a file can't do to us, with what helps. Only for a full disk, on which somebody may make
+/// room, is it the system's word, which is waited for.
+pub(super) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
+    let failure = Error::step(format!("{doing} {}", path.display()));
+    let failure = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure.io(error),
+        _ => failure.because(error.to_string()),
+    };
+    failure.hint(
         "see that there is room, and that it can be written; then run the same command again: it \
          goes on from here as long as nobody writes to the source",
     )

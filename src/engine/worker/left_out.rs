@@ -4,11 +4,11 @@
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::plan::{Statement, Step, WhenRefused};
+use crate::plan::{Phase, Statement, Step, WhenRefused};
 use crate::toc::Finding;
 use crate::wire::TransactionStatus;
 
-use super::{Moved, Worker, plain};
+use super::{Moved, SharedOrigin, Worker, plain};
 use crate::engine::faults::is_its_own_fault;
 use crate::engine::receipts::Receipt;
 
@@ -18,17 +18,21 @@ pub(super) fn of_maintenance(title: &str, error: &Error) -> Finding {
         .mend("mend what it fails on, then run VACUUM (ANALYZE) of the table on the target")
 }
 
-fn of_statement(statement: &Statement, error: &Error) -> Finding {
+fn of_statement(statement: &Statement, error: &Error, is_archived: bool) -> Finding {
+    let dropping = |words| if is_archived { "" } else { words };
     let remedy = match statement.when_refused {
         WhenRefused::TryAgainLater => {
-            "mend what it fails on, or drop it on both sides; then run the same command again"
-                .to_owned()
+            let or = dropping(", or drop it on both sides");
+            format!("mend what it fails on{or}; then run the same command again")
         }
-        _ => format!(
-            "mend what it fails on, then run on the target:\n{}\nor drop it on the source; then \
-             run the same command again",
-            statement.sql.trim_end()
-        ),
+        _ => {
+            let or = dropping("or drop it on the source; ");
+            let sql = statement.sql.trim_end();
+            format!(
+                "mend what it fails on, then run on the target:\n{sql}\n{or}then run the same \
+                 command again"
+            )
+        }
     };
     refused(&statement.title, error).mend(remedy)
 }
@@ -64,27 +68,22 @@ impl Worker {
             self.target.execute("giving up", "ROLLBACK").await?;
         }
         self.target.execute("beginning a transaction", "BEGIN").await?;
+        let mut refused = self.apply_each(step, statements.iter()).await?;
+        // Definitions may only stand in an order that doesn't hold.
+        let mut before = statements.len();
+        while step.phase == Phase::Definitions && !refused.is_empty() && refused.len() < before {
+            before = refused.len();
+            refused = self.apply_each(step, refused.into_iter().map(|(s, _)| s)).await?;
+        }
+        let is_archived = matches!(self.shared.origin, SharedOrigin::Archive(_));
         let (mut left_out, mut later) = (Vec::new(), Vec::new());
-        for statement in statements {
-            let Statement { title, sql, when_refused } = statement;
-            if *when_refused == WhenRefused::Stop {
-                self.target.execute(title, sql).await?;
-                continue;
+        for (statement, error) in refused {
+            match statement.when_refused {
+                WhenRefused::Stop => return Err(error),
+                WhenRefused::LeaveOut => &mut left_out,
+                WhenRefused::TryAgainLater => &mut later,
             }
-            self.target.execute("setting a savepoint", "SAVEPOINT before_it").await?;
-            match self.target.execute(title, sql).await {
-                Err(error) if self.outlives(&error) && is_its_own_fault(&error) => {
-                    let back = "ROLLBACK TO SAVEPOINT before_it";
-                    self.target.execute("leaving it out", back).await?;
-                    match when_refused {
-                        WhenRefused::TryAgainLater => &mut later,
-                        _ => &mut left_out,
-                    }
-                    .push(of_statement(statement, &error));
-                }
-                done => done?,
-            }
-            self.target.execute("going on", "RELEASE SAVEPOINT before_it").await?;
+            .push(of_statement(statement, &error, is_archived));
         }
         if later.is_empty() {
             let receipt = Receipt { left_out, ..plain(started) };
@@ -94,5 +93,33 @@ impl Worker {
             self.undone.append(&mut later);
         }
         Ok(Moved::default())
+    }
+
+    /// Runs statements, each for itself; those that were refused, and why. What comes before rows may be
+    /// in order once others are done, even where the job can't go on without it.
+    async fn apply_each<'s>(
+        &mut self,
+        step: &Step,
+        statements: impl Iterator<Item = &'s Statement>,
+    ) -> Result<Vec<(&'s Statement, Error)>> {
+        let mut refused = Vec::new();
+        for statement in statements {
+            let Statement { title, sql, when_refused } = statement;
+            if *when_refused == WhenRefused::Stop && step.phase != Phase::Definitions {
+                self.target.execute(title, sql).await?;
+                continue;
+            }
+            self.target.execute("setting a savepoint", "SAVEPOINT before_it").await?;
+            match self.target.execute(title, sql).await {
+                Err(error) if self.outlives(&error) && is_its_own_fault(&error) => {
+                    let back = "ROLLBACK TO SAVEPOINT before_it";
+                    self.target.execute("leaving it out", back).await?;
+                    refused.push((statement, error));
+                }
+                done => done?,
+            }
+            self.target.execute("going on", "RELEASE SAVEPOINT before_it").await?;
+        }
+        Ok(refused)
     }
 }

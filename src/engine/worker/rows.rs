@@ -171,10 +171,11 @@ pub(super) fn owed<'a>(
 }
 
 /// A copy's transaction begins with the emptying of the tables that are copied whole: in the
-/// reverse order, for those between which foreign keys stand.
+/// reverse order, for those between which foreign keys stand. What somebody else has made was empty
+/// when the job began, and what has come since isn't ours to remove.
 pub(super) fn beginning(owed: &[(usize, &Chunk, &TableData)]) -> Vec<wire::Statement> {
     let whole = owed.iter().rev().filter(|(_, chunk, table)| {
-        chunk.range == ChunkRange::Whole && !table.adds_to_an_extensions()
+        chunk.range == ChunkRange::Whole && !table.adds_to_an_extensions() && !table.stands
     });
     let emptied = whole
         .map(|(_, _, table)| sent(&format!("emptying {}", table.relation), &empty_for_copy(table)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::pg::quote_ident;
+use crate::toc::access_method::stored_as_heap;
 use crate::toc::clauses::{name_after, says};
 use crate::toc::finding::Finding;
 use crate::toc::sql::{Token, statements, tokens};
@@ -81,8 +82,7 @@ impl Context<'_> {
         let mut methods =
             needed.map(|id| self.toc.entry(*id)).filter(|e| e.kind == Kind::AccessMethod);
         let Some(method) = methods.next() else { return };
-        let using = format!("\nUSING {}", quote_ident(&method.name));
-        entry.create = entry.create.replacen(&using, "", 1);
+        entry.create = stored_as_heap(&entry.create, &method.name);
         let what = format!("is stored as a heap, as access method {} is left out", method.name);
         findings.push(Finding::change(entry.title(), what).mend(format!(
             "once that is there: ALTER TABLE … SET ACCESS METHOD {};",

@@ -54,14 +54,21 @@ pub struct Closed {
 
 /// The chosen of `entries`, with what they need.
 pub fn close(entries: Vec<Entry>, choosing: &Choosing) -> Closed {
-    let ties = Ties::of(&entries);
+    let (kept, findings) = kept(&entries, choosing);
+    let (entries, left) = divided(entries, &kept);
+    Closed { entries, left, findings }
+}
+
+/// By entry whether it is chosen or needed, and what is refused, differs, or is worth knowing.
+pub fn kept(entries: &[Entry], choosing: &Choosing) -> (Vec<bool>, Vec<Finding>) {
+    let ties = Ties::of(entries);
     let mut closing = Closing::new(&ties, choosing);
     closing.bring_chosen();
     closing.bring_yielding();
     closing.part_with_keys();
-    closing.take_along(&entries);
+    closing.take_along(entries);
     let Closing { mut kept, mut findings, .. } = closing;
-    for role in roles::named(&entries, &kept) {
+    for role in roles::named(entries, &kept) {
         kept[role.0 as usize] = true;
     }
     for (i, entry) in entries.iter().enumerate() {
@@ -70,12 +77,11 @@ pub fn close(entries: Vec<Entry>, choosing: &Choosing) -> Closed {
         kept[i] |= about_role && entry.depends_on.iter().all(|id| kept[id.0 as usize]);
     }
     if !choosing.whole {
-        findings.extend(missing::of_the_whole(&entries, &kept));
+        findings.extend(missing::of_the_whole(entries, &kept));
     }
     findings.sort();
     findings.dedup();
-    let (entries, left) = divided(entries, &kept);
-    Closed { entries, left, findings }
+    (kept, findings)
 }
 
 struct Closing<'a> {

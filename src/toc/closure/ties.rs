@@ -38,7 +38,7 @@ impl<'a> Ties<'a> {
             parents: HashMap::new(),
             owners: HashMap::new(),
         };
-        for entry in entries {
+        for (id, entry) in (0..).map(EntryId).zip(entries) {
             let about = |kind: Kind| {
                 entry.depends_on.iter().copied().find(|id| ties.entry(*id).kind == kind)
             };
@@ -58,6 +58,10 @@ impl<'a> Ties<'a> {
                     if let (Some(sequence), Some(table)) = (about(Kind::Sequence), table) {
                         ties.owners.insert(sequence, table);
                     }
+                }
+                // An archive of pg_dump's has identities apart from their tables.
+                Kind::Sequence if entry.create.starts_with("ALTER TABLE ") => {
+                    ties.owners.extend(about(Kind::Table).map(|table| (id, table)));
                 }
                 _ => {}
             }

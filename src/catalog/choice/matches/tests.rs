@@ -134,6 +134,9 @@ fn equal_choices_have_equal_words_in_whatever_order_they_were_typed() {
 fn what_was_to_go_must_match_and_what_was_not_to_is_told() {
     let choice = |flag| Choice::new(vec![Rule::new(flag, "x").unwrap()]);
     let nothing = Matches::default();
-    assert!(nothing.idle(&choice(Flag::Table)).is_err());
-    assert_eq!(nothing.idle(&choice(Flag::ExcludeTable)).unwrap(), ["--exclude-table x"]);
+    assert!(nothing.idle(&choice(Flag::Table), "on the source").is_err());
+    assert_eq!(
+        nothing.idle(&choice(Flag::ExcludeTable), "on the source").unwrap(),
+        ["--exclude-table x"]
+    );
 }
