@@ -8,22 +8,17 @@ use crate::copy::Fingerprint;
 use crate::error::{Error, Result};
 
 use super::adler::Adler32;
+use super::blocks::{OBJECTS_FOLLOW, ROWS_FOLLOW};
 use super::compressing::Laying;
 use super::contents::{Contents, ItemId, Place};
 use super::encoder::{Encoder, Extent, write_block};
 use super::header::Layout;
 use super::manifest::{Chunk, FORMAT, Manifest, Rows};
-use super::numbers::write_int;
+use super::numbers::{INT_BYTES, write_int};
 use super::pack::Piece;
 
 /// What follows the last row of a table (source: pg_dump.c, dumpTableData_copy).
 const END_OF_ROWS: &[u8] = b"\\.\n\n\n";
-/// What kind of data a block begins (source: pg_backup_archiver.h, BLK_DATA and BLK_BLOBS).
-const ROWS_FOLLOW: u8 = 1;
-const OBJECTS_FOLLOW: u8 = 3;
-/// Bytes of an integer, and of what begins a custom file's data.
-const INT: u64 = 5;
-const BEGINNING: u64 = 1 + INT;
 /// How a zlib stream begins whose compressor was at its default (RFC 1950, "Data format").
 const ZLIB_HEADER: [u8; 2] = [0x78, 0x9c];
 
@@ -103,7 +98,6 @@ impl Framing {
         let is_rows = !data.holds_objects();
         let mut before = vec![if is_rows { ROWS_FOLLOW } else { OBJECTS_FOLLOW }];
         write_int(&mut before, data.item.0)?;
-        debug_assert_eq!(before.len() as u64, BEGINNING);
         let mut after = Vec::new();
         if is_rows {
             if laying.is_zlib() {
@@ -112,7 +106,7 @@ impl Framing {
             after = end_of_rows(data, laying)?;
         }
         write_int(&mut after, 0)?;
-        Ok(Framing { before, after, around_each: if is_rows { 0 } else { 2 * INT } })
+        Ok(Framing { before, after, around_each: if is_rows { 0 } else { 2 * INT_BYTES } })
     }
 
     fn length(&self, data: &Data) -> u64 {
@@ -185,6 +179,7 @@ fn write_rows(data: &Data, laying: Laying, folder: &Path) -> Result<Vec<Chunk>> 
     }
     put(&path, |file| {
         for written in &data.pieces {
+            // From file to file: most systems copy that by themselves.
             let mut pack = File::open(&written.pack)?;
             pack.seek(SeekFrom::Start(written.piece.offset))?;
             copy(&mut pack, written.piece.length, file)?;
@@ -340,24 +335,12 @@ mod tests {
 
     fn contents(laying: Laying) -> Contents {
         let item = Item {
-            id: ItemId(9),
-            catalog_id: ("0".into(), "0".into()),
-            tag: "t".into(),
-            desc: "TABLE DATA".into(),
-            section: ItemSection::Data,
-            create: String::new(),
-            drop: String::new(),
             copy: Some("COPY t FROM stdin;\n".into()),
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
             place: match laying.layout {
                 Layout::Custom => Place::Offset(None),
                 _ => Place::File("9.dat".into()),
             },
+            ..Item::new(ItemId(9), "TABLE DATA", "t", ItemSection::Data)
         };
         Contents {
             header: Header {

@@ -6,6 +6,11 @@ use std::io::{BufRead, Read};
 use super::damage::{cut_off, wrong};
 use super::numbers::read_int;
 
+/// What begins an entry's data, before its number: rows follow, or large objects (source:
+/// pg_backup_archiver.h, BLK_DATA and BLK_BLOBS).
+pub(super) const ROWS_FOLLOW: u8 = 1;
+pub(super) const OBJECTS_FOLLOW: u8 = 3;
+
 /// The bytes of one block after the other.
 pub(super) struct Blocks<R> {
     from: R,

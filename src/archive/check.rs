@@ -1,21 +1,21 @@
 //! An archive looked through: all data read to its end, and every reference followed.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
 use serde::Serialize;
 
 use crate::copy::{Fingerprint, TextRows};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 use super::contents::{Item, ItemSection, Place};
 use super::custom::Custom;
-use super::damage::read_error;
+use super::damage::{damaged_data, read_to_end};
 use super::files::Files;
 use super::header::Layout;
 use super::manifest::{Chunk, Manifest, Rows};
 use super::object_lists;
-use super::open::{ALL, Archive, CONTENTS, Data, LARGE_OBJECTS, file_name};
+use super::open::{ALL, Archive, CONTENTS, Data, file_name};
 
 /// What pg_dump puts into a tar file besides: a script that nothing reads.
 const SCRIPT: &str = "restore.sql";
@@ -35,11 +35,11 @@ impl Archive {
         let known = match self.manifest() {
             Some(manifest) => {
                 let known = manifest.rows_of(item.id);
-                Some(known.ok_or_else(|| differs(item, "the manifest doesn't know of it"))?)
+                Some(known.ok_or_else(|| damaged_data(item, "the manifest doesn't know of it"))?)
             }
             None => None,
         };
-        if item.desc == LARGE_OBJECTS {
+        if item.holds_large_objects() {
             return self.measure_objects(item, known);
         }
         if item.copy.is_none() {
@@ -62,11 +62,11 @@ impl Archive {
         for chunk in &known.chunks {
             let follows = end.is_none_or(|end| end == chunk.offset);
             if !follows {
-                return Err(differs(item, "a chunk isn't where the one before it ends"));
+                return Err(damaged_data(item, "a chunk isn't where the one before it ends"));
             }
             let (of_chunk, bytes) = fingerprint(self.chunk(item, chunk)?)?;
             if of_chunk.rows != chunk.rows {
-                return Err(differs(
+                return Err(damaged_data(
                     item,
                     "a chunk has another number of rows than its manifest says",
                 ));
@@ -80,11 +80,11 @@ impl Archive {
             None => fingerprint(self.rows(item)?)? != (sum, sum_bytes),
         };
         if is_more {
-            return Err(differs(item, "it has rows that are in no chunk of the manifest"));
+            return Err(damaged_data(item, "it has rows that are in no chunk of the manifest"));
         }
         match known.fingerprint == sum.to_string() {
             true => Ok((sum, sum_bytes)),
-            false => Err(differs(item, "its rows don't have the fingerprint of the manifest")),
+            false => Err(damaged_data(item, "its rows don't have the fingerprint of the manifest")),
         }
     }
 
@@ -100,7 +100,7 @@ impl Archive {
         })?;
         match known.is_none() || sums.are_equal() {
             true => Ok(Measure { count: Some(count), bytes }),
-            false => Err(differs(item, "large objects don't have the CRC-32 of the manifest")),
+            false => Err(damaged_data(item, "large objects don't have the CRC-32 of the manifest")),
         }
     }
 
@@ -116,7 +116,11 @@ impl Archive {
             contents.items.iter().filter(|item| is_ours && item.section != ItemSection::Data)
         {
             for id in item.depends_on.iter().filter(|id| !ids.contains(&id.0)) {
-                loose.push(format!("{} depends on entry {}, which isn't there", name(item), id.0));
+                loose.push(format!(
+                    "{} depends on entry {}, which isn't there",
+                    item.title(),
+                    id.0
+                ));
             }
         }
         for rows in self.manifest().into_iter().flat_map(|manifest: &Manifest| &manifest.rows) {
@@ -141,7 +145,7 @@ impl Archive {
         };
         let items = self.contents().items.iter().filter(is_elsewhere);
         Ok(items
-            .map(|item| format!("the data of {} isn't where it should be", name(item)))
+            .map(|item| format!("the data of {} isn't where it should be", item.title()))
             .collect())
     }
 
@@ -156,7 +160,7 @@ impl Archive {
             }
         };
         for item in &self.contents().items {
-            if item.desc == LARGE_OBJECTS && item.place != Place::Nowhere {
+            if item.holds_large_objects() && item.place != Place::Nowhere {
                 let list = files.member(&object_lists::name(item, &self.contents().header))?;
                 left.remove(&list.file);
                 object_lists::each(files, &list, &ALL, &mut |_, member| {
@@ -221,31 +225,4 @@ fn fingerprint(from: impl Read) -> Result<(Fingerprint, u64)> {
     let bytes = read_to_end(from, |bytes| rows.take(bytes))?;
     // Rows that don't end with a line are an error of the stream's already.
     Ok((rows.finish().unwrap_or_default(), bytes))
-}
-
-/// Reads all there is; how much that was.
-fn read_to_end(mut from: impl Read, mut take: impl FnMut(&[u8])) -> Result<u64> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut bytes = 0;
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(bytes),
-            Ok(read) => {
-                take(&buffer[..read]);
-                bytes += read as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(read_error(error)),
-        }
-    }
-}
-
-fn name(item: &Item) -> String {
-    format!("entry {}, {} {}", item.id.0, item.desc, item.tag)
-}
-
-fn differs(item: &Item, because: &str) -> Error {
-    Error::new(Kind::Refused, format!("reading {}", name(item)))
-        .because(because)
-        .hint("the archive is damaged: copy it again, or make it anew")
 }

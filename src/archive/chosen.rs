@@ -40,7 +40,7 @@ impl Chosen {
             };
             let in_section = self.sections.is_empty() || self.sections.contains(&section);
             let is_listed = self.listed.as_ref().is_none_or(|listed| listed.contains(&item.id));
-            if goes && in_section && is_listed && !is_of_the_archive(item) {
+            if goes && in_section && is_listed && !item.is_of_the_archive() {
                 chosen.insert(item.id);
             }
         }
@@ -52,18 +52,11 @@ impl Chosen {
 /// them, which pg_dump before 17 has before rows. What a database has as a whole comes last: its
 /// settings may keep out who restores what is still to come.
 fn section(item: &Item, current: ItemSection) -> ItemSection {
-    match item.desc.as_str() {
+    match item {
         _ if is_about_large_objects(item) => ItemSection::Data,
-        "DATABASE" | "DATABASE PROPERTIES" => ItemSection::PostData,
-        "ACL" | "COMMENT" | "SECURITY LABEL" if item.tag.starts_with("DATABASE ") => {
-            ItemSection::PostData
-        }
+        _ if item.is_of_the_database() => ItemSection::PostData,
         _ => current,
     }
-}
-
-fn is_of_the_archive(item: &Item) -> bool {
-    matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
 }
 
 /// An archive's list as pg_restore prints it, and takes it back: an item a line, its number first;
@@ -122,27 +115,15 @@ fn misread(line: u32, because: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::Place;
     use super::super::header::{Compression, CreatedAt, Header, Layout, Version};
     use super::*;
 
     fn item(id: i32, desc: &str, tag: &str, section: ItemSection) -> Item {
         Item {
-            id: ItemId(id),
             catalog_id: ("1259".into(), "16385".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section,
-            create: String::new(),
-            drop: String::new(),
-            copy: None,
             schema: Some("public".into()),
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "shop".into(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(id), desc, tag, section)
         }
     }
 

@@ -64,12 +64,7 @@ impl Compressing {
 
 impl fmt::Display for Compressing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.by {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Lz4 => "lz4",
-            Compression::Zstd => "zstd",
-        })?;
+        f.write_str(self.by.name())?;
         match self.level {
             Some(level) => write!(f, ":{level}"),
             None => Ok(()),

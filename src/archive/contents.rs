@@ -57,6 +57,9 @@ pub struct Item {
     pub place: Place,
 }
 
+/// What the entries are called that hold large objects.
+pub(super) const LARGE_OBJECTS: &str = "BLOBS";
+
 /// What our sessions speak.
 pub(super) const UTF8: &str = "UTF8";
 
@@ -71,6 +74,18 @@ pub enum ItemSection {
     Data,
     /// After rows.
     PostData,
+}
+
+impl ItemSection {
+    /// What users call it; none for what is in no section.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            ItemSection::None => None,
+            ItemSection::PreData => Some("pre-data"),
+            ItemSection::Data => Some("data"),
+            ItemSection::PostData => Some("post-data"),
+        }
+    }
 }
 
 /// Where an entry's data is.
@@ -115,6 +130,52 @@ impl Contents {
 }
 
 impl Item {
+    /// One with neither SQL nor data, of no schema and nobody.
+    pub(super) fn new(id: ItemId, desc: &str, tag: &str, section: ItemSection) -> Item {
+        Item {
+            id,
+            catalog_id: ("0".to_owned(), "0".to_owned()),
+            tag: tag.to_owned(),
+            desc: desc.to_owned(),
+            section,
+            create: String::new(),
+            drop: String::new(),
+            copy: None,
+            schema: None,
+            tablespace: None,
+            access_method: None,
+            relkind: 0,
+            owner: String::new(),
+            depends_on: Vec::new(),
+            place: Place::Nowhere,
+        }
+    }
+
+    /// Its number, kind and name, as errors say them.
+    pub(super) fn title(&self) -> String {
+        format!("entry {}, {} {}", self.id.0, self.desc, self.tag)
+    }
+
+    /// Whether its data is large objects.
+    pub fn holds_large_objects(&self) -> bool {
+        self.desc == LARGE_OBJECTS
+    }
+
+    /// Whether it says how the archive itself is to be read (source: pg_dump.c, dumpEncoding,
+    /// dumpStdStrings, dumpSearchPath).
+    pub(super) fn is_of_the_archive(&self) -> bool {
+        matches!(self.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
+    }
+
+    /// Whether it is the database as a whole, or something that this has.
+    pub(super) fn is_of_the_database(&self) -> bool {
+        match self.desc.as_str() {
+            "DATABASE" | "DATABASE PROPERTIES" => true,
+            "ACL" | "COMMENT" | "SECURITY LABEL" => self.tag.starts_with("DATABASE "),
+            _ => false,
+        }
+    }
+
     /// What texts are encoded in, if this is the entry that says so.
     pub(super) fn encoding(&self) -> Option<&str> {
         let name = self.create.trim_end().strip_prefix("SET client_encoding = '")?;
@@ -231,21 +292,16 @@ mod tests {
 
     fn item(id: i32, place: Place) -> Item {
         Item {
-            id: ItemId(id),
             catalog_id: ("1259".into(), "16385".into()),
-            tag: "orders".into(),
-            desc: "TABLE".into(),
-            section: ItemSection::PreData,
             create: "CREATE TABLE public.orders ();\n".into(),
             drop: "DROP TABLE public.orders;\n".into(),
-            copy: None,
             schema: Some("public".into()),
             tablespace: Some(String::new()),
             access_method: Some("heap".into()),
-            relkind: 0,
             owner: "shop".into(),
             depends_on: vec![ItemId(1), ItemId(7)],
             place,
+            ..Item::new(ItemId(id), "TABLE", "orders", ItemSection::PreData)
         }
     }
 

@@ -11,17 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::Result;
 use crate::pg::Oid;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, OBJECTS_FOLLOW, ROWS_FOLLOW};
 use super::contents::{Contents, Item, ItemId, Place};
 use super::damage::{Told, cut_off, damaged, told, unreadable, wrong};
 use super::decode::{Coding, decoded};
 use super::manifest::Chunk;
-use super::numbers::read_int;
+use super::numbers::{INT_BYTES, read_int};
 use super::source::Source;
-
-/// What begins rows, and large objects.
-const ROWS: u8 = 1;
-const LARGE_OBJECTS: u8 = 3;
 
 /// The data of a custom archive.
 #[derive(Debug)]
@@ -63,7 +59,7 @@ impl Custom {
 
     /// The data of an entry that isn't large objects.
     pub(super) fn data(&self, item: &Item) -> Result<Told<Box<dyn Read + Send>>> {
-        self.decoded(self.begin(item, ROWS)?)
+        self.decoded(self.begin(item, ROWS_FOLLOW)?)
     }
 
     fn decoded(&self, source: Source) -> Result<Told<Box<dyn Read + Send>>> {
@@ -77,7 +73,7 @@ impl Custom {
     pub(super) fn begins_at(&self, item: &Item) -> Result<Option<u64>> {
         match self.coding {
             Coding::Zlib => Ok(None),
-            _ => Ok(Some(self.begin(item, ROWS)?.offset())),
+            _ => Ok(Some(self.begin(item, ROWS_FOLLOW)?.offset())),
         }
     }
 
@@ -141,7 +137,7 @@ impl Custom {
         let passed = self.passed();
         let known = passed.range((item.id, 0)..=(item.id, number)).next_back();
         let Some((&(_, number), &offset)) = known else {
-            return Ok((0, self.begin(item, LARGE_OBJECTS)?));
+            return Ok((0, self.begin(item, OBJECTS_FOLLOW)?));
         };
         let source = Source::open(&self.path, offset, u64::MAX);
         Ok((number, source.map_err(|error| unreadable(self.path.display(), error))?))
@@ -197,7 +193,7 @@ impl Custom {
             Ok(file.metadata()?.len())
         };
         let length = read().map_err(|error| told(&self.name(), contents.length, error))?;
-        if !matches!(next.as_slice(), [] | [ROWS | LARGE_OBJECTS]) {
+        if !matches!(next.as_slice(), [] | [ROWS_FOLLOW | OBJECTS_FOLLOW]) {
             let what = "something else than data comes after its table of contents";
             return Err(damaged(self.path.display(), contents.length, what));
         }
@@ -242,8 +238,8 @@ impl Walk {
                 return Err(wrong(format!("there is data of an entry {}, which has none", item.0)));
             }
             match kind {
-                [ROWS] => self.skip_blocks(length)?,
-                [LARGE_OBJECTS] => {
+                [ROWS_FOLLOW] => self.skip_blocks(length)?,
+                [OBJECTS_FOLLOW] => {
                     while self.int()? != 0 {
                         self.skip_blocks(length)?;
                     }
@@ -273,7 +269,7 @@ impl Walk {
 
     fn int(&mut self) -> std::io::Result<i32> {
         let int = read_int(&mut self.from)?;
-        self.offset += 5;
+        self.offset += INT_BYTES;
         Ok(int)
     }
 }

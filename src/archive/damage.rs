@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
 
+use super::contents::Item;
+
 /// What to do about a file that ends too early.
 const CUT_OFF: &str = "it was cut off: make the archive anew, or copy it again";
 
@@ -15,6 +17,16 @@ pub(super) fn damaged(file: impl Display, offset: u64, what: impl Into<String>) 
     Error::new(Kind::Refused, format!("reading {file} at byte {offset}"))
         .because(what)
         .hint("it is damaged: make the archive anew, or copy it again")
+}
+
+/// An error about an entry, whatever is wrong with it.
+pub(super) fn about(item: &Item) -> Error {
+    Error::new(Kind::Refused, format!("reading {}", item.title()))
+}
+
+/// An error about an entry's data, which isn't what the archive says of it.
+pub(super) fn damaged_data(item: &Item, because: impl Into<String>) -> Error {
+    about(item).because(because).hint("the archive is damaged: copy it again, or make it anew")
 }
 
 /// A file of an archive that can't be read.
@@ -66,6 +78,23 @@ pub fn read_error(error: std::io::Error) -> Error {
     }
 }
 
+/// Reads an archive's stream to its end; how many bytes that was.
+pub(super) fn read_to_end(mut from: impl Read, mut take: impl FnMut(&[u8])) -> Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut bytes = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) => {
+                take(&buffer[..read]);
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(read_error(error)),
+        }
+    }
+}
+
 /// A stream whose errors say which file they are about, and how far it was read.
 pub(super) struct Told<R> {
     from: R,
@@ -88,15 +117,7 @@ impl<R> Told<R> {
 impl<R: Read> Told<R> {
     /// Reads what is left, and lets it go.
     pub(super) fn drain(&mut self) -> Result<()> {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match self.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(read_error(error)),
-            }
-        }
+        read_to_end(self, |_| {}).map(|_| ())
     }
 }
 

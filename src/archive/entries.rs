@@ -2,36 +2,36 @@
 
 mod kept;
 mod owned;
+mod rows;
+mod settings;
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::pg::{QualifiedName, RowFormat, quote_ident};
+use crate::pg::{QualifiedName, quote_ident};
 use crate::toc::{
-    Archived, ArchivedPart, Entry, EntryId, Finding, KeyColumn, Kind, LARGE_OBJECTS_VIEW,
-    LargeObject, RowsOf, Section, TableData, TableSize, Toc, counted, statements, stored_by,
+    ArchivedPart, Entry, EntryId, Finding, Kind, LargeObject, Section, Toc, counted, stored_by,
 };
 
-use super::contents::{Contents, Item, ItemId, ItemSection, Place, UTF8};
+use super::contents::{Contents, Item, ItemId, ItemSection, LARGE_OBJECTS, UTF8};
 use super::hashed::Hashed;
-use super::large::{LargeObjects, OBJECTS_AT_ONCE, is_about_large_objects};
+use super::large::{LargeObjects, is_about_large_objects};
 use super::manifest::Manifest;
 use super::money;
 use super::since_15;
-use super::spelling::{as_grantors, copied, quoted, unstamped};
-use super::vetting::{is_of_a_ledger, is_the_systems, refuse_odd};
+use super::spelling::{as_grantors, last_string, quoted, unstamped};
+use super::vetting::{is_of_a_ledger, refuse_odd};
 use owned::{Owned, drop_sql, owned};
+use rows::{contents_entry, divided};
+use settings::{encoding, refuse_other_than_ours};
 
 pub(crate) use kept::Need;
 
 const READING: &str = "reading the archive's entries";
 
-/// Rows in text take about as much room as in a table.
-const PAGE: u64 = 8 << 10;
-
 /// What an archive's entries come to.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct ArchivedToc {
     /// The table of contents.
     pub(crate) toc: Toc,
     /// For each entry the archive's item, where it is one.
@@ -49,20 +49,20 @@ pub(crate) struct Listed {
 }
 
 /// The table of contents that `contents` are, but for rows and large objects that aren't `chosen`:
-/// what else isn't is there for [`Listed::keep`] to see what needs it. `length` says how many bytes an
+/// what else isn't is there for [`ArchivedToc::keep`] to see what needs it. `length` says how many bytes an
 /// entry's data has.
-pub(crate) fn listed(
+pub(crate) fn toc_of(
     contents: &Contents,
     manifest: Option<&Manifest>,
     chosen: &BTreeSet<ItemId>,
     length: impl Fn(&Item) -> u64,
-) -> Result<Listed> {
+) -> Result<ArchivedToc> {
     let tables = contents.items.iter().filter(|item| item.desc == "TABLE");
-    let mut listing = Listing {
-        listed: Listed {
+    let mut gathering = Gathering {
+        gathered: ArchivedToc {
             money: money::locale(&contents.items),
             encoding: UTF8.to_owned(),
-            ..Listed::default()
+            ..ArchivedToc::default()
         },
         chosen,
         ids: HashMap::new(),
@@ -86,14 +86,14 @@ pub(crate) fn listed(
         is_ours: contents.header.is_ours(),
     };
     for item in &contents.items {
-        listing.take(item, manifest, &length)?;
+        gathering.take(item, manifest, &length)?;
     }
-    Ok(listing.finish())
+    Ok(gathering.finish())
 }
 
 /// A table of contents while it is gathered.
-struct Listing<'a> {
-    listed: Listed,
+struct Gathering<'a> {
+    gathered: ArchivedToc,
     chosen: &'a BTreeSet<ItemId>,
     ids: HashMap<ItemId, EntryId>,
     /// The entry with the rows of each table: several partitions' may go into one.
@@ -116,7 +116,7 @@ struct Listing<'a> {
     is_ours: bool,
 }
 
-impl Listing<'_> {
+impl Gathering<'_> {
     fn take(
         &mut self,
         item: &Item,
@@ -126,10 +126,10 @@ impl Listing<'_> {
         let is_chosen = self.chosen.contains(&item.id);
         match item.desc.as_str() {
             "ENCODING" => {
-                self.listed.encoding = encoding(item)?;
+                self.gathered.encoding = encoding(item)?;
                 return Ok(());
             }
-            "STDSTRINGS" | "SEARCHPATH" => return is_as_ours(item),
+            "STDSTRINGS" | "SEARCHPATH" => return refuse_other_than_ours(item),
             _ if is_of_a_ledger(item) => {
                 self.of_a_ledger += 1;
                 return Ok(());
@@ -138,7 +138,7 @@ impl Listing<'_> {
         }
         match item.desc.as_str() {
             "DATABASE" => {
-                self.listed.database = Some(item.create.clone());
+                self.gathered.database = Some(item.create.clone());
                 self.owner = Some(item.owner.clone()).filter(|owner| !owner.is_empty());
                 self.database(item, String::new());
             }
@@ -146,7 +146,8 @@ impl Listing<'_> {
             "DATABASE PROPERTIES" | "TABLE DATA" | "STATISTICS DATA" if !is_chosen => {}
             _ if !is_chosen && is_about_large_objects(item) => {}
             "STATISTICS DATA" | "EXTENDED STATISTICS DATA" => self.statistics += 1,
-            "BLOBS" => {
+            "COMMENT" if is_publics_own(item) => {}
+            LARGE_OBJECTS => {
                 let bytes = length(item);
                 self.contents_of_large.push(ArchivedPart {
                     item: item.id.0,
@@ -170,9 +171,9 @@ impl Listing<'_> {
     }
 
     fn add(&mut self, item: &Item, entry: Entry) {
-        let id = EntryId(self.listed.toc.entries.len() as u32);
-        self.listed.toc.entries.push(entry);
-        self.listed.items.push(Some(item.id));
+        let id = EntryId(self.gathered.toc.entries.len() as u32);
+        self.gathered.toc.entries.push(entry);
+        self.gathered.items.push(Some(item.id));
         self.ids.insert(item.id, id);
     }
 
@@ -237,7 +238,7 @@ impl Listing<'_> {
         if let Some(space) = item.tablespace.as_deref().filter(|space| !space.is_empty()) {
             let what = format!("lies in tablespace {space}: it goes to the target's default one");
             let finding = Finding::change(entry.title(), what);
-            self.listed.findings.extend(self.chosen.contains(&item.id).then_some(finding));
+            self.gathered.findings.extend(self.chosen.contains(&item.id).then_some(finding));
         }
         match item.access_method.as_deref().filter(|method| !method.is_empty()) {
             None => {}
@@ -264,187 +265,49 @@ impl Listing<'_> {
             drop: format!("DROP DATABASE {};\n", quote_ident(&item.tag)),
             ..Entry::new(Kind::DatabaseProperties, None, item.tag.as_str())
         };
-        let known = self.listed.toc.iter().find(|(_, e)| e.kind == Kind::DatabaseProperties);
+        let known = self.gathered.toc.iter().find(|(_, e)| e.kind == Kind::DatabaseProperties);
         match known.map(|(id, _)| id) {
             None => self.add(item, entry),
             Some(id) => {
-                self.listed.toc.entries[id.0 as usize] = entry;
+                self.gathered.toc.entries[id.0 as usize] = entry;
                 self.ids.insert(item.id, id);
             }
         }
     }
 
-    fn rows(
-        &mut self,
-        item: &Item,
-        manifest: Option<&Manifest>,
-        length: &impl Fn(&Item) -> u64,
-    ) -> Result<()> {
-        if item.place == Place::Nowhere {
-            return Ok(());
-        }
-        let Some((relation, columns)) = item.copy.as_deref().and_then(copied) else {
-            return Err(Error::new(ErrorKind::Refused, READING)
-                .because(format!("the rows of {} aren't there for COPY", title(item)))
-                .hint("make the archive anew without --inserts, or restore it with pg_restore"));
-        };
-        let relation = self.hashed.root(item).cloned().unwrap_or(relation);
-        let mut parts = parts(item, manifest, length(item));
-        let bytes = parts.iter().map(|part| part.bytes).sum();
-        let needs = self.needs(item);
-        if let Some(id) = self.rows.get(&relation).copied() {
-            self.ids.insert(item.id, id);
-            let entry = &mut self.listed.toc.entries[id.0 as usize];
-            entry.depends_on.extend(needs);
-            if let Some(table) = &mut entry.table {
-                if table.columns != columns {
-                    parts.iter_mut().for_each(|part| part.columns = Some(columns.clone()));
-                }
-                table.size.bytes += bytes;
-                table.size.pages += bytes / PAGE;
-                table.archived.get_or_insert_default().parts.extend(parts);
-            }
-            return Ok(());
-        }
-        let of = |kind: Kind| needs.iter().any(|id| self.listed.toc.entry(*id).kind == kind);
-        let through_root = item.create.starts_with(THROUGH_ROOT)
-            || Some(&relation.schema) != item.schema.as_ref()
-            || relation.name != item.tag;
-        let table = TableData {
-            rows_of: match through_root {
-                true => RowsOf::Partitions,
-                false => RowsOf::Relation,
-            },
-            size: TableSize { pages: bytes / PAGE, bytes },
-            unlogged: item.depends_on.iter().any(|id| self.unlogged.contains(id)),
-            // What else could have made it?
-            of_extension: is_the_systems(&relation) || self.has_tables && !of(Kind::Table),
-            archived: Some(Archived { parts }),
-            ..table(relation.clone(), columns)
-        };
-        if of(Kind::ForeignTable) {
-            let what = "are another server's: they are left out";
-            self.listed.findings.push(Finding::change(format!("rows of {}", title(item)), what));
-            return Ok(());
-        }
-        let entry = Entry {
-            depends_on: needs,
-            table: Some(Box::new(table)),
-            ..Entry::new(Kind::TableData, Some(&relation.schema), relation.name.as_str())
-        };
-        self.rows.insert(relation, EntryId(self.listed.toc.entries.len() as u32));
-        self.add(item, entry);
-        Ok(())
-    }
-
-    fn finish(self) -> Listed {
-        let Listing { mut listed, large, contents_of_large, statistics, of_a_ledger, .. } = self;
+    fn finish(self) -> ArchivedToc {
+        let Gathering { mut gathered, large, contents_of_large, statistics, of_a_ledger, .. } =
+            self;
         let (groups, objects) = large.entries();
         if contents_of_large.is_empty() && !objects.is_empty() {
             let what = "are left out, as the archive hasn't got their contents";
-            listed.findings.push(Finding::change("large objects", what));
+            gathered.findings.push(Finding::change("large objects", what));
         } else if !contents_of_large.is_empty() {
-            listed.toc.entries.extend(groups);
-            listed.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
-            listed.large_objects = objects;
+            gathered.toc.entries.extend(groups);
+            gathered.toc.entries.push(contents_entry(divided(contents_of_large, objects.len())));
+            gathered.large_objects = objects;
         }
-        listed.items.resize(listed.toc.entries.len(), None);
+        gathered.items.resize(gathered.toc.entries.len(), None);
         if of_a_ledger > 0 {
             let what = "is the ledger of the job that filled the database which was dumped: it is \
                         left out, as the target gets its own";
-            listed.findings.push(Finding::note("schema pgconvoy", what));
+            gathered.findings.push(Finding::note("schema pgconvoy", what));
         }
         if statistics > 0 {
             let what = format!(
-                "{} of the planner's statistics are left out: ANALYZE gathers them anew",
-                counted(statistics, "entry").replace("entrys", "entries")
+                "the planner's, of {}, are left out: ANALYZE gathers them anew",
+                counted(statistics, "object")
             );
-            listed.findings.push(Finding::note("statistics", what));
+            gathered.findings.push(Finding::note("statistics", what));
         }
-        listed
+        gathered
     }
 }
-
-/// What says that rows go through their table's root.
-const THROUGH_ROOT: &str = "-- load via partition root";
 
 /// An option of subscriptions, whose default changed with the version that brought it, 16.
 const RUN_AS_OWNER: &str = "run_as_owner";
 
 const PUBLIC: &str = "CREATE SCHEMA IF NOT EXISTS \"public\";\n";
-
-/// Until 16 all large objects are one entry's, but each takes a lock until its transaction ends.
-fn divided(parts: Vec<ArchivedPart>, objects: usize) -> Vec<ArchivedPart> {
-    let count = objects.div_ceil(OBJECTS_AT_ONCE) as u32;
-    match parts.as_slice() {
-        [all] if count > 1 => {
-            let bytes = all.bytes / u64::from(count);
-            let part = |number| ArchivedPart { chunk: Some(number), bytes, ..all.clone() };
-            (0..count).map(part).collect()
-        }
-        _ => parts,
-    }
-}
-
-/// The contents of all large objects, as rows of the view that the ledger has for them.
-fn contents_entry(parts: Vec<ArchivedPart>) -> Entry {
-    let relation = QualifiedName::new(LARGE_OBJECTS_VIEW.0, LARGE_OBJECTS_VIEW.1);
-    let bytes = parts.iter().map(|part| part.bytes).sum();
-    let key = |name: &str, type_name: &str| KeyColumn {
-        name: name.to_owned(),
-        type_name: type_name.to_owned(),
-    };
-    let table = TableData {
-        rows_of: RowsOf::LargeObjects { groups: Vec::new() },
-        size: TableSize { pages: 0, bytes },
-        key: vec![key("oid", "oid"), key("at", "bigint")],
-        heap: false,
-        archived: Some(Archived { parts, ..Archived::default() }),
-        ..table(relation, ["oid", "at", "piece"].map(str::to_owned).to_vec())
-    };
-    Entry {
-        table: Some(Box::new(table)),
-        ..Entry::new(Kind::LargeObjectData, None, "LARGE OBJECTS")
-    }
-}
-
-fn table(relation: QualifiedName, columns: Vec<String>) -> TableData {
-    TableData {
-        relation,
-        rows_of: RowsOf::Relation,
-        columns,
-        format: RowFormat::Text,
-        text_because: None,
-        size: TableSize::default(),
-        key: Vec::new(),
-        unlogged: false,
-        heap: true,
-        key_bounds: Vec::new(),
-        condition: None,
-        filter: None,
-        of_extension: false,
-        in_foreign_keys: false,
-        stands: false,
-        archived: None,
-    }
-}
-
-/// The parts in which an entry's rows can be read.
-fn parts(item: &Item, manifest: Option<&Manifest>, length: u64) -> Vec<ArchivedPart> {
-    let chunks = manifest.and_then(|manifest| manifest.rows_of(item.id)).map(|rows| &rows.chunks);
-    match chunks.filter(|chunks| chunks.len() > 1) {
-        None => vec![ArchivedPart { item: item.id.0, chunk: None, bytes: length, columns: None }],
-        Some(chunks) => (0..)
-            .zip(chunks)
-            .map(|(number, chunk)| ArchivedPart {
-                item: item.id.0,
-                chunk: Some(number),
-                bytes: chunk.bytes,
-                columns: None,
-            })
-            .collect(),
-    }
-}
 
 /// What adapts entries knows extensions by their bare names, which pg_dump quotes in a comment's tag.
 fn bare_tag(kind: Kind, tag: &str) -> String {
@@ -453,6 +316,13 @@ fn bare_tag(kind: Kind, tag: &str) -> String {
         Some(name) => format!("EXTENSION {}", name.replace("\"\"", "\"")),
         None => tag.to_owned(),
     }
+}
+
+/// Whether this is the comment that every new `public` has. pg_dump has it only with
+/// --quote-all-identifiers (source: pg_dump.c, dumpNamespace, which compares the quoted name).
+fn is_publics_own(item: &Item) -> bool {
+    item.tag.replace('"', "") == "SCHEMA public"
+        && last_string(&item.create).as_deref() == Some("standard public schema")
 }
 
 fn is_late(kind: Kind, item: &Item) -> bool {
@@ -478,32 +348,6 @@ fn ended(mut sql: String) -> String {
         sql.push('\n');
     }
     sql
-}
-
-/// What our sessions are set to, too, as archives say it.
-const SETTINGS: [&str; 3] = [
-    "SET standard_conforming_strings = 'on';",
-    "SELECT pg_catalog.set_config('search_path', '', false);",
-    money::IN_C,
-];
-
-/// Whether an archive's statements and rows are written as our sessions read them.
-fn is_as_ours(item: &Item) -> Result<()> {
-    let other = statements(&item.create).into_iter().find(|set| !SETTINGS.contains(set));
-    let Some(other) = other else { return Ok(()) };
-    Err(Error::new(ErrorKind::Refused, READING)
-        .because(format!("it says {other}, which isn't known"))
-        .hint("make it anew with the newest pg_dump, or restore it with pg_restore"))
-}
-
-/// What an archive's rows are encoded in, where that isn't UTF-8: the target reads them so.
-fn encoding(item: &Item) -> Result<String> {
-    match item.encoding() {
-        Some(name) => Ok(name.to_owned()),
-        None => Err(Error::new(ErrorKind::Refused, READING)
-            .because("it doesn't say what it is encoded in")
-            .hint("make it anew with pg_dump --encoding UTF8, or restore it with pg_restore")),
-    }
 }
 
 fn unknown(item: &Item) -> Error {

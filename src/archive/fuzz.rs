@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::contents::{Contents, Item, Place, UTF8};
-use super::entries::listed;
+use super::entries::toc_of;
 use super::header::Layout;
 use super::open::Archive;
 
@@ -16,7 +16,7 @@ use super::open::Archive;
 pub fn archive(bytes: &[u8]) {
     if let Ok(mut contents) = Contents::read(bytes) {
         let all = contents.items.iter().map(|item| item.id).collect();
-        let _whatever_it_comes_to = listed(&contents, None, &all, |_| 0);
+        let _whatever_it_comes_to = toc_of(&contents, None, &all, |_| 0);
         // What is written is in UTF-8.
         let is_utf8 = |item: &Item| item.desc != "ENCODING" || item.encoding() == Some(UTF8);
         if contents.items.iter().all(is_utf8) {

@@ -70,26 +70,15 @@ fn parent(attach: &str) -> Option<QualifiedName> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemId, ItemSection, Place};
+    use super::super::contents::{ItemId, ItemSection};
     use super::*;
 
     fn item(desc: &str, tag: &str, create: &str) -> Item {
         Item {
-            id: ItemId(1),
-            catalog_id: ("0".into(), "0".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section: ItemSection::PreData,
             create: create.into(),
-            drop: String::new(),
-            copy: None,
             schema: Some("s".into()),
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "app".into(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(1), desc, tag, ItemSection::PreData)
         }
     }
 

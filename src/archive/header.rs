@@ -1,5 +1,6 @@
 //! What an archive says of itself before its entries.
 
+use std::fmt;
 use std::io::{Read, Write};
 
 use crate::error::{Error, Kind, Result};
@@ -67,6 +68,48 @@ pub enum Compression {
 /// A moment, as C's `struct tm` has it: months from 0 on, years since 1900, whether summer time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreatedAt(pub [i32; 7]);
+
+impl Version {
+    /// Its number.
+    pub fn number(self) -> &'static str {
+        match self {
+            Version::V1_14 => "1.14",
+            Version::V1_15 => "1.15",
+            Version::V1_16 => "1.16",
+        }
+    }
+}
+
+impl Layout {
+    /// What users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layout::Directory => "directory",
+            Layout::Custom => "custom",
+            Layout::Tar => "tar",
+        }
+    }
+}
+
+impl Compression {
+    /// What users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+impl fmt::Display for CreatedAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [second, minute, hour, day, month, year, _] = self.0.map(i64::from);
+        let (month, year) = (month + 1, year + 1900);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
 
 /// What archives of ours say made them: definitions are in the words of a version.
 pub const DUMPER: &str = concat!("pgconvoy ", env!("CARGO_PKG_VERSION"));
@@ -174,5 +217,17 @@ fn version<R: Read>(from: &mut Numbers<R>) -> Result<Version> {
             format!("its format's version is {major}.{minor}, which is newer than what is known"),
             "use a newer version of pgconvoy, or make it with pg_dump 18 or older",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_as_people_write_it() {
+        let shown = |moment| CreatedAt(moment).to_string();
+        assert_eq!(shown([9, 58, 3, 31, 11, 126, 0]), "2026-12-31 03:58:09");
+        assert!(shown([i32::MIN, 0, 0, 0, i32::MAX, i32::MAX, 7]).contains("2147485547"));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::pg::quote_ident;
 use crate::toc::{ANY_LARGE_OBJECT, Entry, Kind, LargeObject, LargeObjectSum, Token};
 
-use super::contents::{Item, ItemId};
+use super::contents::{Item, ItemId, LARGE_OBJECTS};
 use super::spelling::{as_grantors, last_string, quoted, replaced};
 
 /// So many are read at once where an entry has more: as many as pg_dump puts into one since 17 (source:
@@ -31,7 +31,7 @@ struct About {
 /// Whether an entry is about large objects: what they are, hold, or have.
 pub(super) fn is_about_large_objects(item: &Item) -> bool {
     match item.desc.as_str() {
-        "BLOB" | "BLOB METADATA" | "BLOBS" => true,
+        "BLOB" | "BLOB METADATA" | LARGE_OBJECTS => true,
         "ACL" | "COMMENT" | "SECURITY LABEL" => item.tag.starts_with("LARGE OBJECT"),
         _ => false,
     }
@@ -128,26 +128,15 @@ fn on_any(grants: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemSection, Place};
+    use super::super::contents::ItemSection;
     use super::*;
 
     fn item(id: i32, desc: &str, tag: &str, create: &str, depends_on: &[i32]) -> Item {
         Item {
-            id: ItemId(id),
-            catalog_id: ("0".into(), "0".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section: ItemSection::Data,
             create: create.into(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "app".into(),
             depends_on: depends_on.iter().copied().map(ItemId).collect(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(id), desc, tag, ItemSection::Data)
         }
     }
 

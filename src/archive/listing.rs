@@ -7,8 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::toc::{Entry, EntryId, Kind, RowsOf, Section, Toc};
 
-use super::contents::{Item, ItemId, ItemSection, Place};
+use super::contents::{Item, ItemId, ItemSection, LARGE_OBJECTS, Place};
 use super::header::Layout;
+use super::large::is_about_large_objects;
 use super::since_15;
 
 /// Which sections are wanted.
@@ -105,10 +106,9 @@ pub fn list(described: &Described<'_>) -> Listing {
 
 /// What concerns the archive itself stays in any case.
 fn is_wanted(part: Part, item: &Item) -> bool {
-    let is_large_object = item.desc == "BLOB" || item.tag.starts_with("LARGE OBJECT ");
-    let is_data = item.section == ItemSection::Data || is_large_object;
+    let is_data = item.section == ItemSection::Data || is_about_large_objects(item);
     match part {
-        _ if matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH") => true,
+        _ if item.is_of_the_archive() => true,
         Part::Everything => true,
         Part::Schema if item.desc == "MATERIALIZED VIEW DATA" => false,
         Part::Schema => !is_data,
@@ -324,7 +324,7 @@ impl Writer<'_> {
 
     /// What they hold.
     fn large_object_data(&mut self, id: EntryId) {
-        let item = self.item("BLOBS", "BLOBS", ItemSection::Data);
+        let item = self.item(LARGE_OBJECTS, LARGE_OBJECTS, ItemSection::Data);
         self.ids.insert(id, item.id);
         self.listing.rows.push((id, item.id));
         let place = self.place("blobs.toc");
@@ -410,23 +410,7 @@ impl Writer<'_> {
     }
 
     fn item(&mut self, desc: &str, tag: &str, section: ItemSection) -> Item {
-        Item {
-            id: self.number(),
-            catalog_id: ("0".to_owned(), "0".to_owned()),
-            tag: tag.to_owned(),
-            desc: desc.to_owned(),
-            section,
-            create: String::new(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
-        }
+        Item::new(self.number(), desc, tag, section)
     }
 
     fn put(&mut self, item: Item) {

@@ -24,21 +24,10 @@ pub(super) const COMPRESSIONS: [Compression; 4] =
 /// A table, its rows, another's rows, and large objects.
 pub(super) fn contents(layout: Layout, compression: Compression, version: Version) -> Contents {
     let item = |id: i32, desc: &str, section| Item {
-        id: ItemId(id),
         catalog_id: ("1259".into(), "16385".into()),
-        tag: "orders".into(),
-        desc: desc.into(),
-        section,
-        create: String::new(),
-        drop: String::new(),
-        copy: None,
         schema: Some("public".into()),
-        tablespace: None,
-        access_method: None,
-        relkind: 0,
         owner: "shop".into(),
-        depends_on: Vec::new(),
-        place: Place::Nowhere,
+        ..Item::new(ItemId(id), desc, "orders", section)
     };
     let place = |file: &str| match layout {
         Layout::Custom => Place::Offset(Some(0)),

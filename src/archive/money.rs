@@ -34,26 +34,14 @@ fn is_money(token: Token<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemId, ItemSection, Place};
+    use super::super::contents::{ItemId, ItemSection};
     use super::*;
 
     fn item(desc: &str, create: &str) -> Item {
         Item {
-            id: ItemId(1),
-            catalog_id: ("0".into(), "0".into()),
-            tag: "x".into(),
-            desc: desc.into(),
-            section: ItemSection::PreData,
             create: create.into(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
             owner: "app".into(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
+            ..Item::new(ItemId(1), desc, "x", ItemSection::PreData)
         }
     }
 

@@ -12,6 +12,8 @@ const PIECE: u64 = 64 << 10;
 
 /// Bytes of an integer, its sign not counted.
 pub(super) const INT_SIZE: u8 = 4;
+/// Bytes of an integer as it is written.
+pub(super) const INT_BYTES: u64 = 1 + INT_SIZE as u64;
 
 const OUT_OF_RANGE: &str = "a number that is out of range";
 

@@ -12,7 +12,7 @@ use crate::pg::Oid;
 use super::contents::{Contents, Item, ItemId, Place};
 use super::copy_text::CopyText;
 use super::custom::Custom;
-use super::damage::{Told, damaged, told, unreadable};
+use super::damage::{Told, about, damaged, damaged_data, told, unreadable};
 use super::decode::Coding;
 use super::files::{Files, is_plain};
 use super::header::{Layout, MAGIC};
@@ -28,9 +28,6 @@ pub(super) const CONTENTS: &str = "toc.dat";
 /// A table of contents that somebody has compressed, as pg_restore takes it, too, becomes no longer
 /// than so many times its file: it is held in memory.
 const CONTENTS_SHRINK: u64 = 200;
-
-/// What the entries are called that hold large objects.
-pub(super) const LARGE_OBJECTS: &str = "BLOBS";
 
 /// All large objects of an entry.
 pub(super) const ALL: Range<u64> = 0..u64::MAX;
@@ -126,9 +123,9 @@ impl Archive {
         let Data::Files(files) = &self.data else { return Ok(()) };
         for item in self.contents.items.iter().filter(|item| of.contains(&item.id)) {
             let list = object_lists::name(item, &self.contents.header);
-            let name = match item.desc.as_str() {
-                LARGE_OBJECTS => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
-                _ => file_name(item),
+            let name = match item.holds_large_objects() {
+                true => Some(list.as_str()).filter(|_| item.place != Place::Nowhere),
+                false => file_name(item),
             };
             if let Some(name) = name {
                 files.member(name).map_err(|error| error.within(about(item).message()))?;
@@ -197,7 +194,7 @@ impl Archive {
             match is_known && seen.insert(oid.0) {
                 true => take(oid, bytes),
                 false => {
-                    Err(unlike_contents(item, format!("it has a large object {} too many", oid.0)))
+                    Err(damaged_data(item, format!("it has a large object {} too many", oid.0)))
                 }
             }
         };
@@ -212,20 +209,20 @@ impl Archive {
                 })?;
             }
         }
-        let all = self.objects_of(item);
+        let all = self.count_objects_of(item);
         let expected = all.min(wanted.end).saturating_sub(wanted.start);
         match seen.len() as u64 >= expected {
             true => Ok(()),
             false => {
                 let missing = expected - seen.len() as u64;
-                Err(unlike_contents(item, format!("it lacks {missing} of {all} large objects")))
+                Err(damaged_data(item, format!("it lacks {missing} of {all} large objects")))
             }
         }
     }
 
     /// How many large objects an entry should have at least. Since 1.16 there may be several such
     /// entries, each with those of another.
-    fn objects_of(&self, item: &Item) -> u64 {
+    fn count_objects_of(&self, item: &Item) -> u64 {
         let needs = item.depends_on.iter().filter_map(|id| self.item(*id));
         match needs.map(|need| created_by(need).len()).sum::<usize>() {
             0 => self.objects.len() as u64,
@@ -304,7 +301,8 @@ fn manifest(path: &Path, layout: Layout, crc32: u32) -> Result<Option<Manifest>>
     let path = Manifest::path(path, layout);
     let damaged = |because: String| {
         Error::new(Kind::Refused, format!("reading {}", path.display())).because(because).hint(
-            "copy the archive and its manifest again; or move that away to read the archive              without it",
+            "copy the archive and its manifest again; or move that away to read the archive \
+             without it",
         )
     };
     let about = match std::fs::symlink_metadata(&path) {
@@ -344,15 +342,6 @@ fn file_of(item: &Item) -> Result<&str> {
             .because("the archive has no data of it")
             .hint("choose an entry that has, as `pgconvoy inspect` shows them")
     })
-}
-
-fn unlike_contents(item: &Item, because: String) -> Error {
-    about(item).because(because).hint("the archive is damaged: copy it again, or make it anew")
-}
-
-fn about(item: &Item) -> Error {
-    let Item { id, desc, tag, .. } = item;
-    Error::new(Kind::Refused, format!("reading entry {}, {desc} {tag}", id.0))
 }
 
 fn cannot_open(path: &Path) -> Error {

@@ -35,12 +35,13 @@ pub fn write_script(contents: &Contents, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "-- Written by {}.\n", line(&header.dumper_version))?;
     let key = format!("{:016x}{:016x}", chance(), chance());
     write!(to, "\\restrict {key}\n\n{SETTINGS}")?;
-    for item in contents.items.iter().filter(|item| is_setting(item)) {
+    for item in contents.items.iter().filter(|item| item.is_of_the_archive()) {
         to.write_all(item.create.as_bytes())?;
     }
     writeln!(to)?;
     let is_shown = |item: &&Item| {
-        item.section != ItemSection::Data && !is_of_database(item) && !is_setting(item)
+        let is_apart = item.is_of_the_archive() || item.is_of_the_database();
+        item.section != ItemSection::Data && !is_apart
     };
     for pass in [Pass::Main, Pass::Grants, Pass::Last] {
         let items = contents.items.iter().filter(is_shown);
@@ -54,11 +55,6 @@ pub fn write_script(contents: &Contents, to: &mut dyn Write) -> io::Result<()> {
 /// The standard library's hashes start at random.
 fn chance() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-/// What holds for the whole session (source: pg_dump.c, dumpEncoding and those behind it).
-fn is_setting(item: &Item) -> bool {
-    matches!(item.desc.as_str(), "ENCODING" | "STDSTRINGS" | "SEARCHPATH")
 }
 
 /// When a definition's turn comes (source: pg_backup_archiver.c, _tocEntryRestorePass).
@@ -81,12 +77,6 @@ impl Pass {
             _ => Pass::Main,
         }
     }
-}
-
-fn is_of_database(item: &Item) -> bool {
-    matches!(item.desc.as_str(), "DATABASE" | "DATABASE PROPERTIES")
-        || item.tag.starts_with("DATABASE ")
-            && matches!(item.desc.as_str(), "ACL" | "COMMENT" | "SECURITY LABEL")
 }
 
 /// Outside of quotes SQL has no backslash, and psql takes one for a command of its own: a server that

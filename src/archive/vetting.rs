@@ -2,11 +2,12 @@
 //! restores it; but nothing of it may come between a step's effect and its receipt, or outlive its
 //! step, as nothing does that pg_dump writes.
 
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::pg::QualifiedName;
 use crate::toc::{Token, statements, tokens};
 
 use super::contents::Item;
+use super::damage::about;
 use super::spelling::copied;
 
 /// The schema of our own ledger.
@@ -94,37 +95,18 @@ fn act(statement: &str) -> Act {
 const NO_PATH: &str = "SET search_path = '';";
 
 fn odd(item: &Item, because: String) -> Error {
-    let Item { id, desc, tag, .. } = item;
-    Error::new(ErrorKind::Refused, format!("reading entry {}, {desc} {tag}", id.0))
-        .because(because)
-        .hint(
-            "don't trust this archive: look at what it does with pg_restore -f -, or make it anew",
-        )
+    about(item).because(because).hint(
+        "don't trust this archive: look at what it does with pg_restore -f -, or make it anew",
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::contents::{ItemId, ItemSection, Place};
+    use super::super::contents::{ItemId, ItemSection};
     use super::*;
 
     fn item(desc: &str, tag: &str, create: &str) -> Item {
-        Item {
-            id: ItemId(7),
-            catalog_id: ("0".into(), "0".into()),
-            tag: tag.into(),
-            desc: desc.into(),
-            section: ItemSection::PreData,
-            create: create.into(),
-            drop: String::new(),
-            copy: None,
-            schema: None,
-            tablespace: None,
-            access_method: None,
-            relkind: 0,
-            owner: String::new(),
-            depends_on: Vec::new(),
-            place: Place::Nowhere,
-        }
+        Item { create: create.into(), ..Item::new(ItemId(7), desc, tag, ItemSection::PreData) }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::archive::{
 };
 use crate::catalog::{Choice, Scope};
 use crate::engine::{
-    self, Beginning, Dumping, Events, Left, Partial, Persistence, ReadFrom, SourceSnapshot, Stop,
+    self, DumpPlan, Dumping, Events, Left, Partial, Persistence, ReadFrom, SourceSnapshot, Stop,
     same_server, why_marks_differ,
 };
 use crate::error::{Error, Kind, Result};
@@ -192,14 +192,14 @@ async fn ready(
     };
     let jobs = request.jobs.unwrap_or_else(default_jobs);
     let snapshot = SourceSnapshot::export(session).await?;
-    let beginning = Beginning {
+    let plan = DumpPlan {
         mark: snapshot.mark.clone(),
         terms: terms(request),
         definitions: definitions(&contents),
         groups: divide(&tables, splitting, jobs),
     };
     let mut partial;
-    (partial, dumped.taken_over) = take_up(destination, beginning, events).await?;
+    (partial, dumped.taken_over) = take_up(destination, plan, events).await?;
     let count = tables.len();
     let dumping = Dumping {
         from: ReadFrom::source(
@@ -411,7 +411,7 @@ fn definitions(contents: &Contents) -> u64 {
 /// Goes on with what an earlier run has left if that is of the same moment, or begins anew.
 async fn take_up(
     destination: &Destination,
-    beginning: Beginning,
+    plan: DumpPlan,
     events: &Events,
 ) -> Result<(Partial, usize)> {
     let folder = destination.partial();
@@ -421,7 +421,7 @@ async fn take_up(
     let why = match partial.left() {
         Left::Nothing => None,
         Left::Unreadable => Some("its journal isn't as it was written"),
-        Left::Begun(then) => match why_anew(then, &beginning) {
+        Left::Begun(then) => match why_anew(then, &plan) {
             None => {
                 let there = partial.count_done();
                 return Ok((partial, there));
@@ -436,12 +436,12 @@ async fn take_up(
         );
         events.say(engine::Event::Note(note)).await;
     }
-    partial.begin(beginning)?;
+    partial.begin(plan)?;
     Ok((partial, 0))
 }
 
 /// Why what was begun then is no part of what begins now, if it isn't.
-fn why_anew(then: &Beginning, now: &Beginning) -> Option<&'static str> {
+fn why_anew(then: &DumpPlan, now: &DumpPlan) -> Option<&'static str> {
     if then.terms != now.terms {
         Some("it was asked for in other words")
     } else if !same_server(&then.mark, &now.mark) {

@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::archive::{
-    Archive, Compression, CreatedAt, Item, ItemSection, Layout, Measure, Place, Version,
-};
+use crate::archive::{Archive, Item, Measure, Place};
 use crate::error::{Error, Result};
 
 use super::request::default_jobs;
@@ -127,23 +125,10 @@ fn look_through(path: &Path) -> Result<Inspected> {
     let header = &contents.header;
     Ok(Inspected {
         archive: path.display().to_string(),
-        format: match header.layout {
-            Layout::Directory => "directory",
-            Layout::Custom => "custom",
-            Layout::Tar => "tar",
-        },
-        version: match header.version {
-            Version::V1_14 => "1.14",
-            Version::V1_15 => "1.15",
-            Version::V1_16 => "1.16",
-        },
-        compression: match header.compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Lz4 => "lz4",
-            Compression::Zstd => "zstd",
-        },
-        created: created(header.created),
+        format: header.layout.name(),
+        version: header.version.number(),
+        compression: header.compression.name(),
+        created: header.created.to_string(),
         database: header.database.clone(),
         server_version: header.server_version.clone(),
         dumper_version: header.dumper_version.clone(),
@@ -181,12 +166,7 @@ impl From<&Error> for Flaw {
 fn listed(item: &Item) -> Listed {
     Listed {
         id: item.id.0,
-        section: match item.section {
-            ItemSection::None => None,
-            ItemSection::PreData => Some("pre-data"),
-            ItemSection::Data => Some("data"),
-            ItemSection::PostData => Some("post-data"),
-        },
+        section: item.section.name(),
         kind: item.desc.clone(),
         schema: item.schema.clone(),
         name: item.tag.clone(),
@@ -194,24 +174,5 @@ fn listed(item: &Item) -> Listed {
         depends_on: item.depends_on.iter().map(|id| id.0).collect(),
         rows: None,
         bytes: None,
-    }
-}
-
-pub(super) fn created(CreatedAt(moment): CreatedAt) -> String {
-    let [second, minute, hour, day, month, year, _] = moment.map(i64::from);
-    let (month, year) = (month + 1, year + 1900);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_shown_as_people_write_it() {
-        assert_eq!(created(CreatedAt([9, 58, 3, 31, 11, 126, 0])), "2026-12-31 03:58:09");
-        assert!(
-            created(CreatedAt([i32::MIN, 0, 0, 0, i32::MAX, i32::MAX, 7])).contains("2147485547")
-        );
     }
 }

@@ -5,11 +5,9 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::wire::RawConnection;
 
-use super::fingerprint::Fingerprint;
-use super::frames::Piece;
 use super::outgoing::{Due, Outgoing};
-use super::rows::{Malformed, Rows};
 use super::stream::{CopyStream, Progress, Tally};
+use super::text_rows::TextRows;
 
 /// One of the loads that follow each other on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +67,7 @@ async fn load_one(
 ) -> Result<Tally, Failed> {
     let stream = &part.stream;
     outgoing.begin(stream, part.copy_in).await.map_err(Failed::Target)?;
-    let mut lines = Lines::new(stream);
+    let mut rows = TextRows::new();
     let mut bytes = 0;
     loop {
         let arrived = tokio::select! {
@@ -85,10 +83,10 @@ async fn load_one(
             Some(Err(error)) => return Err(Failed::Source(error.within(stream.doing))),
             None => return Err(Failed::Source(unread(stream))),
         };
-        let rows = lines.rows.count();
-        lines.take(&block).map_err(|_| Failed::Source(unread(stream)))?;
+        let before = rows.count();
+        rows.take(&block);
         bytes += block.len() as u64;
-        progress.add(lines.rows.count() - rows, block.len() as u64);
+        progress.add(rows.count() - before, block.len() as u64);
         match outgoing.take(&block) {
             std::ops::ControlFlow::Continue(()) => {}
             std::ops::ControlFlow::Break(due) => {
@@ -97,46 +95,9 @@ async fn load_one(
             }
         }
     }
-    let fingerprint = lines.finish().map_err(|_| Failed::Source(cut_off(stream)))?;
+    let fingerprint = rows.finish().ok_or_else(|| Failed::Source(cut_off(stream)))?;
     let crc32 = outgoing.end(fingerprint.rows).await.map_err(Failed::Target)?;
     Ok(Tally { bytes, crc32, fingerprint })
-}
-
-/// Rows found in blocks.
-struct Lines {
-    rows: Rows,
-    /// Whether a row began in an earlier block.
-    inside: bool,
-}
-
-impl Lines {
-    fn new(stream: &CopyStream<'_>) -> Lines {
-        Lines { rows: Rows::new(stream.format, stream.columns), inside: false }
-    }
-
-    fn take(&mut self, mut block: &[u8]) -> Result<(), Malformed> {
-        while let Some(end) = memchr::memchr(b'\n', block) {
-            let (line, rest) = block.split_at(end + 1);
-            self.rows.take(match self.inside {
-                true => Piece::Last(line),
-                false => Piece::Whole(line),
-            })?;
-            self.inside = false;
-            block = rest;
-        }
-        if !block.is_empty() {
-            self.rows.take(match self.inside {
-                true => Piece::Middle(block),
-                false => Piece::First(block),
-            })?;
-            self.inside = true;
-        }
-        Ok(())
-    }
-
-    fn finish(&self) -> Result<Fingerprint, Malformed> {
-        self.rows.finish(Some(self.rows.count()))
-    }
 }
 
 fn unread(stream: &CopyStream<'_>) -> Error {
@@ -151,6 +112,7 @@ fn cut_off(stream: &CopyStream<'_>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fingerprint::Fingerprint;
     use super::super::scripted::{self, Act, server};
     use super::*;
     use crate::pg::RowFormat;

@@ -1,6 +1,6 @@
 //! The COPY statements of both ends (documentation: SQL command COPY).
 
-use crate::pg::{QualifiedName, RowFormat, quote_ident};
+use crate::pg::{QualifiedName, RowFormat, quote_ident, quote_literal};
 
 /// Which rows of a table travel, and how: what both statements of a copy agree on.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct CopyTable<'a> {
     pub format: RowFormat,
     /// What stands after FROM to read them, where that isn't the table alone.
     pub from: Option<&'a str>,
+    /// What text is encoded in on its way; none for the sessions' own encoding.
+    pub encoding: Option<&'a str>,
 }
 
 /// Whether rows are written as if VACUUM FREEZE had been there. Only where the same transaction
@@ -46,7 +48,7 @@ impl CopyTable<'_> {
                 self.from.map_or_else(only, str::to_owned),
             )
         };
-        format!("COPY {from} TO STDOUT (FORMAT {})", self.format.sql())
+        format!("COPY {from} TO STDOUT (FORMAT {}{})", self.format.sql(), self.encoding_option())
     }
 
     /// Writes the rows.
@@ -56,11 +58,17 @@ impl CopyTable<'_> {
             Freeze::Yes => ", FREEZE",
         };
         format!(
-            "COPY {}{} FROM STDIN (FORMAT {}{freeze})",
+            "COPY {}{} FROM STDIN (FORMAT {}{freeze}{})",
             self.relation.sql(),
             self.column_list(),
             self.format.sql(),
+            self.encoding_option(),
         )
+    }
+
+    fn encoding_option(&self) -> String {
+        let option = self.encoding.map(|name| format!(", ENCODING {}", quote_literal(name)));
+        option.unwrap_or_default()
     }
 
     /// An empty list can't be written; without one COPY takes every column that isn't generated,
@@ -85,7 +93,7 @@ mod tests {
     fn with<R>(columns: &[&str], format: RowFormat, f: impl Fn(CopyTable<'_>) -> R) -> R {
         let relation = QualifiedName::new("shop", "Or\"ders");
         let columns: Vec<_> = columns.iter().map(|&c| c.to_owned()).collect();
-        f(CopyTable { relation: &relation, columns: &columns, format, from: None })
+        f(CopyTable { relation: &relation, columns: &columns, format, from: None, encoding: None })
     }
 
     #[test]
@@ -132,6 +140,16 @@ mod tests {
                 t.copy_in(Freeze::No),
                 r#"COPY "shop"."Or""ders" FROM STDIN (FORMAT binary)"#
             );
+        });
+    }
+
+    #[test]
+    fn texts_in_another_encoding_say_so_both_ways() {
+        with(&["a"], RowFormat::Text, |t| {
+            let t = CopyTable { encoding: Some("LATIN1"), ..t };
+            assert!(t.copy_out(&[]).ends_with(" TO STDOUT (FORMAT text, ENCODING 'LATIN1')"));
+            let copy_in = t.copy_in(Freeze::Yes);
+            assert!(copy_in.ends_with("(FORMAT text, FREEZE, ENCODING 'LATIN1')"), "{copy_in}");
         });
     }
 }

@@ -19,19 +19,28 @@ impl TextRows {
     }
 
     /// Takes in the next bytes.
-    pub fn take(&mut self, bytes: &[u8]) {
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            match (self.is_inside, line.ends_with(b"\n")) {
-                (false, true) => self.fingerprint.add_row(line),
-                (_, ends) => {
+    pub fn take(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (line, rest) = bytes.split_at(end + 1);
+            match self.is_inside {
+                false => self.fingerprint.add_row(line),
+                true => {
                     self.hash.update(line);
-                    self.is_inside = !ends;
-                    if ends {
-                        self.fingerprint.add_hash(self.hash.finish());
-                    }
+                    self.fingerprint.add_hash(self.hash.finish());
+                    self.is_inside = false;
                 }
             }
+            bytes = rest;
         }
+        if !bytes.is_empty() {
+            self.hash.update(bytes);
+            self.is_inside = true;
+        }
+    }
+
+    /// How many rows have ended.
+    pub(super) fn count(&self) -> u64 {
+        self.fingerprint.rows
     }
 
     /// The rows' fingerprint; none if the last one has no end.

@@ -29,8 +29,8 @@ use super::reading::ReadFrom;
 use super::rows::{copy_out, stream};
 use super::unmoved;
 
-pub use partial::{Beginning, Left, Partial};
 use partial::{Done, failed};
+pub use partial::{DumpPlan, Left, Partial};
 
 /// So many buffers of rows wait to be compressed.
 const WAITING: usize = 4;

@@ -38,7 +38,7 @@ mod unmoved;
 mod worker;
 
 pub use claim::Claim;
-pub use dumping::{Beginning, Dumping, Left, Partial, dump};
+pub use dumping::{DumpPlan, Dumping, Left, Partial, dump};
 pub use events::{Event, Events};
 pub use faults::{Remedy, remedy};
 pub use held_up::{JOINING, LOCK_PATIENCE, explained_joining};

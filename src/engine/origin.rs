@@ -86,8 +86,8 @@ impl ArchivedRows {
         for parts in copies {
             for part in parts {
                 let item = self.item(part)?;
-                if item.desc == "BLOBS" {
-                    self.send_large_objects(item, &self.objects_of(part), sink, oids)?;
+                if item.holds_large_objects() {
+                    self.send_large_objects(item, &self.range_of_objects(part), sink, oids)?;
                     continue;
                 }
                 let mut rows = match self.chunk(part)? {
@@ -131,7 +131,7 @@ impl ArchivedRows {
     }
 
     /// Which of an entry's large objects are a part's: the last one's are all that are left.
-    fn objects_of(&self, part: &ArchivedPart) -> Range<u64> {
+    fn range_of_objects(&self, part: &ArchivedPart) -> Range<u64> {
         let Some(number) = part.chunk else { return 0..u64::MAX };
         let from = u64::from(number) * OBJECTS_AT_ONCE as u64;
         let to = from + OBJECTS_AT_ONCE as u64;

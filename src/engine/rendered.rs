@@ -11,7 +11,7 @@ use crate::toc::TableData;
 use crate::wire::{Conninfo, RawConnection};
 
 use super::origin::ArchivedRows;
-use super::rows::stream;
+use super::rows::{encoding, stream};
 
 /// The fingerprint of a table's rows in the archive, as the target renders them. Nothing of them
 /// stays there.
@@ -37,6 +37,7 @@ pub async fn rendered(
         columns: &table.columns,
         format: table.format,
         from: None,
+        encoding: encoding(table),
     };
     let parts = table.archived.as_ref().map_or(&[][..], |archived| &archived.parts);
     let copies: Vec<String> = parts

@@ -5,7 +5,12 @@ use crate::toc::{ChunkRange, RowsOf, Side, TableData};
 
 fn copy_table<'a>(table: &'a TableData, from: Option<&'a str>) -> CopyTable<'a> {
     let TableData { relation, columns, format, .. } = table;
-    CopyTable { relation, columns, format: *format, from }
+    CopyTable { relation, columns, format: *format, from, encoding: encoding(table) }
+}
+
+/// What a table's rows are encoded in on their way to and from the target, where an archive says so.
+pub(super) fn encoding(table: &TableData) -> Option<&str> {
+    table.archived.as_ref()?.encoding.as_deref()
 }
 
 /// The statement that reads a part of the rows on one side.

@@ -238,7 +238,8 @@ mod tests {
         };
         let archived = |parts: &[u64]| {
             let mut table = table(parts.iter().sum());
-            table.archived = Some(Archived { parts: parts.iter().copied().map(part).collect() });
+            table.archived =
+                Some(Archived { parts: parts.iter().copied().map(part).collect(), encoding: None });
             table
         };
         let tables = [archived(&[20, 10, 20, 40]), archived(&[900]), archived(&[1, 1])];

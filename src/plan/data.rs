@@ -169,7 +169,7 @@ mod tests {
         let part = ArchivedPart { item: 7, chunk: None, bytes: 40 << 20, columns: None };
         let mut table = test_table("big");
         table.size.bytes = 120 << 20;
-        table.archived = Some(Archived { parts: vec![part; 3] });
+        table.archived = Some(Archived { parts: vec![part; 3], encoding: None });
         let rows = Entry {
             table: Some(Box::new(table)),
             ..Entry::new(Kind::TableData, Some("public"), "big")

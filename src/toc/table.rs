@@ -63,6 +63,9 @@ pub struct TableData {
 pub struct Archived {
     /// The parts that can be read by themselves: together they are all rows.
     pub parts: Vec<ArchivedPart>,
+    /// What their text is encoded in, where that isn't UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
 }
 
 impl Archived {

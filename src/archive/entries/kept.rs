@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::toc::closure::Ties;
 use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
-use super::{Listed, PUBLIC};
+use super::{ArchivedToc, PUBLIC};
 
 /// An object that isn't restored, and is needed all the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,14 @@ pub(crate) struct Need {
     pub(crate) by: String,
 }
 
-impl Listed {
+impl Need {
+    /// What it is called for people.
+    pub(crate) fn title(&self) -> String {
+        Entry::new(self.kind, self.schema.as_deref(), self.name.as_str()).title()
+    }
+}
+
+impl ArchivedToc {
     /// Leaves of the entries those that are kept, and says what they need of the others. Tables
     /// that are needed stay as what stands on the target: who works on them has to know that.
     pub(crate) fn keep(&mut self, kept: &[bool]) -> Vec<Need> {

@@ -3,24 +3,15 @@
 use super::super::contents::{Contents, Item, ItemId, ItemSection, Place};
 use super::super::header::{Compression, CreatedAt, Header, Layout, Version};
 use super::*;
+use crate::pg::RowFormat;
+use crate::toc::RowsOf;
 
 fn item(id: i32, desc: &str, schema: &str, tag: &str, create: &str) -> Item {
     Item {
-        id: ItemId(id),
-        catalog_id: ("0".into(), "0".into()),
-        tag: tag.into(),
-        desc: desc.into(),
-        section: ItemSection::PreData,
         create: create.into(),
-        drop: String::new(),
-        copy: None,
         schema: Some(schema.to_owned()).filter(|schema| !schema.is_empty()),
-        tablespace: None,
-        access_method: None,
-        relkind: 0,
         owner: "app".into(),
-        depends_on: Vec::new(),
-        place: Place::Nowhere,
+        ..Item::new(ItemId(id), desc, tag, ItemSection::PreData)
     }
 }
 
@@ -45,14 +36,14 @@ fn rows(id: i32, name: &str, copy: &str, needs: &[i32]) -> Item {
     }
 }
 
-fn read(items: Vec<Item>) -> Result<Listed> {
-    let mut listed = read_all(items)?;
-    let kept = vec![true; listed.toc.entries.len()];
-    listed.keep(&kept);
-    Ok(listed)
+fn read(items: Vec<Item>) -> Result<ArchivedToc> {
+    let mut gathered = read_all(items)?;
+    let kept = vec![true; gathered.toc.entries.len()];
+    gathered.keep(&kept);
+    Ok(gathered)
 }
 
-fn read_all(items: Vec<Item>) -> Result<Listed> {
+fn read_all(items: Vec<Item>) -> Result<ArchivedToc> {
     let header = Header {
         version: Version::V1_14,
         layout: Layout::Directory,
@@ -64,11 +55,11 @@ fn read_all(items: Vec<Item>) -> Result<Listed> {
     };
     let all = items.iter().map(|item| item.id).collect();
     let contents = Contents { header, items, length: 0 };
-    listed(&contents, None, &all, |item| item.id.0 as u64)
+    toc_of(&contents, None, &all, |item| item.id.0 as u64)
 }
 
-fn titles(listed: &Listed) -> Vec<String> {
-    listed.toc.entries.iter().map(Entry::title).collect()
+fn titles(gathered: &ArchivedToc) -> Vec<String> {
+    gathered.toc.entries.iter().map(Entry::title).collect()
 }
 
 #[test]
@@ -82,9 +73,9 @@ fn a_tables_owner_is_set_by_its_name_and_a_functions_by_its_arguments() {
         section: ItemSection::PostData,
         ..item(3, "INDEX", "public", "i", "CREATE INDEX i ON public.t USING btree (a);\n")
     };
-    let listed = read(vec![table(1, "t"), function, index]).unwrap();
+    let gathered = read(vec![table(1, "t"), function, index]).unwrap();
     let owners: Vec<Option<String>> =
-        listed.toc.entries.iter().map(|entry| entry.owner_sql("app")).collect();
+        gathered.toc.entries.iter().map(|entry| entry.owner_sql("app")).collect();
     assert_eq!(
         owners,
         [
@@ -103,12 +94,12 @@ fn rows_know_their_table_and_dependencies_that_are_missing_are_nothing_to_wait_f
         rows(9, "t", "COPY public.t (a, \"B\") FROM stdin;\n", &[7, 4]),
         Item { depends_on: vec![ItemId(7), ItemId(99)], ..item(8, "RULE", "public", "t r", "…") },
     ];
-    let listed = read(items).unwrap();
+    let gathered = read(items).unwrap();
     assert_eq!(
-        titles(&listed),
+        titles(&gathered),
         ["SCHEMA public", "TABLE public.t", "TABLE DATA public.t", "RULE public.t r"]
     );
-    let data = &listed.toc.entries[2];
+    let data = &gathered.toc.entries[2];
     assert_eq!(data.depends_on, [EntryId(1)]);
     let table = data.table.as_deref().unwrap();
     assert_eq!(
@@ -117,7 +108,7 @@ fn rows_know_their_table_and_dependencies_that_are_missing_are_nothing_to_wait_f
     );
     assert_eq!(table.archived.as_ref().unwrap().parts[0].item, 9);
     assert!(!table.of_extension && !table.unlogged);
-    assert_eq!(listed.toc.entries[3].depends_on, [EntryId(1)]);
+    assert_eq!(gathered.toc.entries[3].depends_on, [EntryId(1)]);
 }
 
 #[test]
@@ -130,15 +121,16 @@ fn partitions_rows_that_go_through_their_root_are_parts_of_its_rows() {
         rows(4, "one", copy, &[2]),
         rows(5, "two", copy, &[3]),
     ];
-    let listed = read(items).unwrap();
-    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    let gathered = read(items).unwrap();
+    let table = gathered.toc.entries.last().unwrap().table.as_deref().unwrap();
     assert_eq!((table.relation.name.as_str(), &table.rows_of), ("root", &RowsOf::Partitions));
     let parts: Vec<i32> = table.archived.iter().flat_map(|a| &a.parts).map(|p| p.item).collect();
     assert_eq!((parts, table.size.bytes), (vec![4, 5], 9));
     // Ours has them together, under the root's own name.
     let create = "-- load via partition root \"public\".\"root\"".to_owned();
-    let listed = read(vec![table_item(), Item { create, ..rows(4, "root", copy, &[1]) }]).unwrap();
-    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    let gathered =
+        read(vec![table_item(), Item { create, ..rows(4, "root", copy, &[1]) }]).unwrap();
+    let table = gathered.toc.entries.last().unwrap().table.as_deref().unwrap();
     assert_eq!(table.rows_of, RowsOf::Partitions);
 }
 
@@ -150,8 +142,8 @@ fn partitions_rows_keep_the_order_of_columns_that_they_have() {
         rows(4, "one", &copy("a, b"), &[1]),
         rows(5, "two", &copy("b, a"), &[1]),
     ];
-    let listed = read(items).unwrap();
-    let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+    let gathered = read(items).unwrap();
+    let table = gathered.toc.entries.last().unwrap().table.as_deref().unwrap();
     let columns: Vec<Option<Vec<String>>> =
         table.archived.iter().flat_map(|a| &a.parts).map(|part| part.columns.clone()).collect();
     assert_eq!(columns, [None, Some(vec!["b".to_owned(), "a".to_owned()])]);
@@ -201,9 +193,13 @@ fn an_earlier_jobs_ledger_is_left_out_and_told() {
         },
         table(4, "t"),
     ];
-    let listed = read(ledger).unwrap();
-    assert_eq!(titles(&listed), ["SCHEMA public", "TABLE public.t"]);
-    assert!(listed.findings[0].to_string().contains("schema pgconvoy"), "{:?}", listed.findings);
+    let gathered = read(ledger).unwrap();
+    assert_eq!(titles(&gathered), ["SCHEMA public", "TABLE public.t"]);
+    assert!(
+        gathered.findings[0].to_string().contains("schema pgconvoy"),
+        "{:?}",
+        gathered.findings
+    );
 }
 
 #[test]
@@ -217,8 +213,8 @@ fn what_waits_for_itself_or_in_a_circle_is_made_in_the_archives_order() {
         waits(ids[0], "a", &[ids[0], ids[1]]),
         waits(ids[1], "b", &[ids[0], ids[0], -5, i32::MIN]),
     ];
-    let listed = read(circle).unwrap();
-    let needs: Vec<_> = listed.toc.entries.iter().map(|entry| entry.depends_on.clone()).collect();
+    let gathered = read(circle).unwrap();
+    let needs: Vec<_> = gathered.toc.entries.iter().map(|entry| entry.depends_on.clone()).collect();
     assert_eq!(needs, [vec![], vec![], vec![EntryId(1), EntryId(1)]]);
 }
 
@@ -231,8 +227,8 @@ fn many_large_objects_of_one_entry_are_divided_and_few_are_not() {
         let mut items: Vec<Item> = (1..=count).map(object).collect();
         let place = Place::File("blobs.toc".into());
         items.push(Item { place, ..item(9000, "BLOBS", "", "BLOBS", "") });
-        let listed = read(items).unwrap();
-        let table = listed.toc.entries.last().unwrap().table.as_deref().unwrap();
+        let gathered = read(items).unwrap();
+        let table = gathered.toc.entries.last().unwrap().table.as_deref().unwrap();
         let parts = &table.archived.as_ref().unwrap().parts;
         assert_eq!(parts.iter().map(|part| part.chunk).collect::<Vec<_>>(), chunks, "{count}");
     }
@@ -244,20 +240,20 @@ fn what_is_stored_elsewhere_or_otherwise_says_so() {
     let other = Item { access_method: Some("columnar".into()), ..table(2, "b") };
     let parent =
         Item { access_method: Some("columnar".into()), relkind: i32::from(b'p'), ..table(3, "c") };
-    let listed = read(vec![apart, other, parent]).unwrap();
-    let found: Vec<String> = listed.findings.iter().map(ToString::to_string).collect();
+    let gathered = read(vec![apart, other, parent]).unwrap();
+    let found: Vec<String> = gathered.findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         found,
         ["changed: TABLE public.a: lies in tablespace fast: it goes to the target's default one"]
     );
     assert_eq!(
-        listed.toc.entries[2].create,
+        gathered.toc.entries[2].create,
         "SET LOCAL default_table_access_method TO \"columnar\";\n\
          CREATE TABLE public.b (a integer);\n\
          SET LOCAL default_table_access_method TO \"heap\";\n"
     );
     assert!(
-        listed.toc.entries[3]
+        gathered.toc.entries[3]
             .create
             .ends_with("ALTER TABLE \"public\".\"c\" SET ACCESS METHOD \"columnar\";\n")
     );
@@ -273,13 +269,13 @@ fn the_databases_own_entries_become_one() {
     let properties = item(2, "DATABASE PROPERTIES", "", "shop", set);
     let comment =
         item(3, "COMMENT", "", "DATABASE shop", "COMMENT ON DATABASE shop IS 'the shop';\n");
-    let listed = read(vec![database, comment, properties]).unwrap();
-    assert_eq!(titles(&listed), ["DATABASE PROPERTIES shop", "COMMENT DATABASE shop"]);
-    let own = &listed.toc.entries[0];
+    let gathered = read(vec![database, comment, properties]).unwrap();
+    assert_eq!(titles(&gathered), ["DATABASE PROPERTIES shop", "COMMENT DATABASE shop"]);
+    let own = &gathered.toc.entries[0];
     assert_eq!(own.create, "ALTER DATABASE \"shop\" SET \"work_mem\" TO '64MB';\n");
     assert_eq!(own.owner_sql("x").unwrap(), "ALTER DATABASE \"shop\" OWNER TO \"x\";\n");
-    assert_eq!(listed.toc.entries[1].create, "COMMENT ON DATABASE \"shop\" IS 'the shop';\n");
-    assert!(listed.database.is_some());
+    assert_eq!(gathered.toc.entries[1].create, "COMMENT ON DATABASE \"shop\" IS 'the shop';\n");
+    assert!(gathered.database.is_some());
 }
 
 #[test]
@@ -299,14 +295,17 @@ fn what_is_kept_says_what_it_needs_of_the_others_and_knows_the_tables_that_stand
         index,
     ];
     let kept = |ids: &[i32]| {
-        let mut listed = read_all(items.clone()).unwrap();
-        let kept: Vec<bool> =
-            listed.items.iter().map(|item| item.is_none_or(|item| ids.contains(&item.0))).collect();
-        let needs = listed.keep(&kept);
+        let mut gathered = read_all(items.clone()).unwrap();
+        let kept: Vec<bool> = gathered
+            .items
+            .iter()
+            .map(|item| item.is_none_or(|item| ids.contains(&item.0)))
+            .collect();
+        let needs = gathered.keep(&kept);
         let need = |need: Need| format!("{} {} by {}", need.kind, need.name, need.by);
         let stands =
             |entry: &Entry| entry.stands || entry.table.as_ref().is_some_and(|table| table.stands);
-        let entries = listed.toc.entries.iter();
+        let entries = gathered.toc.entries.iter();
         let entries: Vec<(String, bool)> =
             entries.map(|entry| (entry.title(), stands(entry))).collect();
         (needs.into_iter().map(need).collect::<Vec<_>>(), entries)
@@ -329,4 +328,20 @@ fn what_is_kept_says_what_it_needs_of_the_others_and_knows_the_tables_that_stand
     );
     assert_eq!(kept(&[5]).0, ["TABLE t by INDEX public.i"]);
     assert_eq!(kept(&[2]).1[0], title("SCHEMA public", false));
+}
+
+#[test]
+fn the_comment_that_every_public_has_is_nothing_to_make() {
+    let comment = |id, tag: &str, text: &str| {
+        let create = format!("COMMENT ON {tag} IS '{text}';\n");
+        item(id, "COMMENT", "", tag, &create)
+    };
+    let listed = read(vec![
+        comment(1, "SCHEMA \"public\"", "standard public schema"),
+        comment(2, "SCHEMA \"other\"", "standard public schema"),
+        comment(3, "SCHEMA \"public\"", "ours"),
+    ])
+    .unwrap();
+    let made = ["COMMENT SCHEMA \"other\"", "COMMENT SCHEMA \"public\""];
+    assert_eq!(titles(&listed), made);
 }

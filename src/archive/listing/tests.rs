@@ -26,6 +26,13 @@ fn listed(entries: Vec<Entry>, part: Part) -> Listing {
     })
 }
 
+#[test]
+fn what_has_large_objects_in_its_name_is_still_what_it_is() {
+    let table = || vec![entry(Kind::Table, "LARGE OBJECT 7", &[])];
+    let is_there = |part| names(&listed(table(), part)).iter().any(|n| n.starts_with("TABLE "));
+    assert!(is_there(Part::Schema) && !is_there(Part::Data));
+}
+
 fn names(listing: &Listing) -> Vec<String> {
     let items = listing.items.iter().skip(3);
     items.map(|item| format!("{} {} {:?}", item.desc, item.tag, item.section)).collect()

@@ -16,10 +16,14 @@ use super::DumpRequest;
 
 /// Where an archive goes.
 pub(super) struct Destination {
-    path: Option<PathBuf>,
+    to: To,
     layout: Layout,
-    /// Where it is made, if it goes to standard output.
-    aside: Option<tempfile::TempDir>,
+}
+
+enum To {
+    Path(PathBuf),
+    /// To standard output; the folder is where it is made.
+    Output(tempfile::TempDir),
 }
 
 impl Destination {
@@ -37,19 +41,18 @@ impl Destination {
                     .io(error)
                     .hint("set TMPDIR to a folder with room for the archive")
             })?;
-            return Ok(Destination { path: None, layout, aside: Some(aside) });
+            return Ok(Destination { to: To::Output(aside), layout });
         };
-        let destination = Destination { path: Some(path), layout, aside: None };
+        let destination = Destination { to: To::Path(path), layout };
         destination.refuse_existing()?;
         Ok(destination)
     }
 
     /// The folder in which it is made.
     pub(super) fn partial(&self) -> PathBuf {
-        match (&self.path, &self.aside) {
-            (Some(path), _) => Partial::folder(path),
-            (None, Some(aside)) => Partial::folder(&aside.path().join("dump")),
-            (None, None) => Partial::folder(Path::new("dump")),
+        match &self.to {
+            To::Path(path) => Partial::folder(path),
+            To::Output(aside) => Partial::folder(&aside.path().join("dump")),
         }
     }
 
@@ -61,7 +64,7 @@ impl Destination {
         laying: Laying,
         partial: Partial,
     ) -> Result<()> {
-        let Some(path) = &self.path else {
+        let To::Path(path) = &self.to else {
             write_custom(&mut contents, data, laying, &mut std::io::stdout().lock())?;
             return partial.remove();
         };
@@ -96,7 +99,7 @@ impl Destination {
 
     /// Writes a script.
     pub(super) fn write_script(&self, contents: &Contents) -> Result<()> {
-        let Some(path) = &self.path else {
+        let To::Path(path) = &self.to else {
             let written = write_script(contents, &mut std::io::stdout().lock());
             return written.map_err(|error| Error::step("writing the script").io(error));
         };
@@ -112,7 +115,7 @@ impl Destination {
     }
 
     pub(super) fn refuse_existing(&self) -> Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let To::Path(path) = &self.to else { return Ok(()) };
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("looking for", path, error)),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{self, Scope};
 use crate::error::Result;
-use crate::toc::{Entry, Toc};
+use crate::toc::{Entry, Kind, Toc};
 use crate::verify::{
     CatalogDifference, Sequences, compare_catalogs, compare_large_objects, compare_names,
     compare_sequences, only_named, uncompared,
@@ -37,6 +37,7 @@ pub(super) async fn compare(
         }
     };
     differences.extend(compare_sequences(expected, &found, Sequences::Still));
+    differences.extend(compare_large_objects(expected, &found));
     if !opened.needs.is_empty() {
         // What the restored part leans on is somebody else's, and may be more than that.
         let standing = expected.entries.iter().filter(|entry| entry.stands).map(Entry::title);
@@ -46,8 +47,25 @@ pub(super) async fn compare(
                 && !standing.contains(difference.entry())
         });
     }
-    differences.extend(compare_large_objects(expected, &found));
+    if !expected.entries.iter().any(|entry| entry.kind == Kind::DatabaseProperties) {
+        // The restored part leaves the database itself as it is.
+        let of_database = databases_own(&found);
+        differences.retain(|difference| {
+            !matches!(difference, CatalogDifference::Unexpected { .. })
+                || !of_database.contains(difference.entry())
+        });
+    }
     verification.catalog = differences;
     verification.catalog_unread = !opened.in_our_words;
     Ok(())
+}
+
+/// The titles of the database's own entry, and of what is granted on it and said of it.
+fn databases_own(toc: &Toc) -> BTreeSet<String> {
+    let is_its = |entry: &Entry| match entry.kind {
+        Kind::DatabaseProperties => true,
+        Kind::Acl | Kind::Comment | Kind::SecurityLabel => entry.name.starts_with("DATABASE "),
+        _ => false,
+    };
+    toc.entries.iter().filter(|entry| is_its(entry)).map(Entry::title).collect()
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::archive::{Archive, Compression, Layout, Version, list_of};
+use crate::archive::{Archive, list_of};
 use crate::error::{Error, Result};
 
-use super::super::inspect::created;
 use super::super::standard_input;
 use super::RestoredPart;
 
@@ -34,28 +33,14 @@ fn list(path: &Path, part: &RestoredPart) -> Result<String> {
             ));
     }
     let header = &contents.header;
-    let format = match header.layout {
-        Layout::Directory => "DIRECTORY",
-        Layout::Custom => "CUSTOM",
-        Layout::Tar => "TAR",
-    };
-    let version = match header.version {
-        Version::V1_14 => "1.14-0",
-        Version::V1_15 => "1.15-0",
-        Version::V1_16 => "1.16-0",
-    };
-    let compression = match header.compression {
-        Compression::None => "none",
-        Compression::Gzip => "gzip",
-        Compression::Lz4 => "lz4",
-        Compression::Zstd => "zstd",
-    };
+    let format = header.layout.name().to_uppercase();
+    let (version, compression) = (header.version.number(), header.compression.name());
     let legible = |text: &str| text.replace(['\n', '\r'], " ");
     Ok(format!(
         ";\n; Archive created at {}\n;     dbname: {}\n;     TOC Entries: {}\n;     Compression: \
-         {compression}\n;     Dump Version: {version}\n;     Format: {format}\n;     Dumped from \
+         {compression}\n;     Dump Version: {version}-0\n;     Format: {format}\n;     Dumped from \
          database version: {}\n;     Dumped by pg_dump version: {}\n;\n;\n; Selected TOC Entries:\n;\n{}",
-        created(header.created),
+        header.created,
         legible(&header.database),
         contents.items.len(),
         legible(&header.server_version),

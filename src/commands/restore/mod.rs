@@ -105,7 +105,7 @@ async fn restore_persistently(
     let opened = Opened::open(request).await?;
     let target = match request.target.names_database() {
         true => request.target.clone(),
-        false => request.target.with_database(&opened.database),
+        false => request.target.with_database(&opened.identity.database),
     };
     let target = target.with_client_encoding("UTF8").with_lc_monetary(opened.money.as_deref());
     let mut persistence = Persistence::new(request.patience);

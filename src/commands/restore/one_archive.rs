@@ -1,5 +1,6 @@
 //! One try at restoring an archive, from where the target's ledger says it stands.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::target_facts;
@@ -10,7 +11,7 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::plan::{self, DefinedBy, Plan, PlanInput, SequencesFrom, Splitting, VerifyMode};
 use crate::toc::adapt::{Adapted, adapt, rejoin};
-use crate::toc::{Finding, Severity, TableData, TargetFacts, named};
+use crate::toc::{Entry, Finding, Kind as EntryKind, Severity, TableData, TargetFacts, named};
 use crate::verify::{compare_counts, compare_tables};
 use crate::wire::{Conninfo, Session};
 
@@ -81,7 +82,7 @@ pub(super) async fn restore_one(
         Ledger::of(&session).lend(&mut plan, (join, leave)).await?;
     }
     let plan = Arc::new(plan);
-    let rows_target = session.same_server().with_client_encoding(&opened.encoding);
+    let rows_target = session.same_server().with_client_encoding("UTF8");
     let ours = Ours {
         plan: &plan,
         session: &session,
@@ -170,9 +171,9 @@ async fn checked_target(
         TargetDatabase::Missing(_) if !opened.needs.is_empty() => {
             Err(Error::new(Kind::Refused, "looking for the target database")
                 .because(format!(
-                    "there is no database {}, and this part of the archive needs {} others",
+                    "there is no database {}, and this part of the archive needs {}",
                     target.database(),
-                    opened.needs.len()
+                    named(&opened.needs.iter().map(|need| need.title()).collect::<Vec<_>>())
                 ))
                 .hint("restore what it needs first: --schema-only, or --section pre-data"))
         }
@@ -229,6 +230,13 @@ fn follows(opened: &Opened, stored: &StoredJob) -> bool {
 fn all_findings(opened: &Opened, adapted: &Adapted) -> Vec<Finding> {
     let mut found: Vec<Finding> =
         opened.findings.iter().chain(&adapted.findings).cloned().collect();
+    if !opened.needs.is_empty() {
+        // What such a part leans on are extensions as well, and others' are none of its business.
+        let extensions = opened.toc.entries.iter().filter(|e| e.kind == EntryKind::Extension);
+        let brought: BTreeSet<String> = extensions.map(Entry::title).collect();
+        let tag = format!("{} ", EntryKind::Extension);
+        found.retain(|f| !f.object.starts_with(&tag) || brought.contains(&f.object));
+    }
     found.sort();
     found.dedup();
     found

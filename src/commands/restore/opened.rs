@@ -1,9 +1,8 @@
 //! An archive, opened: what it holds, and what it is told from others by.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::{Archive, Contents, Item, ItemId, Layout, Listed, Need, Place, listed};
+use crate::archive::{Archive, ArchivedToc, Contents, Item, ItemId, Lengths, Need, toc_of};
 use crate::catalog::DatabaseFacts;
 use crate::engine::{ArchivedRows, SourceIdentity};
 use crate::error::{Error, Kind, Result};
@@ -27,14 +26,10 @@ pub(super) struct Opened {
     pub(super) findings: Vec<Finding>,
     /// What tells it from others, wherever it lies.
     pub(super) identity: SourceIdentity,
-    /// The database it was made of.
-    pub(super) database: String,
-    /// What that was like, where the archive tells.
+    /// What the database was like that it was made of, where it tells.
     pub(super) facts: Option<DatabaseFacts>,
     /// The locale that amounts of money are read in; none for the target database's own.
     pub(super) money: Option<String>,
-    /// The encoding of its rows.
-    pub(super) encoding: String,
     /// Whether definitions are in the words in which this very version reads a catalog.
     pub(super) in_our_words: bool,
 }
@@ -45,26 +40,26 @@ impl Opened {
         let (path, part) = (request.archive.clone(), request.part.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let archive = Archive::open(&path)?;
-            let lengths = Lengths::of(&path, archive.contents());
+            let lengths = Lengths::of(&archive)?;
             let chosen = part.chosen(archive.contents())?;
             let (words, items) = (part.words(&chosen), chosen.of(archive.contents()));
             let manifest = archive.manifest();
             let length = |item: &Item| lengths.of_item(item);
-            let mut listed = listed(archive.contents(), manifest, &items, length)?;
+            let mut gathered = toc_of(archive.contents(), manifest, &items, length)?;
             let is_kept = |item: &Option<_>| item.is_none_or(|item| items.contains(&item));
-            let by_items = listed.items.iter().map(is_kept).collect();
-            let (kept, findings) = part.kept(&listed.toc.entries, by_items)?;
-            listed.findings.extend(findings);
-            let needs = listed.keep(&kept);
-            let tables = listed.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
+            let by_items = gathered.items.iter().map(is_kept).collect();
+            let (kept, findings) = part.kept(&gathered.toc.entries, by_items)?;
+            gathered.findings.extend(findings);
+            let needs = gathered.keep(&kept);
+            let tables = gathered.toc.entries.iter().filter_map(|entry| entry.table.as_deref());
             let parts = tables.filter_map(|table| table.archived.as_ref()).flat_map(|a| &a.parts);
             archive.require_files(&parts.map(|part| ItemId(part.item)).collect())?;
-            Ok((archive, listed, needs, words))
+            Ok((archive, gathered, needs, words))
         });
         let opened = opening.await;
         let opened = opened.map_err(|e| Error::step("opening it").because(e.to_string()));
-        let (archive, listed, needs, words) = opened??;
-        let Listed { toc, mut findings, large_objects, database, money, encoding, .. } = listed;
+        let (archive, gathered, needs, words) = opened??;
+        let ArchivedToc { toc, mut findings, large_objects, database, money, .. } = gathered;
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
@@ -74,26 +69,13 @@ impl Opened {
         let header = &archive.contents().header;
         let version = version(&header.server_version)?;
         let in_our_words = header.is_ours();
-        let name = header.database.clone();
-        let identity =
-            SourceIdentity { system: mark(archive.contents())?, database: name.clone(), version };
+        let system = mark(archive.contents())?;
+        let identity = SourceIdentity { system, database: header.database.clone(), version };
         let facts = database.as_deref().and_then(database::facts);
         let mark = identity.system.clone();
         let rows = Arc::new(ArchivedRows { archive, mark, large_objects });
         let terms = words.into_iter().chain(request.roles.words()).collect();
-        Ok(Opened {
-            rows,
-            toc,
-            needs,
-            terms,
-            findings,
-            identity,
-            database: name,
-            facts,
-            money,
-            encoding,
-            in_our_words,
-        })
+        Ok(Opened { rows, toc, needs, terms, findings, identity, facts, money, in_our_words })
     }
 }
 
@@ -102,11 +84,8 @@ impl Opened {
 fn mark(contents: &Contents) -> Result<String> {
     let mut bytes = Vec::new();
     contents.write(&mut bytes).map_err(|error| Error::step("reading its contents").io(error))?;
-    let [second, minute, hour, day, month, year, _] = contents.header.created.0.map(i64::from);
-    let (year, month, sum) = (1900 + year, month + 1, crc32fast::hash(&bytes));
-    Ok(format!(
-        "archive of {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} {sum:08x}"
-    ))
+    let sum = crc32fast::hash(&bytes);
+    Ok(format!("archive of {} {sum:08x}", contents.header.created))
 }
 
 /// The number of a server's version from its words: `15.20 (Debian 15.20-1)`.
@@ -125,46 +104,6 @@ fn version(words: &str) -> Result<ServerVersion> {
             .because("it doesn't say which version of PostgreSQL it was made of")
             .hint("make it anew with pg_dump")
     })
-}
-
-/// How many bytes the entries' data has, as far as files tell.
-struct Lengths<'a> {
-    folder: Option<&'a Path>,
-    /// Where data begins in the file, and where the file ends.
-    begins: Vec<u64>,
-}
-
-impl<'a> Lengths<'a> {
-    fn of(path: &'a Path, contents: &Contents) -> Lengths<'a> {
-        if contents.header.layout != Layout::Custom {
-            return Lengths { folder: path.is_dir().then_some(path), begins: Vec::new() };
-        }
-        let places = contents.items.iter().filter_map(|item| match item.place {
-            Place::Offset(Some(offset)) => Some(offset),
-            _ => None,
-        });
-        let end = std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut begins: Vec<u64> = places.chain([end]).collect();
-        begins.sort_unstable();
-        Lengths { folder: None, begins }
-    }
-
-    fn of_item(&self, item: &Item) -> u64 {
-        match &item.place {
-            Place::File(name) => {
-                // Compressed ones have their algorithm's ending.
-                let names = ["", ".gz", ".lz4", ".zst"].map(|ending| format!("{name}{ending}"));
-                let files =
-                    names.iter().filter_map(|name| std::fs::metadata(self.folder?.join(name)).ok());
-                files.map(|file| file.len()).sum()
-            }
-            Place::Offset(Some(offset)) => {
-                let next = self.begins.partition_point(|begin| begin <= offset);
-                self.begins.get(next).map_or(0, |next| next - offset)
-            }
-            Place::Offset(None) | Place::Nowhere => 0,
-        }
-    }
 }
 
 #[cfg(test)]

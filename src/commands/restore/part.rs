@@ -60,13 +60,8 @@ impl RestoredPart {
             Part::Schema => words.push("--schema-only".to_owned()),
             Part::Data => words.push("--data-only".to_owned()),
         }
-        let section = |section: &ItemSection| match section {
-            ItemSection::None => None,
-            ItemSection::PreData => Some("--section pre-data".to_owned()),
-            ItemSection::Data => Some("--section data".to_owned()),
-            ItemSection::PostData => Some("--section post-data".to_owned()),
-        };
-        words.extend(self.sections.iter().filter_map(section));
+        let sections = self.sections.iter().filter_map(|section| section.name());
+        words.extend(sections.map(|name| format!("--section {name}")));
         words.extend(chosen.listed.as_ref().map(|listed| {
             let ids: Vec<String> = listed.iter().map(|id| id.0.to_string()).collect();
             let sum = crc32fast::hash(ids.join(" ").as_bytes());

@@ -142,9 +142,8 @@ async fn missing(needs: &[Need], target: &Session) -> Result<Vec<Finding>> {
     let there = present(&asked, target).await?;
     let lacks = known.iter().enumerate().filter(|(at, _)| !there.contains(at));
     let finding = |(_, (need, _)): (usize, &(&Need, &'static str))| {
-        let title = Entry::new(need.kind, need.schema.as_deref(), need.name.as_str()).title();
         let what = format!("isn't on the target, isn't restored, and is needed by {}", need.by);
-        Finding::refusal(title, what)
+        Finding::refusal(need.title(), what)
             .mend("restore what makes it, too, or before; or make it by hand")
     };
     Ok(lacks.map(finding).collect())

@@ -23,7 +23,7 @@ const FORMAT: u32 = 2;
 
 /// What a dump is of, and how it is made: its journal's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beginning {
+pub struct DumpPlan {
     /// The mark of the snapshot that its rows are seen under.
     pub mark: String,
     /// What was asked for, in words.
@@ -38,7 +38,7 @@ pub struct Beginning {
 struct FirstLine {
     format: u32,
     #[serde(flatten)]
-    beginning: Beginning,
+    plan: DumpPlan,
 }
 
 /// A pack that is written.
@@ -66,7 +66,7 @@ pub enum Left {
     /// Something whose journal can't be read.
     Unreadable,
     /// A dump, of this.
-    Begun(Beginning),
+    Begun(DumpPlan),
 }
 
 impl Partial {
@@ -103,7 +103,7 @@ impl Partial {
     }
 
     /// Begins anew, whatever an earlier run has left.
-    pub fn begin(&mut self, beginning: Beginning) -> Result<()> {
+    pub fn begin(&mut self, plan: DumpPlan) -> Result<()> {
         let path = self.folder.join(JOURNAL);
         self.done.clear();
         self.left = Left::Nothing;
@@ -111,17 +111,17 @@ impl Partial {
         let emptied = self.journal.set_len(0).and_then(|()| self.journal.rewind());
         emptied.map_err(|error| failed("writing", &path, error))?;
         self.remove_packs()?;
-        self.append(&FirstLine { format: FORMAT, beginning: beginning.clone() })?;
+        self.append(&FirstLine { format: FORMAT, plan: plan.clone() })?;
         archive::sync_folder(&self.folder)?;
         failpoint::pass(Point::After(Act::BeginDump));
-        self.left = Left::Begun(beginning);
+        self.left = Left::Begun(plan);
         Ok(())
     }
 
     /// How the rows are divided.
     pub(super) fn groups(&self) -> &[Vec<Chunk>] {
         match &self.left {
-            Left::Begun(beginning) => &beginning.groups,
+            Left::Begun(plan) => &plan.groups,
             Left::Nothing | Left::Unreadable => &[],
         }
     }
@@ -201,11 +201,11 @@ impl Partial {
             self.left = if bytes.is_empty() { Left::Nothing } else { Left::Unreadable };
             return Ok(());
         };
-        let FirstLine { format: FORMAT, beginning } = first else {
+        let FirstLine { format: FORMAT, plan } = first else {
             self.left = Left::Unreadable;
             return Ok(());
         };
-        self.left = Left::Begun(beginning);
+        self.left = Left::Begun(plan);
         for line in lines {
             let Some(done) = read::<Done>(line) else { break };
             whole += line.len();
@@ -276,6 +276,7 @@ fn lock(journal: &File, path: &Path, folder: &Path) -> Result<()> {
             Ok(false) => at_work(),
             Err(error) => Err(failed("locking", folder, error)),
         },
+        // On a file system without locks nobody can be kept out.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(error)) => Err(failed("locking", folder, error)),
         Err(TryLockError::WouldBlock) => at_work(),
