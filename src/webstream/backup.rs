@@ -2,7 +2,8 @@
 //! written.
 
 use crate::commands::{
-    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Events, Layout, Part, RoleMap, Stop,
+    self, Choice, Compressing, DumpForm, DumpRequest, Dumped, Events, Layout, PATIENCE, Part,
+    RoleMap, Stop,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -30,6 +31,7 @@ pub async fn backup(recipe: &mut Recipe, events: &Events, stop: &mut Stop) -> Re
             compressing: Compressing::parse("gzip")?,
             for_pg_restore: None,
             jobs: None,
+            patience: PATIENCE,
         };
         let dumped = Box::pin(commands::dump(&request, events, stop)).await?;
         let inspected = stop.or(commands::inspect(&archive)).await?;
