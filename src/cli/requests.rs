@@ -25,6 +25,7 @@ pub(super) fn webstream(step: &args::Step) -> Said {
         npgsql_version: step.npgsql_version.clone(),
         secrets: step.secrets.clone(),
         out: step.out.clone(),
+        clients: step.clients.clone(),
     }
 }
 

@@ -16,8 +16,10 @@ impl Session<'_> {
         let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
         let recipe = &mut recipe;
         match args {
-            Webstream::Provision(_) => {
-                for provisioned in webstream::provision(recipe, stop).await? {
+            Webstream::Provision(args) => {
+                let (locales, encodings) = (args.locales.clone(), args.encodings.clone());
+                let all = webstream::provision(recipe, locales, encodings, stop).await?;
+                for provisioned in all {
                     self.output.show(&ResultLine::Provisioned(&provisioned), |page| {
                         webstream_view::provisioned(page, &provisioned);
                     });

@@ -7,7 +7,7 @@ use crate::wire::Session;
 
 use super::clock;
 use super::recipe::Recipe;
-use super::sessions::connected;
+use super::sessions::{Connected, connected};
 
 /// Moves all databases. The source stays fenced until `retire` or `rollback`.
 pub async fn migrate(
@@ -21,13 +21,15 @@ pub async fn migrate(
         Ok(request) => request,
         Err(error) => return (Vec::new(), Err(error)),
     };
-    match recipe.databases() {
-        Ok(named) => request.fence = named.into_iter().map(|named| named.username).collect(),
+    match recipe.roles() {
+        Ok(roles) => request.fence = roles,
         Err(error) => return (Vec::new(), Err(error)),
     }
-    request.fence.sort();
-    request.fence.dedup();
     let (reports, ended) = Box::pin(commands::migrate(&request, events, stop)).await;
+    if reports.iter().any(|report| !report.was_finished) {
+        // What was verified was another copy.
+        recipe.record.done.verified = None;
+    }
     let ended = match ended {
         Ok(()) if reports.iter().all(|report| report.verification.is_clean()) => {
             moved(recipe, stop).await
@@ -37,34 +39,38 @@ pub async fn migrate(
     (reports, ended)
 }
 
-async fn ready(recipe: &Recipe, despite_sessions: bool) -> Result<()> {
+async fn ready(recipe: &mut Recipe, despite_sessions: bool) -> Result<()> {
     let named = recipe.databases()?;
+    let refused = |because: String, hint: &str| {
+        Err(Error::new(Kind::Refused, "migrating WebStream's databases")
+            .because(because)
+            .hint(hint))
+    };
+    if !recipe.record.done.repointed.is_empty() {
+        return refused(
+            "the configurations lead to the target already, which may hold newer rows".to_owned(),
+            "run `pgconvoy webstream rollback` first, if the bundled instance is to be moved again",
+        );
+    }
     let missing = named.iter().find(|n| !recipe.record.done.provisioned.contains_key(&n.database));
     if let Some(missing) = missing {
-        return Err(Error::new(Kind::Refused, "migrating WebStream's databases")
-            .because(format!("database {} isn't provisioned", missing.database))
-            .hint("run `pgconvoy webstream provision` first"));
-    }
-    if despite_sessions {
-        return Ok(());
+        return refused(
+            format!("database {} isn't provisioned", missing.database),
+            "run `pgconvoy webstream provision` first",
+        );
     }
     let source = Session::connect(&recipe.source()?.with_database("postgres")).await?;
-    let databases: Vec<String> = named.iter().map(|named| named.database.clone()).collect();
-    let roles: Vec<String> = named.iter().map(|named| named.username.clone()).collect();
-    let there = connected(&source, &databases, &roles).await?;
-    if there.is_empty() {
+    let there = connected(recipe, &source).await?;
+    recipe.keep()?;
+    if there.is_empty() || despite_sessions {
         return Ok(());
     }
-    let lines = there.iter().map(|one| {
-        let from = one.address.as_deref().unwrap_or("a socket");
-        format!(
-            "{} on {} from {from}, {} sessions {}",
-            one.role, one.database, one.sessions, one.application
-        )
-    });
-    Err(Error::new(Kind::Refused, "migrating WebStream's databases")
-        .because(format!("there are still connected:\n{}", lines.collect::<Vec<_>>().join("\n")))
-        .hint("stop the services on every host; --despite-sessions ends their sessions instead"))
+    let lines: Vec<String> = there.iter().map(Connected::described).collect();
+    refused(
+        format!("services are still connected:\n{}", lines.join("\n")),
+        "stop the services on these hosts, then run again; --despite-sessions ends their sessions \
+         instead",
+    )
 }
 
 /// Each service's role must find its database and own it.

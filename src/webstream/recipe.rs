@@ -1,6 +1,6 @@
 //! What every step works with: what was said, now or in an earlier step, and what has been done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::commands::{Beginning, Choice, Databases, PATIENCE, Request, RoleMap, VerifyMode};
@@ -30,6 +30,8 @@ pub struct Said {
     pub secrets: Option<String>,
     /// Where backups and reports go.
     pub out: Option<PathBuf>,
+    /// Addresses of clients whose configurations are known.
+    pub clients: Vec<String>,
 }
 
 /// What every step works with.
@@ -68,8 +70,9 @@ impl Recipe {
         let source = given("--source", &said.source, &mut record.source)?;
         let target = given("--target", &said.target, &mut record.target)?;
         record.npgsql_version = said.npgsql_version.or(record.npgsql_version);
-        record.secrets = said.secrets.or(record.secrets);
-        record.out = said.out.or(record.out);
+        record.secrets = said.secrets.map(full_place).transpose()?.or(record.secrets);
+        record.out = said.out.map(|out| full_path(&out)).transpose()?.or(record.out);
+        record.known_clients.extend(said.clients);
         let configurations: Result<Vec<Configuration>> =
             record.configurations.iter().map(|path| Configuration::read(path)).collect();
         let configurations = configurations?;
@@ -127,6 +130,13 @@ impl Recipe {
                 .hint("give --config app.config.xml")),
             false => Ok(all.into_values().collect()),
         }
+    }
+
+    /// The roles that own them, each once.
+    pub fn roles(&self) -> Result<Vec<String>> {
+        let all: BTreeSet<String> =
+            self.databases()?.into_iter().map(|named| named.username).collect();
+        Ok(all.into_iter().collect())
     }
 
     /// The bundled instance.
@@ -196,6 +206,14 @@ fn full_path(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| {
         Error::new(Kind::Refused, format!("looking for {}", path.display())).io(error)
     })
+}
+
+/// The plan file is read from other folders, too.
+fn full_place(place: String) -> Result<String> {
+    match place.strip_prefix("file:").filter(|path| !path.is_empty()) {
+        Some(path) => Ok(format!("file:{}", full_path(Path::new(path))?.display())),
+        None => Ok(place),
+    }
 }
 
 fn conninfo(flag: &str, text: &str, environment: &Environment) -> Result<Conninfo> {

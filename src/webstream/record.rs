@@ -1,6 +1,6 @@
 //! The plan file: what was said once, and what the steps have done. Never a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,21 @@ pub struct Record {
     pub secrets: Option<String>,
     /// Where backups and reports go.
     pub out: Option<PathBuf>,
+    /// The file of the authorities that the services trust, as they find it.
+    #[serde(default)]
+    pub root_certificate: Option<String>,
+    /// Which of the target's locales stand for those of the source.
+    #[serde(default)]
+    pub locales: BTreeMap<String, String>,
+    /// Likewise encodings.
+    #[serde(default)]
+    pub encodings: BTreeMap<String, String>,
+    /// Addresses from which services were seen on the bundled instance, and the roles that they were.
+    #[serde(default)]
+    pub clients: BTreeMap<String, BTreeSet<String>>,
+    /// Those of them whose hosts' configurations are known, or need none.
+    #[serde(default)]
+    pub known_clients: BTreeSet<String>,
     /// What has been done.
     #[serde(default)]
     pub done: Done,

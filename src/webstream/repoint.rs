@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::commands::{self, Events, SourceSince, Stop};
+use crate::commands::{self, DatabaseReport, Event, Events, SourceSince, Stop, TableVerdict};
 use crate::error::{Error, Kind, Result};
+use crate::wire::Session;
 
 use super::clock;
 use super::configuration::{Configuration, Keyword, Moved, PasswordRef};
@@ -16,6 +17,7 @@ use super::npgsql_version::NpgsqlVersion;
 use super::recipe::Recipe;
 use super::record::Repointed;
 use super::secrets::variable_of;
+use super::sessions::{Connected, connected, refuse_unknown_clients};
 use files::Prepared;
 
 /// How the services are led.
@@ -44,7 +46,10 @@ pub async fn repoint(
             .hint("give the one endpoint that the services are to use")
     })?;
     let version = recipe.npgsql_version()?;
-    let root_certificate = leading.root_certificate.clone();
+    if let Some(file) = &leading.root_certificate {
+        recipe.record.root_certificate = Some(file.clone());
+    }
+    let root_certificate = recipe.record.root_certificate.clone();
     let destination = Destination { host, port, version, root_certificate };
     let at = clock::now();
     let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
@@ -63,7 +68,7 @@ pub async fn repoint(
 
 /// Nobody is led to a target that may lack anything: a clean verification must be on record, and the
 /// source be as it was.
-async fn refuse_unproven(recipe: &Recipe, events: &Events, stop: &mut Stop) -> Result<()> {
+async fn refuse_unproven(recipe: &mut Recipe, events: &Events, stop: &mut Stop) -> Result<()> {
     let doing = "leading the services to the target";
     let refused = |because: &str, hint: &str| {
         Err(Error::new(Kind::Refused, doing).because(because).hint(hint))
@@ -80,25 +85,73 @@ async fn refuse_unproven(recipe: &Recipe, events: &Events, stop: &mut Stop) -> R
             "run `pgconvoy webstream verify` first",
         );
     }
+    refuse_unknown_clients(recipe)?;
+    let source = stop.or(Session::connect(&recipe.source()?.with_database("postgres"))).await?;
+    let there = stop.or(connected(recipe, &source)).await?;
+    if !there.is_empty() {
+        let lines: Vec<String> = there.iter().map(Connected::described).collect();
+        return refused(
+            &format!("services are still connected to the bundled instance:\n{}", lines.join("\n")),
+            "stop them, then run again; nothing was written",
+        );
+    }
+    let open = stop.or(able(&source, &recipe.roles()?)).await?;
+    if !open.is_empty() {
+        return refused(
+            &format!(
+                "{} may log in to the bundled instance: its fence was lifted",
+                open.join(", ")
+            ),
+            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+        );
+    }
+    for named in recipe.databases()? {
+        let at = recipe.target()?.with_database(&named.database);
+        let is_finished = stop.or(commands::status(&at)).await?.ending.is_some();
+        if !is_finished {
+            return refused(
+                &format!("the copy of {} isn't finished on this target", named.database),
+                "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+            );
+        }
+    }
     // A finished job does nothing but say how its source stands.
     let (reports, ended) = Box::pin(commands::migrate(&recipe.job()?, events, stop)).await;
     ended?;
-    let moved_on: Vec<&str> = reports
-        .iter()
-        .filter(|report| report.source_since != Some(SourceSince::Unchanged))
-        .map(|report| report.database.as_str())
-        .collect();
-    match moved_on.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Refused, doing)
-            .because(format!(
-                "the source isn't proven to be as it was when it was copied: {}",
-                moved_on.join(", ")
-            ))
-            .hint(
-                "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
-            )),
+    let mut changed = Vec::new();
+    for report in &reports {
+        let database = &report.database;
+        match &report.source_since {
+            Some(SourceSince::Unchanged) => {}
+            // The fence keeps the services out and no write is counted: housekeeping goes on there.
+            Some(SourceSince::Perhaps { because }) => {
+                let words = format!("database {database}: no write is counted since; {because}");
+                events.say(Event::Note(words)).await;
+            }
+            Some(SourceSince::Changed { what }) => {
+                changed.push(format!("{database}: {}", what.join(", ")));
+            }
+            Some(SourceSince::Unknown { because }) => {
+                changed.push(format!("{database}: {because}"))
+            }
+            None => changed.push(format!("{database}: it isn't known")),
+        }
     }
+    match changed.is_empty() {
+        true => Ok(()),
+        false => refused(
+            &format!("the source isn't as it was when it was copied:\n{}", changed.join("\n")),
+            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+        ),
+    }
+}
+
+/// Those of the roles that may log in to the source.
+async fn able(source: &Session, roles: &[String]) -> Result<Vec<String>> {
+    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles \
+               WHERE rolname::text = ANY ($1) AND rolcanlogin ORDER BY 1";
+    let rows = source.query("asking who may log in to the source", sql, &[&roles]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// What a way back finds.
@@ -118,12 +171,22 @@ pub async fn rollback(
     events: &Events,
     stop: &mut Stop,
 ) -> Result<RolledBack> {
-    if !accept_loss {
+    let doing = "going back to the bundled instance";
+    if recipe.record.done.retired.is_some() {
+        return Err(Error::new(Kind::Refused, doing)
+            .because("the bundled databases are closed for good")
+            .hint("run `pgconvoy webstream unretire` first; nothing was changed"));
+    }
+    // Nobody writes to a target that nobody was led to.
+    if !accept_loss && !recipe.record.done.repointed.is_empty() {
         let written = Box::pin(written_since(recipe, events, stop)).await?;
         if !written.is_empty() {
-            return Err(Error::new(Kind::Refused, "going back to the bundled instance")
-                .because(format!("the target was written to since: {}", written.join(", ")))
-                .hint("with --accept-loss these rows stay behind"));
+            return Err(Error::new(Kind::Refused, doing)
+                .because(format!("the target was written to since:\n{}", written.join("\n")))
+                .hint(
+                    "with --accept-loss that stays behind on the target, and the services don't \
+                     find it any more; nothing was changed",
+                ));
         }
     }
     let all = recipe.record.done.repointed.clone();
@@ -146,12 +209,19 @@ pub async fn rollback(
 
 /// The tables in which the target holds something else than the source: it was written to.
 async fn written_since(recipe: &Recipe, events: &Events, stop: &mut Stop) -> Result<Vec<String>> {
-    let reports = commands::verify(&recipe.job()?, events, stop).await?;
-    let differing = reports.iter().flat_map(|report| {
-        let tables = report.verification.tables.iter().filter(|verdict| !verdict.is_equal());
-        tables.map(|verdict| format!("{} in {}", verdict.table(), report.database))
-    });
-    Ok(differing.collect())
+    let reports = Box::pin(commands::verify(&recipe.job()?, events, stop)).await?;
+    let mut written = Vec::new();
+    for DatabaseReport { database, verification, .. } in &reports {
+        let tables = verification.tables.iter().filter(|verdict| !verdict.is_equal());
+        written.extend(tables.map(|verdict| match verdict {
+            TableVerdict::Differs { table, source_rows, target_rows } => format!(
+                "{database}: {table}, {source_rows} rows on the source and {target_rows} on the target"
+            ),
+            other => format!("{database}: {}, which couldn't be compared", other.table()),
+        }));
+        written.extend(verification.catalog.iter().map(|other| format!("{database}: {other}")));
+    }
+    Ok(written)
 }
 
 /// Where the services go, and how.

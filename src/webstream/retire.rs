@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::pg::quote_ident;
+use crate::pg::{quote_ident, quote_literal};
 use crate::wire::Session;
 
 use super::clock;
 use super::recipe::Recipe;
-use super::sessions::connected;
+use super::sessions::{Connected, connected};
 
 /// What the bundled instance was like before its databases were closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Retired {
     pub roles: Vec<String>,
     /// By database: its CONNECTION LIMIT.
     pub limits: BTreeMap<String, i32>,
+    /// By database: its own default_transaction_read_only, where it had one.
+    #[serde(default)]
+    pub read_only: BTreeMap<String, String>,
 }
 
 /// Closes the bundled databases: their roles may not log in, nobody but a superuser may connect, and
@@ -41,14 +44,13 @@ pub async fn retire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
     }
     let named = recipe.databases()?;
     let databases: Vec<String> = named.iter().map(|named| named.database.clone()).collect();
-    let mut roles: Vec<String> = named.iter().map(|named| named.username.clone()).collect();
-    roles.sort();
-    roles.dedup();
+    let roles = recipe.roles()?;
     let source = stop.or(Session::connect(&recipe.source()?.with_database("postgres"))).await?;
-    let there = stop.or(connected(&source, &databases, &roles)).await?;
-    if let Some(one) = there.first() {
-        let because = format!("{} is still connected to {}", one.role, one.database);
-        return refused(because, "stop whatever that is, then run again");
+    let there = stop.or(connected(recipe, &source)).await?;
+    if !there.is_empty() {
+        let lines: Vec<String> = there.iter().map(Connected::described).collect();
+        let because = format!("somebody is still connected:\n{}", lines.join("\n"));
+        return refused(because, "stop whatever that is, then run again; nothing was changed");
     }
     let before = match recipe.record.done.retired.clone() {
         Some(before) => before,
@@ -57,7 +59,8 @@ pub async fn retire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
     // It is on record before anything is changed.
     recipe.record.done.retired = Some(before.clone());
     recipe.keep()?;
-    let mut sql = String::from("BEGIN;\n");
+    // The instance itself may be read-only by default.
+    let mut sql = String::from("BEGIN READ WRITE;\n");
     for role in &roles {
         sql += &format!("ALTER ROLE {} NOLOGIN;\n", quote_ident(role));
     }
@@ -79,14 +82,21 @@ pub async fn unretire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
             .hint("name the plan file with --plan")
     })?;
     let source = stop.or(Session::connect(&recipe.source()?.with_database("postgres"))).await?;
-    let mut sql = String::from("BEGIN;\n");
+    // The instance itself may be read-only by default.
+    let mut sql = String::from("BEGIN READ WRITE;\n");
     for role in &before.roles {
         sql += &format!("ALTER ROLE {} LOGIN;\n", quote_ident(role));
     }
-    for (database, limit) in &before.limits {
-        let database = quote_ident(database);
+    for (name, limit) in &before.limits {
+        let database = quote_ident(name);
         sql += &format!("ALTER DATABASE {database} CONNECTION LIMIT {limit};\n");
-        sql += &format!("ALTER DATABASE {database} RESET default_transaction_read_only;\n");
+        sql += &match before.read_only.get(name) {
+            Some(value) => format!(
+                "ALTER DATABASE {database} SET default_transaction_read_only = {};\n",
+                quote_literal(value)
+            ),
+            None => format!("ALTER DATABASE {database} RESET default_transaction_read_only;\n"),
+        };
     }
     source.execute(doing, &(sql + "COMMIT")).await?;
     recipe.record.done.retired = None;
@@ -103,5 +113,13 @@ async fn read(source: &Session, databases: &[String], roles: &[String]) -> Resul
                WHERE datname = ANY ($1)";
     let rows = source.query("asking for connection limits", sql, &[&databases]).await?;
     let limits = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    Ok(Retired { at: String::new(), roles, limits })
+    let sql = "SELECT d.datname::text, pg_catalog.split_part(c.text, '=', 2) \
+               FROM pg_catalog.pg_db_role_setting s \
+               JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase \
+               CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c(text) \
+               WHERE s.setrole = 0 AND d.datname = ANY ($1) \
+                 AND c.text LIKE 'default\\_transaction\\_read\\_only=%'";
+    let rows = source.query("asking what is read-only", sql, &[&databases]).await?;
+    let read_only = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(Retired { at: String::new(), roles, limits, read_only })
 }

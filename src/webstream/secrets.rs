@@ -95,8 +95,16 @@ impl SecretsFile {
     /// Adds a password to the file, unless the variable is there already. Only the file's owner can
     /// read it, and it is on the disk before anybody uses the password.
     pub(super) fn keep(&mut self, name: &str, password: &str) -> Result<()> {
-        if parse(&self.text).is_ok_and(|variables| variables.contains_key(name)) {
-            return Ok(());
+        let there = parse(&self.text).unwrap_or_default().remove(name);
+        match there {
+            Some(there) if there == password => return Ok(()),
+            Some(_) => {
+                let doing = format!("keeping a password in {}", self.path.display());
+                return Err(Error::new(Kind::Refused, doing)
+                    .because(format!("{name} is there already, empty or with another value"))
+                    .hint(format!("take the line {name}=… out of the file, then run again")));
+            }
+            None => {}
         }
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');

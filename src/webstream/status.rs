@@ -1,6 +1,6 @@
 //! `pgconvoy webstream status`: what a service would find that starts now.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -23,6 +23,8 @@ const COUNTED_BYTES: i64 = 64 << 20;
 /// What a configuration's connection string leads to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reached {
+    /// The configuration.
+    pub configuration: PathBuf,
     /// The database.
     pub database: String,
     /// The server as the service knows it.
@@ -69,15 +71,20 @@ pub async fn status(recipe: &Recipe) -> Result<Vec<Tried>> {
     let mut all = Vec::new();
     for configuration in &recipe.configurations {
         for named in configuration.named()? {
-            let reached = Box::pin(reach(&named, version, &variables)).await;
             let configuration = configuration.path().to_owned();
+            let reached = Box::pin(reach(&configuration, &named, version, &variables)).await;
             all.push(Tried { configuration, database: named.database, reached });
         }
     }
     Ok(all)
 }
 
-async fn reach(named: &Named, version: NpgsqlVersion, variables: &Variables) -> Result<Reached> {
+async fn reach(
+    configuration: &Path,
+    named: &Named,
+    version: NpgsqlVersion,
+    variables: &Variables,
+) -> Result<Reached> {
     let password = variables.password(named)?;
     let session = Session::connect(&as_service(named, password, version)?).await?;
     let sql = "SELECT current_user::text, version || ' ' || cipher \
@@ -85,6 +92,7 @@ async fn reach(named: &Named, version: NpgsqlVersion, variables: &Variables) -> 
     let row = session.query_one("asking for the connection's TLS", sql, &[]).await?;
     let (role, tls) = (row.get(0), row.get(1));
     Ok(Reached {
+        configuration: configuration.to_owned(),
         database: named.database.clone(),
         host: named.host.clone(),
         port: named.port,

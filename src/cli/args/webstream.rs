@@ -10,7 +10,7 @@ use super::Output;
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Webstream {
     /// Make the owners' roles and the databases on the target, and keep the passwords
-    Provision(Step),
+    Provision(WebstreamProvision),
     /// Dump each database into a custom archive, and read it to its end
     Backup(Step),
     /// Move all databases behind a fence, which stays until `retire` or `rollback`
@@ -33,12 +33,12 @@ impl Webstream {
     /// What all steps take.
     pub(in crate::cli) fn step(&self) -> &Step {
         match self {
-            Webstream::Provision(step)
-            | Webstream::Backup(step)
+            Webstream::Backup(step)
             | Webstream::Verify(step)
             | Webstream::Status(step)
             | Webstream::Retire(step)
             | Webstream::Unretire(step) => step,
+            Webstream::Provision(args) => &args.step,
             Webstream::Migrate(args) => &args.step,
             Webstream::Repoint(args) => &args.step,
             Webstream::Rollback(args) => &args.step,
@@ -70,8 +70,30 @@ pub(in crate::cli) struct Step {
     /// The folder for backups and reports [default: that of the plan file]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: Option<PathBuf>,
+    /// The address of a host from which services connect, and whose file is among the --config or that
+    /// needs none; may be given several times
+    #[arg(long = "client", value_name = "ADDRESS")]
+    pub(in crate::cli) clients: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamProvision {
+    /// The target's locale that stands for one of the source's; may be given several times
+    #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) locales: Vec<(String, String)>,
+    /// The target's encoding that stands for one of the source's
+    #[arg(long = "encoding", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) encodings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let split = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty());
+    let (from, to) = split.ok_or("give FROM=TO")?;
+    Ok((from.to_owned(), to.to_owned()))
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,8 +11,23 @@ use crate::error::{Error, Kind, Result};
 /// A new file that lies beside the one whose place it is to take.
 pub(super) struct Prepared {
     place: PathBuf,
-    backup: PathBuf,
+    backup: Backup,
     file: NamedTempFile,
+}
+
+/// The old contents under a name of their own, which go again where they aren't needed.
+struct Backup {
+    path: PathBuf,
+    is_needed: bool,
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        if !self.is_needed {
+            // Another copy of a file that stays does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Prepared {
@@ -29,8 +44,7 @@ impl Prepared {
                 .hint("allow writing it, then run again; nothing was written"));
         }
         let folder = place.parent().unwrap_or(Path::new("."));
-        let backup = beside(&place, stamp);
-        keep(&place, &backup).map_err(refused)?;
+        let backup = keep(&place, stamp).map_err(refused)?;
         let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
         file.write_all(bytes).map_err(refused)?;
         file.as_file().set_permissions(old.permissions()).map_err(refused)?;
@@ -40,14 +54,14 @@ impl Prepared {
     }
 
     pub(super) fn backup(&self) -> &Path {
-        &self.backup
+        &self.backup.path
     }
 }
 
 /// Puts all new files into their places. Where one can't be, those before it are put back.
 pub(super) fn commit(all: Vec<Prepared>) -> Result<()> {
     let mut done: Vec<(PathBuf, PathBuf)> = Vec::new();
-    for Prepared { place, backup, file } in all {
+    for Prepared { place, mut backup, file } in all {
         if let Err(error) = file.persist(&place) {
             let mut because = error.error.to_string();
             for (place, backup) in done {
@@ -59,26 +73,40 @@ pub(super) fn commit(all: Vec<Prepared>) -> Result<()> {
                 .because(because)
                 .hint("mend that and run again; the files before it are as they were"));
         }
-        done.push((place, backup));
+        backup.is_needed = true;
+        done.push((place, backup.path.clone()));
     }
     Ok(())
 }
 
-/// The old file's name with a time.
-fn beside(place: &Path, stamp: &str) -> PathBuf {
-    let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{stamp}.bak"));
-    place.with_file_name(name)
-}
-
 /// Copies a file to a name that isn't taken, with all that may read it.
-fn keep(place: &Path, backup: &Path) -> io::Result<()> {
+fn keep(place: &Path, stamp: &str) -> io::Result<Backup> {
     let old = fs::metadata(place)?;
-    let mut to = OpenOptions::new().write(true).create_new(true).open(backup)?;
+    let (path, mut to) = beside(place, stamp)?;
+    let backup = Backup { path, is_needed: false };
     io::copy(&mut File::open(place)?, &mut to)?;
     to.set_permissions(old.permissions())?;
-    give_to_owner_of(&old, backup)?;
-    to.sync_all()
+    give_to_owner_of(&old, &backup.path)?;
+    to.sync_all()?;
+    Ok(backup)
+}
+
+/// A new file with the old one's name and a time, and a number where several are of one second.
+fn beside(place: &Path, stamp: &str) -> io::Result<(PathBuf, File)> {
+    let mut number = 1;
+    loop {
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(match number {
+            1 => format!(".{stamp}.bak"),
+            _ => format!(".{stamp}-{number}.bak"),
+        });
+        let path = place.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The services read the file as whoever owns it: a new one mustn't be ours alone.
@@ -122,8 +150,18 @@ mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "old").unwrap();
         fs::write(folder.path().join("a.T.bak"), "older").unwrap();
-        assert!(Prepared::new(&path, b"new", "T").is_err());
+        commit(vec![Prepared::new(&path, b"new", "T").unwrap()]).unwrap();
         assert_eq!(fs::read(folder.path().join("a.T.bak")).unwrap(), b"older");
+        assert_eq!(fs::read(folder.path().join("a.T-2.bak")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_is_not_written_leaves_no_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        drop(Prepared::new(&path, b"new", "T").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
