@@ -64,21 +64,69 @@ pub(super) fn rewritten(page: &mut Page, rewritten: &Rewritten) {
     page.gap();
 }
 
+/// Shows what is left to do once the configurations are written.
+pub(super) fn after_repointing(
+    page: &mut Page,
+    all: &[Rewritten],
+    verifies: bool,
+    secrets: Option<&str>,
+) {
+    if !verifies {
+        page.line(
+            0,
+            Tone::Notable,
+            "SSL Mode=Require encrypts, and verifies nobody: give --root-certificate FILE, the \
+             provider's authorities as the services find them, for VerifyFull",
+        );
+        page.gap();
+    }
+    if all.iter().all(|rewritten| rewritten.backup.is_none()) {
+        return;
+    }
+    page.line(0, Tone::Strong, "then, on every host");
+    let file = secrets.map_or_else(String::new, |path| format!(" of {path}"));
+    page.block(2, Tone::Plain, &format!(
+        "1. give the services the variables{file} that their passwordRef names; services on Windows have \
+         their own, which they read when they start:\n   \
+         reg.exe add HKLM\\SYSTEM\\CurrentControlSet\\Services\\SERVICE /v Environment /t REG_MULTI_SZ \
+         /d NAME=value\n   \
+         and on Linux: EnvironmentFile=FILE in the service's unit, then systemctl daemon-reload\n\
+         2. start the gateway's service, then the Metrics Engine's: sc.exe start SERVICE, or systemctl \
+         start SERVICE\n\
+         3. pgconvoy webstream status, and sign in to the admin console\n\
+         the way back: pgconvoy webstream rollback"
+    ));
+}
+
 /// Shows what the way back came to.
 pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
+    if back.configurations.is_empty() && back.roles.is_empty() {
+        page.line(0, Tone::Good, "nothing to do: the services are led to the bundled instance");
+        return;
+    }
+    page.line(0, Tone::Strong, "back to the bundled instance");
     for configuration in &back.configurations {
         page.labelled("put back", Tone::Good, &configuration.display().to_string());
     }
-    page.labelled("may log in", Tone::Good, &back.roles.join(", "));
+    if !back.roles.is_empty() {
+        page.labelled("may log in", Tone::Good, &back.roles.join(", "));
+    }
+    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays as it is");
 }
 
 /// Shows that the bundled databases are closed.
 pub(super) fn retired(page: &mut Page, before: &Retired) {
     let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
+    page.line(0, Tone::Strong, "the bundled databases are closed");
     page.labelled("closed", Tone::Good, &databases.join(", "));
     page.labelled("then", Tone::Plain, "stop the bundled service, and keep it from starting:");
-    page.line(16, Tone::Plain, "sc.exe stop Webstream-Postgres");
-    page.line(16, Tone::Plain, "sc.exe config Webstream-Postgres start= disabled");
+    for line in [
+        "Windows: sc.exe stop Webstream-Postgres",
+        "         sc.exe config Webstream-Postgres start= disabled",
+        "Linux:   systemctl disable --now SERVICE",
+    ] {
+        page.line(16, Tone::Plain, line);
+    }
     page.labelled("undo", Tone::Plain, "pgconvoy webstream unretire");
 }
 
@@ -86,6 +134,11 @@ pub(super) fn retired(page: &mut Page, before: &Retired) {
 pub(super) fn unretired(page: &mut Page, before: &Retired) {
     let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
     page.labelled("open again", Tone::Good, &databases.join(", "));
+    let fence = "the services' roles are kept out as they were before `retire`, by the fence of \
+                 `migrate`: `pgconvoy webstream rollback` lets them in";
+    if before.roles.is_empty() {
+        page.labelled("fence", Tone::Notable, fence);
+    }
 }
 
 fn heading(page: &mut Page, tried: &Tried) {

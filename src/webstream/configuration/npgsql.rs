@@ -129,7 +129,13 @@ impl ConnectionString {
         let mut edits = Vec::new();
         let mut added = String::new();
         let last = self.settings.last();
-        let is_ended = last.is_none_or(|last| last.is_ended);
+        // Where the last one goes, what is before it ends with a semicolon.
+        let goes = |setting: &Setting| {
+            changes
+                .iter()
+                .any(|(keyword, value)| setting.keyword == Some(*keyword) && value.is_none())
+        };
+        let is_ended = last.is_none_or(|last| last.is_ended || goes(last));
         for &(keyword, value) in changes {
             if self.get(keyword) == value && (value.is_some() || !self.is_named(keyword)) {
                 continue;
