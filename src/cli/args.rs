@@ -14,7 +14,9 @@ use crate::commands::{BenchData, BenchJob, DemoSize, Tool};
 
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
 pub(super) use part::{Part, Patterns};
-pub(super) use webstream::{Step, Webstream};
+pub(super) use webstream::{
+    Step, Webstream, WebstreamMigrate, WebstreamProvision, WebstreamRepoint, WebstreamRun,
+};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -108,7 +110,7 @@ impl Command {
 }
 
 /// How results are shown.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(super) struct Output {
     /// Print one JSON object a line on standard output
     #[arg(long)]

@@ -23,6 +23,7 @@ mod status_view;
 mod summary;
 mod units;
 mod webstream;
+mod webstream_run;
 mod webstream_view;
 
 pub use run::run;

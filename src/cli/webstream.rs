@@ -11,11 +11,25 @@ use super::run::Session;
 use super::{dump_view, progress, requests, summary, webstream_view};
 
 impl Session<'_> {
-    /// Takes a step of the recipe.
+    /// Takes a step of the recipe, or all of them.
     pub(super) async fn webstream(&self, args: &Webstream, stop: &mut Stop) -> Result<Exit> {
         let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
-        let recipe = &mut recipe;
         match args {
+            Webstream::Run(args) => self.webstream_run(args, &mut recipe, stop).await,
+            step => self.webstream_step(step, &mut recipe, stop).await,
+        }
+    }
+
+    /// Takes one.
+    pub(super) async fn webstream_step(
+        &self,
+        args: &Webstream,
+        recipe: &mut Recipe,
+        stop: &mut Stop,
+    ) -> Result<Exit> {
+        match args {
+            // A run is no step of a run.
+            Webstream::Run(_) => Ok(Exit::Done),
             Webstream::Provision(args) => {
                 let (locales, encodings) = (args.locales.clone(), args.encodings.clone());
                 let all = webstream::provision(recipe, locales, encodings, stop).await?;
@@ -108,7 +122,7 @@ impl Session<'_> {
         }
     }
 
-    async fn webstream_status(&self, recipe: &Recipe, stop: &mut Stop) -> Result<Exit> {
+    async fn webstream_status(&self, recipe: &mut Recipe, stop: &mut Stop) -> Result<Exit> {
         let mut exit = Exit::Done;
         for tried in &stop.or(Box::pin(webstream::status(recipe))).await? {
             match &tried.reached {

@@ -46,7 +46,7 @@ async fn ready(recipe: &mut Recipe, despite_sessions: bool) -> Result<()> {
             .because(because)
             .hint(hint))
     };
-    if !recipe.record.done.repointed.is_empty() {
+    if !recipe.led_to_target()?.is_empty() {
         return refused(
             "the configurations lead to the target already, which may hold newer rows".to_owned(),
             "run `pgconvoy webstream rollback` first, if the bundled instance is to be moved again",

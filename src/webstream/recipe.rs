@@ -139,6 +139,26 @@ impl Recipe {
         Ok(all.into_iter().collect())
     }
 
+    /// Of the configurations, those that lead to the target, every pair of them.
+    pub fn led_to_target(&self) -> Result<Vec<&Configuration>> {
+        let target = self.target()?.host_and_port();
+        let mut led = Vec::new();
+        for configuration in &self.configurations {
+            let is_there = |named: &Named| Some((named.host.clone(), named.port)) == target;
+            if configuration.named()?.iter().all(is_there) {
+                led.push(configuration);
+            }
+        }
+        Ok(led)
+    }
+
+    /// Reads the configurations again, which were written.
+    pub(super) fn read_again(&mut self) -> Result<()> {
+        let paths = self.record.configurations.iter();
+        self.configurations = paths.map(|path| Configuration::read(path)).collect::<Result<_>>()?;
+        Ok(())
+    }
+
     /// The bundled instance.
     pub fn source(&self) -> Result<&Conninfo> {
         self.source.as_ref().ok_or_else(|| missing("--source"))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 
+use super::next::SignedIn;
 use super::retire::Retired;
 
 /// What a plan file is called that isn't given a name.
@@ -67,6 +68,10 @@ pub struct Done {
     pub verified: Option<String>,
     /// By configuration: what was written.
     pub repointed: BTreeMap<PathBuf, Repointed>,
+    /// Every connection string of the repointed configurations led to its database.
+    pub reached: Option<String>,
+    /// A person has signed in to the admin console.
+    pub signed_in: Option<SignedIn>,
     /// The bundled databases closed for good.
     pub retired: Option<Retired>,
 }

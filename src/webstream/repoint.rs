@@ -62,6 +62,7 @@ pub async fn repoint(
     }
     if !leading.dry_run {
         recipe.keep()?;
+        recipe.read_again()?;
     }
     Ok(all)
 }
@@ -178,7 +179,8 @@ pub async fn rollback(
             .hint("run `pgconvoy webstream unretire` first; nothing was changed"));
     }
     // Nobody writes to a target that nobody was led to.
-    if !accept_loss && !recipe.record.done.repointed.is_empty() {
+    let is_led = !recipe.record.done.repointed.is_empty() || !recipe.led_to_target()?.is_empty();
+    if !accept_loss && is_led {
         let written = Box::pin(written_since(recipe, events, stop)).await?;
         if !written.is_empty() {
             return Err(Error::new(Kind::Refused, doing)
@@ -199,10 +201,11 @@ pub async fn rollback(
         prepared.push(Prepared::new(configuration, &bytes, &stamp)?);
     }
     files::commit(prepared)?;
+    recipe.read_again()?;
     let unfenced = stop.or(commands::unfence(recipe.source()?)).await?;
-    recipe.record.done.repointed.clear();
-    recipe.record.done.migrated = None;
-    recipe.record.done.verified = None;
+    let done = &mut recipe.record.done;
+    done.repointed.clear();
+    (done.migrated, done.verified, done.reached, done.signed_in) = (None, None, None, None);
     recipe.keep()?;
     Ok(RolledBack { configurations: all.into_keys().collect(), roles: unfenced.roles })
 }

@@ -38,7 +38,7 @@ pub async fn retire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
         let hint = "run `pgconvoy webstream verify` first";
         return refused("no clean verification is on record".to_owned(), hint);
     }
-    if recipe.record.done.repointed.is_empty() {
+    if recipe.led_to_target()?.len() < recipe.configurations.len() {
         let hint = "run `pgconvoy webstream repoint` first";
         return refused("the configurations still lead there".to_owned(), hint);
     }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::pg::QualifiedName;
 use crate::wire::Session;
 
+use super::clock;
 use super::configuration::Named;
 use super::connecting::as_service;
 use super::npgsql_version::NpgsqlVersion;
@@ -66,7 +67,7 @@ pub struct Tried {
 }
 
 /// Tries every connection string of the configurations, as a service with that Npgsql would.
-pub async fn status(recipe: &Recipe) -> Result<Vec<Tried>> {
+pub async fn status(recipe: &mut Recipe) -> Result<Vec<Tried>> {
     let (version, variables) = (recipe.npgsql_version()?, recipe.variables()?);
     let mut all = Vec::new();
     for configuration in &recipe.configurations {
@@ -75,6 +76,11 @@ pub async fn status(recipe: &Recipe) -> Result<Vec<Tried>> {
             let reached = Box::pin(reach(&configuration, &named, version, &variables)).await;
             all.push(Tried { configuration, database: named.database, reached });
         }
+    }
+    let done = &mut recipe.record.done;
+    if !done.repointed.is_empty() && all.iter().all(|tried| tried.reached.is_ok()) {
+        done.reached = Some(clock::now());
+        recipe.keep()?;
     }
     Ok(all)
 }

@@ -16,7 +16,7 @@ pub async fn verify(
     let reports = Box::pin(commands::verify(&request, events, stop)).await?;
     let is_clean = reports.iter().all(|report| report.verification.is_clean());
     // Once the services write to the target, the sides differ by right.
-    if is_clean || recipe.record.done.repointed.is_empty() {
+    if is_clean || recipe.led_to_target()?.is_empty() {
         recipe.record.done.verified = is_clean.then(clock::now);
     }
     recipe.keep()?;

@@ -9,6 +9,8 @@ use super::Output;
 /// A step of the recipe.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Webstream {
+    /// Take all steps that are left, and ask before each that changes something
+    Run(WebstreamRun),
     /// Make the owners' roles and the databases on the target, and keep the passwords
     Provision(WebstreamProvision),
     /// Dump each database into a custom archive, and read it to its end
@@ -38,6 +40,7 @@ impl Webstream {
             | Webstream::Status(step)
             | Webstream::Retire(step)
             | Webstream::Unretire(step) => step,
+            Webstream::Run(args) => &args.step,
             Webstream::Provision(args) => &args.step,
             Webstream::Migrate(args) => &args.step,
             Webstream::Repoint(args) => &args.step,
@@ -47,7 +50,7 @@ impl Webstream {
 }
 
 /// What is said once: the plan file remembers it for the steps that follow.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(in crate::cli) struct Step {
     /// A host's app.config.xml; may be given several times
     #[arg(long = "config", value_name = "FILE")]
@@ -79,6 +82,28 @@ pub(in crate::cli) struct Step {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamRun {
+    /// Ask nothing. The sign-in to the admin console stays a person's: without --signed-in it stops
+    /// there
+    #[arg(long)]
+    pub(in crate::cli) yes: bool,
+    /// Who has signed in to the admin console since the configurations lead to the target
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) signed_in: Option<String>,
+    /// As `repoint` takes it
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<String>,
+    /// As `provision` takes it
+    #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) locales: Vec<(String, String)>,
+    /// As `provision` takes it
+    #[arg(long = "encoding", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) encodings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct WebstreamProvision {
     /// The target's locale that stands for one of the source's; may be given several times
     #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
@@ -105,7 +130,7 @@ pub(in crate::cli) struct WebstreamMigrate {
     pub(in crate::cli) step: Step,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(in crate::cli) struct WebstreamRepoint {
     /// The authorities' certificates as the services will find them: SSL Mode=VerifyFull; without it
     /// the services encrypt, and verify nobody
