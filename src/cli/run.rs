@@ -119,7 +119,7 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Restore(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
-        Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) => {
+        Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) | Command::Webstream(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
         Command::Demo(_) | Command::Bench(_) => "stopping: the servers are removed",

@@ -14,6 +14,8 @@ impl Session<'_> {
     /// Takes a step of the recipe, or all of them.
     pub(super) async fn webstream(&self, args: &Webstream, stop: &mut Stop) -> Result<Exit> {
         let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
+        let known: Vec<_> = [recipe.source(), recipe.target()].into_iter().flatten().collect();
+        self.messages.warn_about(&known);
         match args {
             Webstream::Run(args) => self.webstream_run(args, &mut recipe, stop).await,
             step => self.webstream_step(step, &mut recipe, stop).await,

@@ -86,11 +86,12 @@ pub(super) fn after_repointing(
     page.line(0, Tone::Strong, "then, on every host");
     let file = secrets.map_or_else(String::new, |path| format!(" of {path}"));
     page.block(2, Tone::Plain, &format!(
-        "1. give the services the variables{file} that their passwordRef names; services on Windows have \
-         their own, which they read when they start:\n   \
+        "1. give the services the variables{file} that their passwordRef names; services on Windows \
+         have their own, which they read when they start (this replaces what is there, so name all, \
+         with \\0 between them):\n   \
          reg.exe add HKLM\\SYSTEM\\CurrentControlSet\\Services\\SERVICE /v Environment /t REG_MULTI_SZ \
-         /d NAME=value\n   \
-         and on Linux: EnvironmentFile=FILE in the service's unit, then systemctl daemon-reload\n\
+         /d NAME=value\\0NAME=value\n   \
+         on Linux: EnvironmentFile=FILE in the service's unit, then systemctl daemon-reload\n\
          2. start the gateway's service, then the Metrics Engine's: sc.exe start SERVICE, or systemctl \
          start SERVICE\n\
          3. pgconvoy webstream status, and sign in to the admin console\n\

@@ -5,3 +5,4 @@ mod bad_input;
 mod hosts;
 mod move_there_and_back;
 mod provisioning;
+mod run;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -185,16 +186,27 @@ impl Installation {
         self.run(&[words, &["--plan", &plan]].concat())
     }
 
+    /// Takes a step that is told everything.
     pub(super) fn run(&self, words: &[&str]) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+        self.answering(words, "")
+    }
+
+    /// The same, where somebody answers what is asked.
+    pub(super) fn answering(&self, words: &[&str], answers: &str) -> Ended {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
             .arg("webstream")
             .args(words)
             .current_dir(self.folder.path())
             .env_clear()
             .env("PGPASSFILE", self.path("pgpass"))
-            .stdin(Stdio::null())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        // Who asks nothing may be gone.
+        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+        let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), out: text(output.stdout), said: text(output.stderr) }
     }

@@ -21,6 +21,9 @@ async fn migrated(source: u32, target: u32) -> Installation {
     it.provision().fine();
     it.step(&["backup"]).fine();
     it.step(&["migrate"]).fine();
+    let again = it.step(&["migrate"]).fine();
+    assert_eq!(again.matches("already finished").count(), 3, "{again}");
+    it.step(&["verify"]).fine();
     it.step(&["verify"]).fine();
     it
 }

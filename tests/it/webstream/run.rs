@@ -39,7 +39,7 @@ async fn a_run_asks_before_it_changes_anything_and_goes_on_where_it_stopped() {
     assert_eq!(ended.code, Some(130), "{}", ended.said);
     assert!(ended.said.contains("stopping before repoint"), "{}", ended.said);
     // What it would write was shown.
-    assert_eq!(ended.out.matches("  line ").count(), 7, "{}", ended.out);
+    assert_eq!(ended.out.matches("  line ").count(), 8, "{}", ended.out);
     assert!(it.text(FILES[0]).contains("Host=127.0.0.1"));
 
     let ended = it.answering(&all, "y\nAnn\nno\n");
