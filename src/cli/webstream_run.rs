@@ -23,7 +23,18 @@ impl Session<'_> {
         stop: &mut Stop,
     ) -> Result<Exit> {
         if let Some(who) = &args.signed_in {
-            recipe.signed_in(who)?;
+            match recipe.next()? {
+                Some(Next::SignIn) => recipe.signed_in(who)?,
+                Some(Next::Retire) | None => {}
+                Some(before) => {
+                    return Err(Error::usage("reading --signed-in")
+                        .because(format!(
+                            "{} isn't done, so nobody can have signed in",
+                            before.name()
+                        ))
+                        .hint("leave --signed-in out until the services are led to the target"));
+                }
+            }
         }
         while let Some(next) = recipe.next()? {
             self.heading(next);

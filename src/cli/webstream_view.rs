@@ -109,10 +109,14 @@ pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
     for configuration in &back.configurations {
         page.labelled("put back", Tone::Good, &configuration.display().to_string());
     }
+    for backup in &back.backups {
+        page.labelled("kept", Tone::Plain, &backup.display().to_string());
+    }
     if !back.roles.is_empty() {
         page.labelled("may log in", Tone::Good, &back.roles.join(", "));
     }
-    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays as it is");
+    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays: where it was written to, drop its databases \
+         before they are moved again");
 }
 
 /// Shows that the bundled databases are closed.

@@ -5,13 +5,14 @@
 //! before it is set, and is set as a verifier, so that no log of the server ever holds it.
 
 mod locale;
+mod owner;
 mod target;
 
 use serde::Serialize;
 
 use crate::commands::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{quote_ident, quote_literal};
+use crate::pg::quote_ident;
 use crate::wire::{Conninfo, Session};
 
 use super::clock;
@@ -21,6 +22,7 @@ use super::record;
 use super::secrets::{SecretsFile, Variables, generated, variable_of};
 use super::sessions::connected;
 use locale::Locale;
+use owner::{become_member, make_owner};
 use target::{is_role, refuse_older, standing};
 
 /// A database on the target.
@@ -84,8 +86,8 @@ pub async fn provision(
         generated_for.push((named.username.clone(), password.clone()));
         let variable = variable_of(&named.database);
         secrets.keep(&variable, &password)?;
-        let owner_was_made =
-            !has_role && stop.or(make_owner(&target, &named.username, &password)).await?;
+        let owner_was_made = !has_role
+            && stop.or(make_owner((&source, &target), &named.username, &password)).await?;
         stop.or(become_member(&target, &named.username)).await?;
         if !has_database {
             stop.or(make_database(&target, &named, &locale)).await?;
@@ -177,32 +179,6 @@ async fn refused_login(
         Err(error) => return Err(error),
     }
     Ok(None)
-}
-
-/// Whether the role was made now: it owns a database before.
-async fn make_owner(target: &Session, owner: &str, password: &str) -> Result<bool> {
-    if is_role(target, owner).await? {
-        return Ok(false);
-    }
-    let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-    let (role, verifier) = (quote_ident(owner), quote_literal(&verifier));
-    let sql = format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}");
-    target.execute(&format!("making the role {owner}"), &sql).await?;
-    Ok(true)
-}
-
-/// Who isn't a superuser must be able to become a role to give it databases: since 16 membership alone
-/// doesn't say so (documentation: "Role Membership").
-async fn become_member(target: &Session, owner: &str) -> Result<()> {
-    let right = if target.version().major() >= 16 { "SET" } else { "MEMBER" };
-    let doing = format!("becoming a member of {owner}");
-    let sql = "SELECT pg_catalog.pg_has_role($1::text, $2::text)";
-    let row = target.query_one(&doing, sql, &[&owner, &right]).await?;
-    if row.get::<_, bool>(0) {
-        return Ok(());
-    }
-    let sql = format!("GRANT {} TO CURRENT_USER", quote_ident(owner));
-    target.execute(&doing, &sql).await
 }
 
 async fn make_database(target: &Session, named: &Named, locale: &Locale) -> Result<()> {

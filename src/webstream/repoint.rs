@@ -57,7 +57,9 @@ pub async fn repoint(
     for rewritten in &all {
         if let Some(backup) = rewritten.backup.clone() {
             let repointed = Repointed { at: at.clone(), backup };
-            recipe.record.done.repointed.insert(rewritten.configuration.clone(), repointed);
+            // The way back leads to what was there before the first time.
+            let path = rewritten.configuration.clone();
+            recipe.record.done.repointed.entry(path).or_insert(repointed);
         }
     }
     if !leading.dry_run {
@@ -160,6 +162,8 @@ async fn able(source: &Session, roles: &[String]) -> Result<Vec<String>> {
 pub struct RolledBack {
     /// The configurations that are as they were.
     pub configurations: Vec<PathBuf>,
+    /// What they were until then, beside them.
+    pub backups: Vec<PathBuf>,
     /// The roles that may log in to the source again.
     pub roles: Vec<String>,
 }
@@ -200,6 +204,7 @@ pub async fn rollback(
         })?;
         prepared.push(Prepared::new(configuration, &bytes, &stamp)?);
     }
+    let backups = prepared.iter().map(|file| file.backup().to_owned()).collect();
     files::commit(prepared)?;
     recipe.read_again()?;
     let unfenced = stop.or(commands::unfence(recipe.source()?)).await?;
@@ -207,7 +212,7 @@ pub async fn rollback(
     done.repointed.clear();
     (done.migrated, done.verified, done.reached, done.signed_in) = (None, None, None, None);
     recipe.keep()?;
-    Ok(RolledBack { configurations: all.into_keys().collect(), roles: unfenced.roles })
+    Ok(RolledBack { configurations: all.into_keys().collect(), backups, roles: unfenced.roles })
 }
 
 /// The tables in which the target holds something else than the source: it was written to.

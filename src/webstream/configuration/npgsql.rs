@@ -366,6 +366,13 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_place_of_the_last_setting_follows_one_semicolon() {
+        let text = "Host=h;Password=x";
+        let edits = read(text).changed(&[(Keyword::Password, None), (Keyword::Port, Some("1"))]);
+        assert_eq!(applied(text, &edits), "Host=h;Port=1;");
+    }
+
+    #[test]
     fn a_password_leaves_no_earlier_one_behind() {
         for text in ["Password=a;PWD=b;Host=h;", "Host=h;Password=a;psw=", "Password='a;b'"] {
             let edits = read(text).changed(&[(Keyword::Password, None)]);

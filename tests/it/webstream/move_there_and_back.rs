@@ -20,7 +20,8 @@ async fn migrated(source: u32, target: u32) -> Installation {
     let it = Installation::new(source, target).await;
     it.provision().fine();
     it.step(&["backup"]).fine();
-    it.step(&["migrate"]).fine();
+    let moved = it.step(&["migrate"]).fine();
+    assert!(!moved.contains("stays as it is there"), "{moved}");
     let again = it.step(&["migrate"]).fine();
     assert_eq!(again.matches("already finished").count(), 3, "{again}");
     it.step(&["verify"]).fine();
@@ -137,6 +138,8 @@ async fn the_way_back_puts_the_files_back_and_leaves_nothing_behind_unasked() {
     let before = FILES.map(|name| fs::read(it.path(name)).unwrap());
     assert_eq!(ask(&it.source, "postgres", MAY_LOG_IN).await, "false false false");
     let authority = it.target.authority().display().to_string();
+    let said = it.step(&["repoint"]).fine();
+    assert!(said.contains("SSL Mode=Require") && said.contains("verifies nobody"), "{said}");
     it.step(&["repoint", "--root-certificate", &authority]).fine();
     let after = FILES.map(|name| fs::read(it.path(name)).unwrap());
     assert_ne!(before, after);
@@ -188,4 +191,6 @@ async fn nobody_is_led_to_a_copy_that_is_behind() {
         assert_eq!(fs::read(&path).unwrap(), bytes, "{}", path.display());
     }
     assert!(it.step(&["retire"]).refused().contains("the configurations still lead there"));
+    it.step(&["rollback"]).fine();
+    assert_eq!(ask(&it.source, "postgres", MAY_LOG_IN).await, "true true true");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::hosts::Installation;
+use super::hosts::{FILES, Installation};
 use crate::{kit, trial};
 
 /// What the target has of it.
@@ -109,4 +109,38 @@ async fn a_locale_that_the_target_has_not_is_asked_about() {
                 FROM pg_catalog.pg_database WHERE datname = 'webstream_iam'";
     assert_eq!(trial::ask(&it.target, "postgres", made).await, "C UTF8");
     it.provision().fine();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_owns_several_databases_has_one_password() {
+    let it = Installation::empty(15, 16).await;
+    sources(&it).await;
+    for name in FILES {
+        let text = it
+            .text(name)
+            .replace("Username=webstream_metrics", "Username=webstream_iam")
+            .replace("User Id=webstream_activity", "User Id=webstream_iam")
+            .replace("Username=webstream&#95;activity", "Username=webstream_iam");
+        it.write(name, text.as_bytes());
+    }
+    trial::change(&it.source, "postgres", "ALTER ROLE webstream_iam CONNECTION LIMIT 40").await;
+    trial::change(&it.source, "postgres", "ALTER ROLE webstream_iam SET search_path = a, \"B c\"")
+        .await;
+    it.provision().fine();
+    let secrets = it.text("secrets.env");
+    let mut passwords: Vec<&str> =
+        secrets.lines().filter_map(|line| Some(line.split_once('=')?.1)).collect();
+    assert_eq!(passwords.len(), 3);
+    passwords.dedup();
+    assert_eq!(passwords.len(), 1);
+    assert_eq!(trial::ask(&it.target, "postgres", THERE).await, "1");
+    let made = "SELECT pg_catalog.concat(rolconnlimit, ' ', \
+                pg_catalog.array_to_string(rolconfig, ' ')) FROM pg_catalog.pg_roles \
+                WHERE rolname = 'webstream_iam'";
+    assert_eq!(trial::ask(&it.target, "postgres", made).await, "40 search_path=a, \"B c\"");
+    // They are one role's: they can't differ.
+    it.write("secrets.env", secrets.replacen(passwords[0], "another", 1).as_bytes());
+    assert!(
+        it.provision().refused().contains("owns several databases, and their variables differ")
+    );
 }

@@ -58,6 +58,10 @@ async fn a_run_asks_before_it_changes_anything_and_goes_on_where_it_stopped() {
 async fn a_script_s_run_leaves_the_sign_in_to_a_person() {
     let it = small().await;
     let said = it.said();
+    let ended = it.run(&words(&said, &["--yes", "--signed-in", "Bob"]));
+    assert_eq!(ended.code, Some(2), "{}", ended.said);
+    assert!(ended.said.contains("provision isn't done"), "{}", ended.said);
+    assert_eq!(ask(&it.target, "postgres", MADE).await, "0");
     let ended = it.run(&words(&said, &["--yes"]));
     assert_eq!(ended.code, Some(130), "{}", ended.said);
     assert!(ended.said.contains("--signed-in NAME"), "{}", ended.said);
