@@ -50,7 +50,7 @@ fn nothing_changes_but_what_must() {
         .replace("Username=iam<", "Username=iam;SSL Mode=Require<")
         .replace("dpapi:AQAA", "env:IAM")
         .replace("Server=127.0.0.1", "Server=db.rds.example")
-        .replace("UID=m;Password=&quot;a;b&quot;\"", "UID=m;;SSL Mode=Require\"")
+        .replace("UID=m;Password=&quot;a;b&quot;\"", "UID=m;SSL Mode=Require;\"")
         .replace("env:OLD", "env:METRICS");
     assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 }
