@@ -13,6 +13,7 @@ pub mod plan;
 pub mod servers;
 pub mod toc;
 pub mod verify;
+pub mod webstream;
 pub mod wire;
 
 /// What fuzzing feeds with bytes, and what the tests feed again with those that it kept.

@@ -10,7 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// What each room may use, besides `pg` and `error`, which are open to all, and why.
 const ARROWS: &[(&str, &[&str], &str)] = &[
-    ("cli", &["commands"], "presents what commands do, and knows nothing below them"),
+    ("cli", &["webstream", "commands"], "presents what commands do, and knows nothing below them"),
+    (
+        "webstream",
+        &["commands", "wire"],
+        "the recipe of one application: a story of commands, and a configuration of its own",
+    ),
     (
         "commands",
         &["engine", "plan", "verify", "archive", "copy", "catalog", "toc", "servers", "wire"],

@@ -2,6 +2,7 @@
 
 mod archives;
 mod part;
+mod webstream;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use crate::commands::{BenchData, BenchJob, DemoSize, Tool};
 
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
 pub(super) use part::{Part, Patterns};
+pub(super) use webstream::{
+    Step, Webstream, WebstreamMigrate, WebstreamProvision, WebstreamRepoint, WebstreamRun,
+};
 
 const CONNECTIONS: &str = "\
 A connection string C is a libpq URI (postgresql://user@host:5432/db?sslmode=verify-full) or a \
@@ -70,6 +74,9 @@ pub(super) enum Command {
     /// List what an archive holds, and read all of it to see that it is whole
     #[command(after_help = SOUNDNESS)]
     Inspect(Inspect),
+    /// WebStream's databases go from the bundled instance to a managed one, step by step
+    #[command(subcommand)]
+    Webstream(Webstream),
     /// Start two throw-away servers, fill one, and do the whole job between them
     Demo(Demo),
     /// Do the same job by pgconvoy and its rivals on throw-away servers, and compare
@@ -94,6 +101,7 @@ impl Command {
             Command::Unfence(args) => args.output.json,
             Command::Dump(args) => args.output.json,
             Command::Inspect(args) => args.output.json,
+            Command::Webstream(step) => step.step().output.json,
             Command::Demo(args) => args.output.json,
             Command::Bench(args) => args.output.json,
             Command::Completions(_) | Command::Man(_) => false,
@@ -102,7 +110,7 @@ impl Command {
 }
 
 /// How results are shown.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(super) struct Output {
     /// Print one JSON object a line on standard output
     #[arg(long)]

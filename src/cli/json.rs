@@ -6,6 +6,7 @@ use crate::commands::{
     BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
 };
 use crate::error::Error;
+use crate::webstream::{Provisioned, Reached, Retired, Rewritten, RolledBack};
 
 use super::exit::{Exit, kind_name};
 
@@ -52,6 +53,18 @@ pub(super) enum ResultLine<'a> {
         /// A line each.
         servers: &'a [String],
     },
+    /// A database and its owner's role on the target.
+    Provisioned(&'a Provisioned),
+    /// What becomes of a configuration.
+    Repoint(&'a Rewritten),
+    /// The way back.
+    Rollback(&'a RolledBack),
+    /// What a service would find behind a connection string.
+    Reached(&'a Reached),
+    /// The bundled databases as they were before they were closed.
+    Retire(&'a Retired),
+    /// Likewise, and are again.
+    Unretire(&'a Retired),
     /// What was measured.
     Bench(&'a BenchResults),
     /// The command failed.

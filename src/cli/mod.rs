@@ -22,5 +22,8 @@ mod source_view;
 mod status_view;
 mod summary;
 mod units;
+mod webstream;
+mod webstream_run;
+mod webstream_view;
 
 pub use run::run;

@@ -8,11 +8,26 @@ use crate::commands::{
     RestoreRequest, RestoredPart, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
+use crate::webstream::Said;
 
 use super::args::{
     self, ArchiveFormat, Bench, Check, Chosen, Compressed, Compression, Demo, Dump, Finish, Jobs,
     Migrate, Part, Patterns, Plan, ReadBack, Restore, Section, Sides, Status, Unfence, Verify,
 };
+
+/// What is said of a step of the WebStream recipe.
+pub(super) fn webstream(step: &args::Step) -> Said {
+    Said {
+        configurations: step.configurations.clone(),
+        plan: step.plan.clone(),
+        source: step.source.clone(),
+        target: step.target.clone(),
+        npgsql_version: step.npgsql_version.clone(),
+        secrets: step.secrets.clone(),
+        out: step.out.clone(),
+        clients: step.clients.clone(),
+    }
+}
 
 /// A migration.
 pub(super) fn migrate(args: &Migrate, environment: &Environment) -> Result<Request> {

@@ -98,6 +98,7 @@ async fn execute(command: &Command, messages: &Messages, output: &Output) -> Res
         Command::Unfence(args) => session.unfence(args, &mut stop).await,
         Command::Dump(args) => Box::pin(session.dump(args, &mut stop)).await,
         Command::Inspect(args) => session.inspect(args, &mut stop).await,
+        Command::Webstream(step) => Box::pin(session.webstream(step, &mut stop)).await,
         Command::Demo(args) => Box::pin(session.demo(args, &mut stop)).await,
         Command::Bench(args) => Box::pin(session.bench(args, &mut stop)).await,
         Command::Completions(args) => session.completions(args),
@@ -118,7 +119,7 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Restore(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
-        Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) => {
+        Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) | Command::Webstream(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }
         Command::Demo(_) | Command::Bench(_) => "stopping: the servers are removed",
@@ -127,10 +128,10 @@ fn on_interrupt(command: &Command) -> &'static str {
 }
 
 /// What every command has at hand.
-struct Session<'a> {
-    messages: &'a Messages,
-    output: &'a Output,
-    environment: Environment,
+pub(super) struct Session<'a> {
+    pub(super) messages: &'a Messages,
+    pub(super) output: &'a Output,
+    pub(super) environment: Environment,
 }
 
 impl Session<'_> {
@@ -326,7 +327,7 @@ impl Session<'_> {
         Ok(Exit::Done)
     }
 
-    fn reports(
+    pub(super) fn reports(
         &self,
         reports: &[DatabaseReport],
         show: impl Fn(&mut super::page::Page, &DatabaseReport),

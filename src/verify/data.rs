@@ -34,11 +34,17 @@ pub enum TableVerdict {
 }
 
 impl TableVerdict {
-    /// Whether it is about the large objects, whose pieces travel as rows of a view.
-    pub fn is_about_large_objects(&self) -> bool {
+    /// The table that it is about.
+    pub fn table(&self) -> &QualifiedName {
         let (TableVerdict::Equal { table, .. }
         | TableVerdict::Differs { table, .. }
         | TableVerdict::Unread { table }) = self;
+        table
+    }
+
+    /// Whether it is about the large objects, whose pieces travel as rows of a view.
+    pub fn is_about_large_objects(&self) -> bool {
+        let table = self.table();
         (table.schema.as_str(), table.name.as_str()) == LARGE_OBJECTS_VIEW
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-use super::endpoint::{self, Endpoint};
+use super::endpoint::{self, Endpoint, Place};
 use super::environment::Environment;
 use super::parameters::Parameters;
 use super::passfile::PassFile;
@@ -181,6 +181,13 @@ impl Conninfo {
         Conninfo { database: database.to_owned(), ..self.clone() }
     }
 
+    /// The same, as another role.
+    #[must_use]
+    pub fn with_login(&self, user: &str, password: &str) -> Conninfo {
+        let password = Some(Secret::new(password));
+        Conninfo { user: user.to_owned(), password, ..self.clone() }
+    }
+
     /// The same, but a server that is silent for so long is asked why.
     #[must_use]
     pub fn with_stall_timeout(&self, stall_timeout: Duration) -> Conninfo {
@@ -248,6 +255,14 @@ impl Conninfo {
     /// password file that isn't used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The one host that is named, and its port; none for a socket, or several hosts.
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        match self.endpoints.as_slice() {
+            [Endpoint { place: Place::Host { name, .. }, port }] => Some((name.clone(), *port)),
+            _ => None,
+        }
     }
 
     /// Host, port and database for people and logs: never the password.

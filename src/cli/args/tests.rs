@@ -33,6 +33,7 @@ fn the_flags_of_each_command_are_these() {
     unfence: source json
     dump: source database file format compress for-pg-restore schema-only data-only schema exclude-schema table include exclude-table exclude-table-data extension exclude-extension where map-role jobs retry-for json
     inspect: json
+    webstream:
     demo: size jobs keep json
     bench: job compress data scale jobs rounds tool tls round-trip out json
     completions:

@@ -1,0 +1,153 @@
+//! The arguments of `pgconvoy webstream`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::Output;
+
+/// A step of the recipe.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Webstream {
+    /// Take all steps that are left, and ask before each that changes something
+    Run(WebstreamRun),
+    /// Make the owners' roles and the databases on the target, and keep the passwords
+    Provision(WebstreamProvision),
+    /// Dump each database into a custom archive, and read it to its end
+    Backup(Step),
+    /// Move all databases behind a fence, which stays until `retire` or `rollback`
+    Migrate(WebstreamMigrate),
+    /// Compare every row and definition of both sides
+    Verify(Step),
+    /// Lead the configurations to the target
+    Repoint(WebstreamRepoint),
+    /// Put the configurations back, and let the services into the bundled instance again
+    Rollback(WebstreamRollback),
+    /// Try every connection string as a service would that starts now
+    Status(Step),
+    /// Close the bundled databases for good
+    Retire(Step),
+    /// Open the bundled databases again
+    Unretire(Step),
+}
+
+impl Webstream {
+    /// What all steps take.
+    pub(in crate::cli) fn step(&self) -> &Step {
+        match self {
+            Webstream::Backup(step)
+            | Webstream::Verify(step)
+            | Webstream::Status(step)
+            | Webstream::Retire(step)
+            | Webstream::Unretire(step) => step,
+            Webstream::Run(args) => &args.step,
+            Webstream::Provision(args) => &args.step,
+            Webstream::Migrate(args) => &args.step,
+            Webstream::Repoint(args) => &args.step,
+            Webstream::Rollback(args) => &args.step,
+        }
+    }
+}
+
+/// What is said once: the plan file remembers it for the steps that follow.
+#[derive(Debug, Clone, ClapArgs)]
+pub(in crate::cli) struct Step {
+    /// A host's app.config.xml; may be given several times
+    #[arg(long = "config", value_name = "FILE")]
+    pub(in crate::cli) configurations: Vec<PathBuf>,
+    /// Where it is remembered what was said and done [default: beside the first --config]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) plan: Option<PathBuf>,
+    /// The bundled instance [default: where the configuration leads, as postgres]
+    #[arg(long, value_name = "C")]
+    pub(in crate::cli) source: Option<String>,
+    /// The managed instance, as its master user
+    #[arg(long, value_name = "C")]
+    pub(in crate::cli) target: Option<String>,
+    /// The services' version of Npgsql [default: that of the Npgsql.dll beside the first --config]
+    #[arg(long, value_name = "VERSION")]
+    pub(in crate::cli) npgsql_version: Option<String>,
+    /// Where the services' passwords are: file:PATH, lines of NAME=value that a shell can source
+    #[arg(long, value_name = "WHERE")]
+    pub(in crate::cli) secrets: Option<String>,
+    /// The folder for backups and reports [default: that of the plan file]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) out: Option<PathBuf>,
+    /// The address of a host from which services connect, and whose file is among the --config or that
+    /// needs none; may be given several times
+    #[arg(long = "client", value_name = "ADDRESS")]
+    pub(in crate::cli) clients: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamRun {
+    /// Ask nothing. The sign-in to the admin console stays a person's: without --signed-in it stops
+    /// there
+    #[arg(long)]
+    pub(in crate::cli) yes: bool,
+    /// Who has signed in to the admin console since the configurations lead to the target
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) signed_in: Option<String>,
+    /// As `repoint` takes it
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<String>,
+    /// As `provision` takes it
+    #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) locales: Vec<(String, String)>,
+    /// As `provision` takes it
+    #[arg(long = "encoding", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) encodings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamProvision {
+    /// The target's locale that stands for one of the source's; may be given several times
+    #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) locales: Vec<(String, String)>,
+    /// The target's encoding that stands for one of the source's
+    #[arg(long = "encoding", value_name = "FROM=TO", value_parser = mapping)]
+    pub(in crate::cli) encodings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let split = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty());
+    let (from, to) = split.ok_or("give FROM=TO")?;
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamMigrate {
+    /// End the sessions of services that are still connected, rather than refuse
+    #[arg(long)]
+    pub(in crate::cli) despite_sessions: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(in crate::cli) struct WebstreamRepoint {
+    /// The authorities' certificates as the services will find them: SSL Mode=VerifyFull; without it
+    /// the services encrypt, and verify nobody
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<String>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamRollback {
+    /// Leave behind what was written on the target since
+    #[arg(long)]
+    pub(in crate::cli) accept_loss: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}

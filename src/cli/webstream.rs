@@ -1,0 +1,144 @@
+//! `pgconvoy webstream`: from the arguments of a step to its exit code.
+
+use crate::commands::Stop;
+use crate::error::Result;
+use crate::webstream::{self, Leading, Recipe};
+
+use super::args::Webstream;
+use super::exit::Exit;
+use super::json::ResultLine;
+use super::run::Session;
+use super::{dump_view, progress, requests, summary, webstream_view};
+
+impl Session<'_> {
+    /// Takes a step of the recipe, or all of them.
+    pub(super) async fn webstream(&self, args: &Webstream, stop: &mut Stop) -> Result<Exit> {
+        let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
+        let known: Vec<_> = [recipe.source(), recipe.target()].into_iter().flatten().collect();
+        self.messages.warn_about(&known);
+        match args {
+            Webstream::Run(args) => self.webstream_run(args, &mut recipe, stop).await,
+            step => self.webstream_step(step, &mut recipe, stop).await,
+        }
+    }
+
+    /// Takes one.
+    pub(super) async fn webstream_step(
+        &self,
+        args: &Webstream,
+        recipe: &mut Recipe,
+        stop: &mut Stop,
+    ) -> Result<Exit> {
+        match args {
+            // A run is no step of a run.
+            Webstream::Run(_) => Ok(Exit::Done),
+            Webstream::Provision(args) => {
+                let (locales, encodings) = (args.locales.clone(), args.encodings.clone());
+                let all = webstream::provision(recipe, locales, encodings, stop).await?;
+                for provisioned in all {
+                    self.output.show(&ResultLine::Provisioned(&provisioned), |page| {
+                        webstream_view::provisioned(page, &provisioned);
+                    });
+                }
+                Ok(Exit::Done)
+            }
+            Webstream::Backup(_) => {
+                let all = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::backup(recipe, events, stop)).await
+                })
+                .await?;
+                for dumped in &all {
+                    let line = ResultLine::Dump(dumped);
+                    self.output.show(&line, |page| dump_view::show(page, dumped));
+                }
+                Ok(Exit::Done)
+            }
+            Webstream::Migrate(args) => {
+                let despite = args.despite_sessions;
+                let (reports, ended) =
+                    progress::shown(self.messages, self.output, async |events| {
+                        Box::pin(webstream::migrate(recipe, despite, events, stop)).await
+                    })
+                    .await;
+                self.reports(&reports, summary::migrated);
+                ended.map(|()| Exit::of_reports(&reports))
+            }
+            Webstream::Verify(_) => {
+                let reports = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::verify(recipe, events, stop)).await
+                })
+                .await?;
+                self.reports(&reports, summary::verified);
+                Ok(Exit::of_reports(&reports))
+            }
+            Webstream::Repoint(args) => {
+                let leading = Leading {
+                    root_certificate: args.root_certificate.clone(),
+                    dry_run: args.dry_run,
+                };
+                let all = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::repoint(recipe, &leading, events, stop)).await
+                })
+                .await?;
+                for rewritten in &all {
+                    self.output.show(&ResultLine::Repoint(rewritten), |page| {
+                        webstream_view::rewritten(page, rewritten);
+                    });
+                }
+                if !self.output.is_json() {
+                    let verifies = recipe.record.root_certificate.is_some();
+                    let secrets = recipe.secrets()?.map(|path| path.display().to_string());
+                    let mut page = self.output.page();
+                    let secrets = secrets.as_deref();
+                    webstream_view::after_repointing(&mut page, &all, verifies, secrets);
+                    self.output.put(page.into_text().as_bytes());
+                }
+                Ok(Exit::Done)
+            }
+            Webstream::Rollback(args) => {
+                let accept_loss = args.accept_loss;
+                let back = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::rollback(recipe, accept_loss, events, stop)).await
+                })
+                .await?;
+                self.output.show(&ResultLine::Rollback(&back), |page| {
+                    webstream_view::rolled_back(page, &back);
+                });
+                Ok(Exit::Done)
+            }
+            Webstream::Status(_) => self.webstream_status(recipe, stop).await,
+            Webstream::Retire(_) => {
+                let before = webstream::retire(recipe, stop).await?;
+                self.output.show(&ResultLine::Retire(&before), |page| {
+                    webstream_view::retired(page, &before);
+                });
+                Ok(Exit::Done)
+            }
+            Webstream::Unretire(_) => {
+                let before = webstream::unretire(recipe, stop).await?;
+                self.output.show(&ResultLine::Unretire(&before), |page| {
+                    webstream_view::unretired(page, &before);
+                });
+                Ok(Exit::Done)
+            }
+        }
+    }
+
+    async fn webstream_status(&self, recipe: &mut Recipe, stop: &mut Stop) -> Result<Exit> {
+        let mut exit = Exit::Done;
+        for tried in &stop.or(Box::pin(webstream::status(recipe))).await? {
+            match &tried.reached {
+                Ok(reached) => self.output.show(&ResultLine::Reached(reached), |page| {
+                    webstream_view::reached(page, tried, reached);
+                }),
+                Err(error) => {
+                    self.output.show(&ResultLine::error(error), |page| {
+                        webstream_view::not_reached(page, tried, error);
+                    });
+                    exit = error.kind().into();
+                }
+            }
+        }
+        Ok(exit)
+    }
+}

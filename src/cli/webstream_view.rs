@@ -1,0 +1,152 @@
+//! The steps of the WebStream recipe, for people.
+
+use crate::error::Error;
+use crate::webstream::{Counted, Provisioned, Reached, Retired, Rewritten, RolledBack, Tried};
+
+use super::page::{Page, Tone};
+use super::units;
+
+/// Shows what a service would find.
+pub(super) fn reached(page: &mut Page, tried: &Tried, reached: &Reached) {
+    heading(page, tried);
+    let Reached { host, port, role, server, tls, latency_ms, tables, .. } = reached;
+    page.labelled("server", Tone::Plain, &format!("{host}, port {port}, PostgreSQL {server}"));
+    page.labelled("role", Tone::Plain, role);
+    match tls {
+        Some(tls) => page.labelled("TLS", Tone::Good, tls),
+        None => page.labelled("TLS", Tone::Notable, "none"),
+    }
+    page.labelled("round trip", Tone::Plain, &format!("{latency_ms:.1} ms"));
+    for Counted { table, rows, exact } in tables {
+        let rows = units::counted(u64::try_from(*rows).unwrap_or_default(), "row", "rows");
+        let rows = if *exact { rows } else { format!("about {rows}") };
+        page.labelled("table", Tone::Plain, &format!("{table}: {rows}"));
+    }
+    page.gap();
+}
+
+/// Shows that a service would get nowhere.
+pub(super) fn not_reached(page: &mut Page, tried: &Tried, error: &Error) {
+    heading(page, tried);
+    page.block(2, Tone::Bad, &error.message());
+    if let Some(hint) = error.hint_text() {
+        page.block(2, Tone::Plain, &format!("hint: {hint}"));
+    }
+    page.gap();
+}
+
+/// Shows a database that is ready to be filled.
+pub(super) fn provisioned(page: &mut Page, provisioned: &Provisioned) {
+    let Provisioned { database, was_made, owner, owner_was_made, variable } = provisioned;
+    page.line(0, Tone::Strong, &format!("database {database}"));
+    let made = |made: &bool| if *made { "made" } else { "was there" };
+    page.labelled("database", Tone::Good, made(was_made));
+    page.labelled("owner", Tone::Good, &format!("{owner}, {}", made(owner_was_made)));
+    page.labelled("password", Tone::Plain, &format!("in {variable}, tried by logging in"));
+    page.gap();
+}
+
+/// Shows what becomes of a configuration.
+pub(super) fn rewritten(page: &mut Page, rewritten: &Rewritten) {
+    let Rewritten { configuration, lines, backup } = rewritten;
+    page.line(0, Tone::Strong, &configuration.display().to_string());
+    if lines.is_empty() {
+        page.line(2, Tone::Good, "leads to the target already");
+    }
+    for line in lines {
+        page.line(2, Tone::Faint, &format!("line {}", line.number));
+        page.line(2, Tone::Bad, &format!("- {}", line.before.trim()));
+        page.line(2, Tone::Good, &format!("+ {}", line.after.trim()));
+    }
+    if let Some(backup) = backup {
+        page.labelled("backup", Tone::Plain, &backup.display().to_string());
+    }
+    page.gap();
+}
+
+/// Shows what is left to do once the configurations are written.
+pub(super) fn after_repointing(
+    page: &mut Page,
+    all: &[Rewritten],
+    verifies: bool,
+    secrets: Option<&str>,
+) {
+    if !verifies {
+        page.line(
+            0,
+            Tone::Notable,
+            "SSL Mode=Require encrypts, and verifies nobody: give --root-certificate FILE, the \
+             provider's authorities as the services find them, for VerifyFull",
+        );
+        page.gap();
+    }
+    if all.iter().all(|rewritten| rewritten.backup.is_none()) {
+        return;
+    }
+    page.line(0, Tone::Strong, "then, on every host");
+    let file = secrets.map_or_else(String::new, |path| format!(" of {path}"));
+    page.block(2, Tone::Plain, &format!(
+        "1. give the services the variables{file} that their passwordRef names; services on Windows \
+         have their own, which they read when they start (this replaces what is there, so name all, \
+         with \\0 between them):\n   \
+         reg.exe add HKLM\\SYSTEM\\CurrentControlSet\\Services\\SERVICE /v Environment /t REG_MULTI_SZ \
+         /d NAME=value\\0NAME=value\n   \
+         on Linux: EnvironmentFile=FILE in the service's unit, then systemctl daemon-reload\n\
+         2. start the gateway's service, then the Metrics Engine's: sc.exe start SERVICE, or systemctl \
+         start SERVICE\n\
+         3. pgconvoy webstream status, and sign in to the admin console\n\
+         the way back: pgconvoy webstream rollback"
+    ));
+}
+
+/// Shows what the way back came to.
+pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
+    if back.configurations.is_empty() && back.roles.is_empty() {
+        page.line(0, Tone::Good, "nothing to do: the services are led to the bundled instance");
+        return;
+    }
+    page.line(0, Tone::Strong, "back to the bundled instance");
+    for configuration in &back.configurations {
+        page.labelled("put back", Tone::Good, &configuration.display().to_string());
+    }
+    for backup in &back.backups {
+        page.labelled("kept", Tone::Plain, &backup.display().to_string());
+    }
+    if !back.roles.is_empty() {
+        page.labelled("may log in", Tone::Good, &back.roles.join(", "));
+    }
+    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays: where it was written to, drop its databases \
+         before they are moved again");
+}
+
+/// Shows that the bundled databases are closed.
+pub(super) fn retired(page: &mut Page, before: &Retired) {
+    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
+    page.line(0, Tone::Strong, "the bundled databases are closed");
+    page.labelled("closed", Tone::Good, &databases.join(", "));
+    page.labelled("then", Tone::Plain, "stop the bundled service, and keep it from starting:");
+    for line in [
+        "Windows: sc.exe stop Webstream-Postgres",
+        "         sc.exe config Webstream-Postgres start= disabled",
+        "Linux:   systemctl disable --now SERVICE",
+    ] {
+        page.line(16, Tone::Plain, line);
+    }
+    page.labelled("undo", Tone::Plain, "pgconvoy webstream unretire");
+}
+
+/// Shows that they are open again.
+pub(super) fn unretired(page: &mut Page, before: &Retired) {
+    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
+    page.labelled("open again", Tone::Good, &databases.join(", "));
+    let fence = "the services' roles are kept out as they were before `retire`, by the fence of \
+                 `migrate`: `pgconvoy webstream rollback` lets them in";
+    if before.roles.is_empty() {
+        page.labelled("fence", Tone::Notable, fence);
+    }
+}
+
+fn heading(page: &mut Page, tried: &Tried) {
+    let title = format!("database {}, {}", tried.database, tried.configuration.display());
+    page.line(0, Tone::Strong, &title);
+}

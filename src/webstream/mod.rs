@@ -1,0 +1,32 @@
+//! The WebStream recipe: its configuration file, its databases, its steps.
+
+mod backup;
+mod clock;
+mod configuration;
+mod connecting;
+mod migrate;
+mod next;
+mod npgsql_version;
+mod provision;
+mod recipe;
+mod record;
+mod repoint;
+mod retire;
+mod secrets;
+mod sessions;
+mod status;
+mod verify;
+
+pub use backup::backup;
+pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
+pub use migrate::migrate;
+pub use next::{Next, SignedIn};
+pub use npgsql_version::{NpgsqlVersion, Tls};
+pub use provision::{Provisioned, provision};
+pub use recipe::{Recipe, Said};
+pub use record::Record;
+pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
+pub use retire::{Retired, retire, unretire};
+pub use secrets::{Variables, variable_of};
+pub use status::{Counted, Reached, Tried, status};
+pub use verify::verify;

@@ -1,0 +1,310 @@
+//! `pgconvoy webstream repoint`: the configurations lead to the target from now on. And the way back.
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::commands::{self, DatabaseReport, Event, Events, SourceSince, Stop, TableVerdict};
+use crate::error::{Error, Kind, Result};
+use crate::wire::Session;
+
+use super::clock;
+use super::configuration::{Configuration, Keyword, Moved, PasswordRef};
+use super::npgsql_version::NpgsqlVersion;
+use super::recipe::Recipe;
+use super::record::Repointed;
+use super::secrets::variable_of;
+use super::sessions::{Connected, connected, refuse_unknown_clients};
+use files::Prepared;
+
+/// How the services are led.
+#[derive(Debug, Clone, Default)]
+pub struct Leading {
+    /// The file of the authorities that the services trust, as they will find it; none where they
+    /// verify nothing.
+    pub root_certificate: Option<String>,
+    /// Whether only what would be written is shown.
+    pub dry_run: bool,
+}
+
+/// Leads all configurations to the target, once it is proven to hold what the source holds.
+pub async fn repoint(
+    recipe: &mut Recipe,
+    leading: &Leading,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<Vec<Rewritten>> {
+    if !leading.dry_run {
+        refuse_unproven(recipe, events, stop).await?;
+    }
+    let (host, port) = recipe.target()?.host_and_port().ok_or_else(|| {
+        Error::usage("leading the services to the target")
+            .because("--target names a socket, or several hosts")
+            .hint("give the one endpoint that the services are to use")
+    })?;
+    let version = recipe.npgsql_version()?;
+    if let Some(file) = &leading.root_certificate {
+        recipe.record.root_certificate = Some(file.clone());
+    }
+    let root_certificate = recipe.record.root_certificate.clone();
+    let destination = Destination { host, port, version, root_certificate };
+    let at = clock::now();
+    let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
+    let all = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
+    for rewritten in &all {
+        if let Some(backup) = rewritten.backup.clone() {
+            let repointed = Repointed { at: at.clone(), backup };
+            // The way back leads to what was there before the first time.
+            let path = rewritten.configuration.clone();
+            recipe.record.done.repointed.entry(path).or_insert(repointed);
+        }
+    }
+    if !leading.dry_run {
+        recipe.keep()?;
+        recipe.read_again()?;
+    }
+    Ok(all)
+}
+
+/// Nobody is led to a target that may lack anything: a clean verification must be on record, and the
+/// source be as it was.
+async fn refuse_unproven(recipe: &mut Recipe, events: &Events, stop: &mut Stop) -> Result<()> {
+    let doing = "leading the services to the target";
+    let refused = |because: &str, hint: &str| {
+        Err(Error::new(Kind::Refused, doing).because(because).hint(hint))
+    };
+    if recipe.record.done.migrated.is_none() {
+        return refused(
+            "no clean migration is on record",
+            "run `pgconvoy webstream migrate` first",
+        );
+    }
+    if recipe.record.done.verified.is_none() {
+        return refused(
+            "no clean verification is on record",
+            "run `pgconvoy webstream verify` first",
+        );
+    }
+    refuse_unknown_clients(recipe)?;
+    let source = stop.or(Session::connect(&recipe.source()?.with_database("postgres"))).await?;
+    let there = stop.or(connected(recipe, &source)).await?;
+    if !there.is_empty() {
+        let lines: Vec<String> = there.iter().map(Connected::described).collect();
+        return refused(
+            &format!("services are still connected to the bundled instance:\n{}", lines.join("\n")),
+            "stop them, then run again; nothing was written",
+        );
+    }
+    let open = stop.or(able(&source, &recipe.roles()?)).await?;
+    if !open.is_empty() {
+        return refused(
+            &format!(
+                "{} may log in to the bundled instance: its fence was lifted",
+                open.join(", ")
+            ),
+            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+        );
+    }
+    for named in recipe.databases()? {
+        let at = recipe.target()?.with_database(&named.database);
+        let is_finished = stop.or(commands::status(&at)).await?.ending.is_some();
+        if !is_finished {
+            return refused(
+                &format!("the copy of {} isn't finished on this target", named.database),
+                "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+            );
+        }
+    }
+    // A finished job does nothing but say how its source stands.
+    let (reports, ended) = Box::pin(commands::migrate(&recipe.job()?, events, stop)).await;
+    ended?;
+    let mut changed = Vec::new();
+    for report in &reports {
+        let database = &report.database;
+        match &report.source_since {
+            Some(SourceSince::Unchanged) => {}
+            // The fence keeps the services out and no write is counted: housekeeping goes on there.
+            Some(SourceSince::Perhaps { because }) => {
+                let words = format!("database {database}: no write is counted since; {because}");
+                events.say(Event::Note(words)).await;
+            }
+            Some(SourceSince::Changed { what }) => {
+                changed.push(format!("{database}: {}", what.join(", ")));
+            }
+            Some(SourceSince::Unknown { because }) => {
+                changed.push(format!("{database}: {because}"))
+            }
+            None => changed.push(format!("{database}: it isn't known")),
+        }
+    }
+    match changed.is_empty() {
+        true => Ok(()),
+        false => refused(
+            &format!("the source isn't as it was when it was copied:\n{}", changed.join("\n")),
+            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
+        ),
+    }
+}
+
+/// Those of the roles that may log in to the source.
+async fn able(source: &Session, roles: &[String]) -> Result<Vec<String>> {
+    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles \
+               WHERE rolname::text = ANY ($1) AND rolcanlogin ORDER BY 1";
+    let rows = source.query("asking who may log in to the source", sql, &[&roles]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// What a way back finds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RolledBack {
+    /// The configurations that are as they were.
+    pub configurations: Vec<PathBuf>,
+    /// What they were until then, beside them.
+    pub backups: Vec<PathBuf>,
+    /// The roles that may log in to the source again.
+    pub roles: Vec<String>,
+}
+
+/// Puts the configurations back, and lifts the fence. What was written on the target since the copy
+/// is lost by that.
+pub async fn rollback(
+    recipe: &mut Recipe,
+    accept_loss: bool,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<RolledBack> {
+    let doing = "going back to the bundled instance";
+    if recipe.record.done.retired.is_some() {
+        return Err(Error::new(Kind::Refused, doing)
+            .because("the bundled databases are closed for good")
+            .hint("run `pgconvoy webstream unretire` first; nothing was changed"));
+    }
+    // Nobody writes to a target that nobody was led to.
+    let is_led = !recipe.record.done.repointed.is_empty() || !recipe.led_to_target()?.is_empty();
+    if !accept_loss && is_led {
+        let written = Box::pin(written_since(recipe, events, stop)).await?;
+        if !written.is_empty() {
+            return Err(Error::new(Kind::Refused, doing)
+                .because(format!("the target was written to since:\n{}", written.join("\n")))
+                .hint(
+                    "with --accept-loss that stays behind on the target, and the services don't \
+                     find it any more; nothing was changed",
+                ));
+        }
+    }
+    let all = recipe.record.done.repointed.clone();
+    let mut prepared = Vec::new();
+    let stamp = clock::stamp(&clock::now());
+    for (configuration, Repointed { backup, .. }) in &all {
+        let bytes = std::fs::read(backup).map_err(|error| {
+            Error::new(Kind::Refused, format!("reading {}", backup.display())).io(error)
+        })?;
+        prepared.push(Prepared::new(configuration, &bytes, &stamp)?);
+    }
+    let backups = prepared.iter().map(|file| file.backup().to_owned()).collect();
+    files::commit(prepared)?;
+    recipe.read_again()?;
+    let unfenced = stop.or(commands::unfence(recipe.source()?)).await?;
+    let done = &mut recipe.record.done;
+    done.repointed.clear();
+    (done.migrated, done.verified, done.reached, done.signed_in) = (None, None, None, None);
+    recipe.keep()?;
+    Ok(RolledBack { configurations: all.into_keys().collect(), backups, roles: unfenced.roles })
+}
+
+/// The tables in which the target holds something else than the source: it was written to.
+async fn written_since(recipe: &Recipe, events: &Events, stop: &mut Stop) -> Result<Vec<String>> {
+    let reports = Box::pin(commands::verify(&recipe.job()?, events, stop)).await?;
+    let mut written = Vec::new();
+    for DatabaseReport { database, verification, .. } in &reports {
+        let tables = verification.tables.iter().filter(|verdict| !verdict.is_equal());
+        written.extend(tables.map(|verdict| match verdict {
+            TableVerdict::Differs { table, source_rows, target_rows } => format!(
+                "{database}: {table}, {source_rows} rows on the source and {target_rows} on the target"
+            ),
+            other => format!("{database}: {}, which couldn't be compared", other.table()),
+        }));
+        written.extend(verification.catalog.iter().map(|other| format!("{database}: {other}")));
+    }
+    Ok(written)
+}
+
+/// Where the services go, and how.
+struct Destination {
+    host: String,
+    port: u16,
+    version: NpgsqlVersion,
+    root_certificate: Option<String>,
+}
+
+/// What becomes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rewritten {
+    /// The file.
+    pub configuration: PathBuf,
+    /// The lines that differ, without secrets; none where it leads to the target already.
+    pub lines: Vec<ChangedLine>,
+    /// The file as it was before, if it was written.
+    pub backup: Option<PathBuf>,
+}
+
+/// A line before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedLine {
+    /// Its number, from 1.
+    pub number: usize,
+    /// As it was.
+    pub before: String,
+    /// As it will be.
+    pub after: String,
+}
+
+/// Rewrites the configurations, all or none. `stamp` tells the backups from those of other times; none
+/// where nothing is to be written.
+fn rewrite(
+    configurations: &[Configuration],
+    destination: &Destination,
+    stamp: Option<&str>,
+) -> Result<Vec<Rewritten>> {
+    let mut all = Vec::new();
+    let mut prepared = Vec::new();
+    for configuration in configurations {
+        let moved = destination.moved(configuration)?;
+        let bytes = configuration.rewritten(&moved)?;
+        let lines = configuration.changed_lines(&bytes)?;
+        let backup = match stamp {
+            Some(stamp) if !lines.is_empty() => {
+                let file = Prepared::new(configuration.path(), &bytes, stamp)?;
+                let backup = file.backup().to_owned();
+                prepared.push(file);
+                Some(backup)
+            }
+            _ => None,
+        };
+        all.push(Rewritten { configuration: configuration.path().to_owned(), lines, backup });
+    }
+    files::commit(prepared)?;
+    Ok(all)
+}
+
+impl Destination {
+    fn moved(&self, configuration: &Configuration) -> Result<BTreeMap<String, Moved>> {
+        let mut settings = vec![
+            (Keyword::Host, Some(self.host.clone())),
+            (Keyword::Port, Some(self.port.to_string())),
+            (Keyword::Password, None),
+        ];
+        settings.extend(match &self.root_certificate {
+            Some(file) => self.version.verifying(file),
+            None => self.version.encrypting(),
+        });
+        let moved = configuration.named()?.into_iter().map(|named| {
+            let password_ref = PasswordRef::Env(variable_of(&named.database));
+            (named.database, Moved { settings: settings.clone(), password_ref })
+        });
+        Ok(moved.collect())
+    }
+}

@@ -1,0 +1,182 @@
+//! Configurations written: each in one act, with the old one beside it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Kind, Result};
+
+/// A new file that lies beside the one whose place it is to take.
+pub(super) struct Prepared {
+    place: PathBuf,
+    backup: Backup,
+    file: NamedTempFile,
+}
+
+/// The old contents under a name of their own, which go again where they aren't needed.
+struct Backup {
+    path: PathBuf,
+    is_needed: bool,
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        if !self.is_needed {
+            // Another copy of a file that stays does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Prepared {
+    /// Writes new contents beside a file, and keeps the old ones.
+    pub(super) fn new(path: &Path, bytes: &[u8], stamp: &str) -> Result<Prepared> {
+        let doing = format!("writing beside {}", path.display());
+        let refused = |error| Error::new(Kind::Refused, &doing).io(error);
+        // A link stays one: the file that it leads to is replaced.
+        let place = fs::canonicalize(path).map_err(refused)?;
+        let old = fs::metadata(&place).map_err(refused)?;
+        if old.permissions().readonly() {
+            return Err(Error::new(Kind::Refused, format!("rewriting {}", path.display()))
+                .because("the file is read-only")
+                .hint("allow writing it, then run again; nothing was written"));
+        }
+        let folder = place.parent().unwrap_or(Path::new("."));
+        let backup = keep(&place, stamp).map_err(refused)?;
+        let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
+        file.write_all(bytes).map_err(refused)?;
+        file.as_file().set_permissions(old.permissions()).map_err(refused)?;
+        give_to_owner_of(&old, file.path()).map_err(refused)?;
+        file.as_file().sync_all().map_err(refused)?;
+        Ok(Prepared { place, backup, file })
+    }
+
+    pub(super) fn backup(&self) -> &Path {
+        &self.backup.path
+    }
+}
+
+/// Puts all new files into their places. Where one can't be, those before it are put back.
+pub(super) fn commit(all: Vec<Prepared>) -> Result<()> {
+    let mut done: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for Prepared { place, mut backup, file } in all {
+        if let Err(error) = file.persist(&place) {
+            let mut because = error.error.to_string();
+            for (place, backup) in done {
+                if let Err(error) = fs::copy(&backup, &place) {
+                    because += &format!("; {} stays rewritten: {error}", place.display());
+                }
+            }
+            return Err(Error::step(format!("rewriting {}", place.display()))
+                .because(because)
+                .hint("mend that and run again; the files before it are as they were"));
+        }
+        backup.is_needed = true;
+        done.push((place, backup.path.clone()));
+    }
+    Ok(())
+}
+
+/// Copies a file to a name that isn't taken, with all that may read it.
+fn keep(place: &Path, stamp: &str) -> io::Result<Backup> {
+    let old = fs::metadata(place)?;
+    let (path, mut to) = beside(place, stamp)?;
+    let backup = Backup { path, is_needed: false };
+    io::copy(&mut File::open(place)?, &mut to)?;
+    to.set_permissions(old.permissions())?;
+    give_to_owner_of(&old, &backup.path)?;
+    to.sync_all()?;
+    Ok(backup)
+}
+
+/// A new file with the old one's name and a time, and a number where several are of one second.
+fn beside(place: &Path, stamp: &str) -> io::Result<(PathBuf, File)> {
+    let mut number = 1;
+    loop {
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(match number {
+            1 => format!(".{stamp}.bak"),
+            _ => format!(".{stamp}-{number}.bak"),
+        });
+        let path = place.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The services read the file as whoever owns it: a new one mustn't be ours alone.
+#[cfg(unix)]
+fn give_to_owner_of(old: &fs::Metadata, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let new = fs::metadata(path)?;
+    match (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        true => Ok(()),
+        false => chown(path, Some(old.uid()), Some(old.gid())),
+    }
+}
+
+/// A new file inherits its folder's access control.
+#[cfg(not(unix))]
+fn give_to_owner_of(_: &fs::Metadata, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_file_is_kept_and_the_new_one_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.config.xml");
+        fs::write(&path, "old").unwrap();
+        let prepared = Prepared::new(&path, b"new", "T").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let backup = prepared.backup().to_owned();
+        commit(vec![prepared]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&backup).unwrap(), b"old");
+        assert!(backup.ends_with("app.config.xml.T.bak"));
+    }
+
+    #[test]
+    fn a_backup_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        fs::write(folder.path().join("a.T.bak"), "older").unwrap();
+        commit(vec![Prepared::new(&path, b"new", "T").unwrap()]).unwrap();
+        assert_eq!(fs::read(folder.path().join("a.T.bak")).unwrap(), b"older");
+        assert_eq!(fs::read(folder.path().join("a.T-2.bak")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_is_not_written_leaves_no_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        drop(Prepared::new(&path, b"new", "T").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn all_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        for path in &paths {
+            fs::write(path, "old").unwrap();
+        }
+        let prepared = paths.each_ref().map(|path| Prepared::new(path, b"new", "T").unwrap());
+        // A folder can't be replaced by a file.
+        fs::remove_file(&paths[1]).unwrap();
+        fs::create_dir(&paths[1]).unwrap();
+        fs::write(paths[1].join("x"), "").unwrap();
+        assert!(commit(prepared.into()).is_err());
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"old");
+    }
+}

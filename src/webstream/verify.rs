@@ -1,0 +1,24 @@
+//! `pgconvoy webstream verify`: every row and every definition of both sides compared.
+
+use crate::commands::{self, DatabaseReport, Events, Stop};
+use crate::error::Result;
+
+use super::clock;
+use super::recipe::Recipe;
+
+/// Compares all databases.
+pub async fn verify(
+    recipe: &mut Recipe,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<Vec<DatabaseReport>> {
+    let request = recipe.job()?;
+    let reports = Box::pin(commands::verify(&request, events, stop)).await?;
+    let is_clean = reports.iter().all(|report| report.verification.is_clean());
+    // Once the services write to the target, the sides differ by right.
+    if is_clean || recipe.led_to_target()?.is_empty() {
+        recipe.record.done.verified = is_clean.then(clock::now);
+    }
+    recipe.keep()?;
+    Ok(reports)
+}

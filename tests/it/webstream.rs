@@ -1,0 +1,8 @@
+//! The WebStream recipe from end to end, by the program itself: a bundled instance with its three
+//! databases, a managed one, and the configurations of three hosts.
+
+mod bad_input;
+mod hosts;
+mod move_there_and_back;
+mod provisioning;
+mod run;
