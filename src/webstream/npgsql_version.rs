@@ -178,7 +178,7 @@ mod tests {
             [Some(Tls::VerifyFull), None, Some(Tls::Require)]
         );
         let trusting = "SslMode=require;Trust Server Certificate=True";
-        assert_eq!(all.map(|v| tls(v, trusting)), [Ok(Tls::Require); 3].map(|tls| tls));
+        assert_eq!(all.map(|v| tls(v, trusting)), [const { Ok(Tls::Require) }; 3]);
         assert_eq!(
             all.map(|v| tls(v, "Host=h").unwrap()),
             [Tls::Disable, Tls::Prefer, Tls::Prefer]
