@@ -6,7 +6,7 @@ use crate::commands::{
     BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
 };
 use crate::error::Error;
-use crate::webstream::{Provisioned, Reached, Retired, Rewritten, RolledBack};
+use crate::webstream::{Preflight, Provisioned, Reached, Retired, Rewritten, RolledBack};
 
 use super::exit::{Exit, kind_name};
 
@@ -53,6 +53,14 @@ pub(super) enum ResultLine<'a> {
         /// A line each.
         servers: &'a [String],
     },
+    /// What `webstream check` found.
+    Preflight {
+        /// Whether the move is refused.
+        refused: bool,
+        /// Everything.
+        #[serde(flatten)]
+        found: &'a Preflight,
+    },
     /// A database and its owner's role on the target.
     Provisioned(&'a Provisioned),
     /// What becomes of a configuration.
@@ -84,6 +92,11 @@ impl<'a> ResultLine<'a> {
     /// A report.
     pub(super) fn report(report: &'a DatabaseReport) -> ResultLine<'a> {
         ResultLine::Report { clean: report.verification.is_clean(), report }
+    }
+
+    /// What `webstream check` found.
+    pub(super) fn preflight(found: &'a Preflight) -> ResultLine<'a> {
+        ResultLine::Preflight { refused: found.is_refused(), found }
     }
 
     /// A failure.

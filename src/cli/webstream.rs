@@ -2,13 +2,13 @@
 
 use crate::commands::Stop;
 use crate::error::Result;
-use crate::webstream::{self, Leading, Recipe};
+use crate::webstream::{self, Leading, Looking, Recipe};
 
 use super::args::Webstream;
 use super::exit::Exit;
 use super::json::ResultLine;
 use super::run::Session;
-use super::{dump_view, progress, requests, summary, webstream_view};
+use super::{dump_view, preflight_view, progress, requests, summary, webstream_view};
 
 impl Session<'_> {
     /// Takes a step of the recipe.
@@ -16,6 +16,21 @@ impl Session<'_> {
         let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
         let recipe = &mut recipe;
         match args {
+            Webstream::Check(args) => {
+                let looking = Looking {
+                    root_certificate: args.root_certificate.clone(),
+                    host_addresses: args.host_addresses.clone(),
+                };
+                let found = webstream::check(recipe, &looking, stop).await?;
+                self.output.show(&ResultLine::preflight(&found), |page| {
+                    preflight_view::show(page, &found);
+                });
+                Ok(match (found.has_reached_both(), found.is_refused()) {
+                    (false, _) => Exit::NotConnected,
+                    (true, true) => Exit::Refused,
+                    (true, false) => Exit::Done,
+                })
+            }
             Webstream::Provision(_) => {
                 for provisioned in webstream::provision(recipe, stop).await? {
                     self.output.show(&ResultLine::Provisioned(&provisioned), |page| {

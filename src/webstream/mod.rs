@@ -1,6 +1,7 @@
 //! The WebStream recipe: its configuration file, its databases, its steps.
 
 mod backup;
+mod check;
 mod clock;
 mod configuration;
 mod connecting;
@@ -17,6 +18,10 @@ mod status;
 mod verify;
 
 pub use backup::backup;
+pub use check::{
+    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, LookUp, Looking, Outdated, Pool,
+    Pools, Preflight, Room, RoundTrips, ServerFacts, check,
+};
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
 pub use migrate::migrate;
 pub use npgsql_version::{NpgsqlVersion, Tls};
@@ -26,5 +31,6 @@ pub use record::Record;
 pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
 pub use retire::{Retired, retire, unretire};
 pub use secrets::{Variables, variable_of};
+pub use sessions::Connected;
 pub use status::{Counted, Reached, Tried, status};
 pub use verify::verify;

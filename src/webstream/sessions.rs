@@ -7,7 +7,7 @@ use crate::wire::Session;
 
 /// Sessions of a role from one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Connected {
+pub struct Connected {
     /// The database.
     pub database: String,
     /// The role.

@@ -62,3 +62,4 @@ mod swapped;
 mod trial;
 mod verification;
 mod warm;
+mod webstream_check;

@@ -1,5 +1,6 @@
 //! The arguments of `pgconvoy webstream`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -9,6 +10,8 @@ use super::Output;
 /// A step of the recipe.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Webstream {
+    /// Look at everything that would stop the move, or spoil what comes after it
+    Check(WebstreamCheck),
     /// Make the owners' roles and the databases on the target, and keep the passwords
     Provision(Step),
     /// Dump each database into a custom archive, and read it to its end
@@ -39,6 +42,7 @@ impl Webstream {
             | Webstream::Status(step)
             | Webstream::Retire(step)
             | Webstream::Unretire(step) => step,
+            Webstream::Check(args) => &args.step,
             Webstream::Migrate(args) => &args.step,
             Webstream::Repoint(args) => &args.step,
             Webstream::Rollback(args) => &args.step,
@@ -72,6 +76,19 @@ pub(in crate::cli) struct Step {
     pub(in crate::cli) out: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamCheck {
+    /// The authorities' certificates by which the target is to be verified
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<PathBuf>,
+    /// The address of a host whose configuration is given: services there aren't forgotten ones; may
+    /// be given several times
+    #[arg(long = "host-address", value_name = "ADDRESS")]
+    pub(in crate::cli) host_addresses: Vec<IpAddr>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
 }
 
 #[derive(Debug, ClapArgs)]
