@@ -98,7 +98,7 @@ impl Encryption {
     ) -> Encryption {
         // What fails in the open as it does encrypted says nothing of TLS.
         let reachable = [open, encrypted].iter().any(|answer| !matches!(answer, Answer::Failed(_)));
-        let offered = reachable.then(|| !matches!(encrypted, Answer::Failed(_)));
+        let offered = reachable.then_some(!matches!(encrypted, Answer::Failed(_)));
         let enforced = match (open, offered) {
             (Answer::LetIn, _) => Some(false),
             (Answer::NotAdmitted, _) if *encrypted == Answer::LetIn => Some(true),

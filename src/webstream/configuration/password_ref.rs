@@ -52,7 +52,7 @@ fn is_name(name: &str) -> bool {
 fn is_base64(token: &str) -> bool {
     let digits = token.trim_end_matches('=');
     !digits.is_empty()
-        && token.len() % 4 == 0
+        && token.len().is_multiple_of(4)
         && token.len() - digits.len() <= 2
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
 }
