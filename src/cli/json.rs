@@ -1,5 +1,7 @@
 //! What `--json` prints besides events: results and errors, each with a stable `event` field.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::commands::{
@@ -63,6 +65,11 @@ pub(super) enum ResultLine<'a> {
     },
     /// A database and its owner's role on the target.
     Provisioned(&'a Provisioned),
+    /// The report that a move is signed off with.
+    SignOff {
+        /// Where it is.
+        path: &'a Path,
+    },
     /// What becomes of a configuration.
     Repoint(&'a Rewritten),
     /// The way back.

@@ -66,6 +66,11 @@ impl Session<'_> {
                 })
                 .await?;
                 self.reports(&reports, summary::verified);
+                if let Some(path) = &recipe.record.done.sign_off {
+                    self.output.show(&ResultLine::SignOff { path }, |page| {
+                        webstream_view::sign_off(page, path);
+                    });
+                }
                 Ok(Exit::of_reports(&reports))
             }
             Webstream::Repoint(args) => {

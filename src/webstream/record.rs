@@ -50,8 +50,12 @@ pub struct Done {
     pub migrated: Option<String>,
     /// A verification that found no difference.
     pub verified: Option<String>,
+    /// The report that it was signed off with.
+    pub sign_off: Option<PathBuf>,
     /// By configuration: what was written.
     pub repointed: BTreeMap<PathBuf, Repointed>,
+    /// Whether a person could sign in to the admin console.
+    pub console: Option<Console>,
     /// The bundled databases closed for good.
     pub retired: Option<Retired>,
 }
@@ -85,6 +89,17 @@ pub struct Repointed {
     pub at: String,
     /// The file as it was.
     pub backup: PathBuf,
+}
+
+/// What a person said after signing in to the admin console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Console {
+    /// When.
+    pub at: String,
+    /// Whether they could.
+    pub signed_in: bool,
+    /// What they had to say.
+    pub remark: Option<String>,
 }
 
 impl Record {
