@@ -27,18 +27,27 @@ pub(super) fn seconds(at: &str) -> Option<f64> {
     Some(seconds)
 }
 
-/// A time for people: `2026-01-31`, or `2026-01-31 12:00`.
-pub(super) fn shown(seconds: f64, with_time: bool) -> String {
+/// A time for people: `2026-01-31 12:00:00`.
+pub(super) fn shown(seconds: f64) -> String {
+    format!("{} {}", date(seconds), time_of_day(seconds))
+}
+
+/// A date for people: `2026-01-31`.
+pub(super) fn date(seconds: f64) -> String {
+    let at = moment(seconds);
+    format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())
+}
+
+/// A time of day for people: `12:00:00`.
+pub(super) fn time_of_day(seconds: f64) -> String {
+    let at = moment(seconds);
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
+}
+
+fn moment(seconds: f64) -> OffsetDateTime {
     #[expect(clippy::cast_possible_truncation, reason = "times that a clock told")]
-    let whole = seconds.round() as i64;
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(whole) else { return String::new() };
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    match with_time {
-        true => {
-            format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", at.hour(), at.minute())
-        }
-        false => format!("{year:04}-{month:02}-{day:02}"),
-    }
+    let whole = seconds.floor() as i64;
+    OffsetDateTime::from_unix_timestamp(whole).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -48,8 +57,7 @@ mod tests {
     #[test]
     fn a_time_is_read_as_it_was_told() {
         assert_eq!(seconds("2027-01-15T08:00:00Z"), Some(1_800_000_000.0));
-        assert_eq!(shown(1_800_000_000.0, true), "2027-01-15 08:00");
-        assert_eq!(shown(1_800_000_000.0, false), "2027-01-15");
+        assert_eq!(shown(1_800_000_007.9), "2027-01-15 08:00:07");
         assert!(seconds(&now()).is_some_and(|now| now > 1_700_000_000.0));
         for nonsense in ["", "2027", "2027-13-15T08:00:00Z", "äöüäöüäöüäöüäöü"] {
             assert_eq!(seconds(nonsense), None, "{nonsense}");

@@ -63,3 +63,4 @@ mod trial;
 mod verification;
 mod warm;
 mod webstream_check;
+mod webstream_sign_off;

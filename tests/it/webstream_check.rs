@@ -12,18 +12,18 @@ use serde_json::Value;
 use crate::kit;
 
 /// A bundled instance with the databases of two services, and one host's configuration.
-struct WebStream {
-    source: Cluster,
-    folder: tempfile::TempDir,
+pub(crate) struct WebStream {
+    pub(crate) source: Cluster,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 const DATABASES: [&str; 2] = ["webstream_iam", "webstream_metrics"];
 
 impl WebStream {
-    async fn start(major: u32) -> WebStream {
+    pub(crate) async fn start(major: u32) -> WebStream {
         let source = kit::bundled(major).await;
         for database in DATABASES {
-            let sql = format!("CREATE ROLE {database} LOGIN PASSWORD 'of {database}'");
+            let sql = format!("CREATE ROLE {database} LOGIN PASSWORD 'secret-{database}'");
             kit::run(&source.conninfo("postgres"), &sql).await;
             let sql = format!("CREATE DATABASE {database} OWNER {database}");
             kit::run(&source.conninfo("postgres"), &sql).await;
@@ -32,12 +32,13 @@ impl WebStream {
              INSERT INTO samples SELECT now() - make_interval(days => d) + interval '1 hour', d
              FROM generate_series(1, 40) d;
              CREATE TABLE nodes (joined timestamptz, retired timestamptz)";
-        let metrics = source.conninfo_as("webstream_metrics", "of webstream_metrics", DATABASES[1]);
+        let metrics =
+            source.conninfo_as("webstream_metrics", "secret-webstream_metrics", DATABASES[1]);
         kit::run(&metrics, old).await;
         WebStream { source, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn configuration(&self, pool: &str) -> PathBuf {
+    pub(crate) fn configuration(&self, pool: &str) -> PathBuf {
         let path = self.folder.path().join("app.config.xml");
         let pair = |database: &str| {
             format!(
@@ -89,7 +90,8 @@ fn note<'a>(found: &'a Preflight, object: &str) -> Option<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_managed_target_is_looked_at_from_all_sides_and_the_move_may_begin() {
     let (webstream, target) = tokio::join!(WebStream::start(15), kit::rds_like(16));
-    let service = webstream.source.conninfo_as("webstream_iam", "of webstream_iam", DATABASES[0]);
+    let service =
+        webstream.source.conninfo_as("webstream_iam", "secret-webstream_iam", DATABASES[0]);
     // A service's sessions have names of their own.
     let service = kit::session(&format!("{service}&application_name=gateway")).await;
     let found = webstream.check(&target.conninfo("postgres"), &verified_by(&target)).await;
@@ -148,7 +150,8 @@ async fn a_service_of_a_host_whose_configuration_is_missing_is_found() {
     let path = webstream.configuration("");
     let text = std::fs::read_to_string(&path).unwrap().replace("127.0.0.1", "192.0.2.1");
     std::fs::write(&path, text).unwrap();
-    let service = webstream.source.conninfo_as("webstream_iam", "of webstream_iam", DATABASES[0]);
+    let service =
+        webstream.source.conninfo_as("webstream_iam", "secret-webstream_iam", DATABASES[0]);
     let service = kit::session(&format!("{service}&application_name=gateway")).await;
     let said = Said {
         configurations: vec![path],

@@ -28,23 +28,23 @@ pub(super) fn tell(body: &mut Markup, account: &Account<'_>) {
 
 /// How the copy went.
 fn copy(body: &mut Markup, history: &History) {
-    let began = clock::shown(history.began, true);
+    let began = clock::shown(history.began);
     let took = match history.sealed {
         Some(sealed) => format!("in {}", timeline::duration(sealed - history.began)),
-        None => "and isn't finished".to_owned(),
+        None => "in part, as it isn't finished".to_owned(),
     };
     let rows: u64 = history.tables.iter().map(|table| table.rows).sum();
     let bytes: u64 = history.tables.iter().map(|table| table.bytes).sum();
     body.element(
         "p",
         &format!(
-            "Copied from {began} on {took}: {} rows, {} bytes of them, by pgconvoy {}.",
+            "Begun at {began}, copied {took}: {} rows, {} bytes of them, by pgconvoy {}.",
             grouped(rows),
             grouped(bytes),
             history.tool
         ),
     );
-    let lanes: Vec<Lane> = history
+    let mut lanes: Vec<Lane> = history
         .phases
         .iter()
         .map(|phase| Lane {
@@ -54,6 +54,7 @@ fn copy(body: &mut Markup, history: &History) {
             class: class(&phase.phase),
         })
         .collect();
+    lanes.sort_by(|one, other| one.began.total_cmp(&other.began));
     let title = format!("The parts of the copy of {}", history.database);
     timeline::draw(body, &title, &lanes, Axis::Passed);
 }
@@ -116,7 +117,7 @@ fn objects(body: &mut Markup, compared: &DatabaseReport) {
     let all: Vec<String> = compared
         .objects
         .iter()
-        .map(|(kind, number)| format!("{} {}", grouped(*number as u64), kind.to_lowercase()))
+        .map(|(kind, number)| format!("{}: {}", kind.to_lowercase(), grouped(*number as u64)))
         .collect();
     let words = match all.is_empty() {
         true => "none".to_owned(),

@@ -117,8 +117,8 @@ fn heading(body: &mut Markup, sign_off: &SignOff<'_>) {
         true => (
             "verdict equal",
             format!(
-                "Equal. All {} rows of {tables} tables, and {objects} objects, were read on both \
-                 sides and compared: none differs.",
+                "Equal. Tables: {tables}; rows: {}; objects: {objects}. All were read on both sides \
+                 and compared: none differs.",
                 grouped(rows)
             ),
         ),
@@ -193,7 +193,7 @@ fn grouped(number: u64) -> String {
 
 /// A time of the record, for people.
 fn shown(at: &str) -> String {
-    clock::seconds(at).map_or_else(|| at.to_owned(), |seconds| clock::shown(seconds, true))
+    clock::seconds(at).map_or_else(|| at.to_owned(), clock::shown)
 }
 
 #[cfg(test)]

@@ -134,14 +134,14 @@ fn it_tells_what_moved_when_and_that_all_is_equal() {
     let html = written(&record(), &equal(), Some(history()));
     let text = text(&html);
     for said in [
-        "Equal. All 1,234,567 rows of 1 tables, and 8 objects",
-        "2027-01-15 08:15",
+        "Equal. Tables: 1; rows: 1,234,567; objects: 8.",
+        "2027-01-15 08:15:00",
         "PostgreSQL 15.4",
         "1:1234567:0123456789abcdef0123456789abcdef",
-        "in 1 min 35 s",
-        "5 index, 3 table",
+        "copied in 1 min 35 s",
+        "index: 5, table: 3",
         "/b/iam.dump",
-        "A person has signed in after the move, 2027-01-15 08:25.",
+        "A person has signed in after the move, 2027-01-15 08:25:00.",
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }

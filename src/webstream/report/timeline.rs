@@ -7,11 +7,12 @@ use super::markup::Markup;
 const WIDTH: f64 = 960.0;
 const LABELS: f64 = 230.0;
 /// What is kept free on the right for a time behind the last bar.
-const RIGHT: f64 = 110.0;
+const RIGHT: f64 = 150.0;
 const LANE: f64 = 24.0;
 const AXIS: f64 = 26.0;
 /// Most ticks that fit, and how far they may be apart, in seconds.
 const TICKS: f64 = 8.0;
+const DAY: f64 = 86400.0;
 const STEPS: [f64; 19] = [
     1.0,
     2.0,
@@ -110,7 +111,8 @@ fn ticks(svg: &mut Markup, scale: &Scale, bottom: f64, axis: Axis) {
         ));
         let words = match axis {
             Axis::Passed => format!("+{}", duration(at - scale.began)),
-            Axis::Dates => clock::shown(at, step < 86400.0),
+            Axis::Dates if step < DAY => clock::time_of_day(at),
+            Axis::Dates => clock::date(at),
         };
         let y = bottom + 16.0;
         let tag = format!("text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\"");
@@ -135,7 +137,7 @@ fn draw_lane(svg: &mut Markup, scale: &Scale, y: f64, lane: &Lane, axis: Axis) {
     } else {
         svg.raw(&format!("<circle class=\"{class}\" cx=\"{to:.1}\" cy=\"{middle:.1}\" r=\"5\"/>"));
         match axis {
-            Axis::Dates => clock::shown(lane.ended, true),
+            Axis::Dates => clock::shown(lane.ended),
             Axis::Passed => String::new(),
         }
     };
@@ -155,9 +157,10 @@ fn shortened(label: &str) -> String {
 /// A span of time for people.
 pub(super) fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
-        return match seconds < 0.05 {
-            true => "0 s".to_owned(),
-            false => format!("{seconds:.1} s"),
+        return match seconds {
+            ..0.0005 => "0 s".to_owned(),
+            ..0.9995 => format!("{:.0} ms", seconds * 1000.0),
+            _ => format!("{seconds:.1} s"),
         };
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 9.95")]
@@ -188,8 +191,8 @@ mod tests {
     #[test]
     fn bars_are_as_long_as_what_they_show_took() {
         let svg = drawn(&[lane(0.0, 100.0), lane(50.0, 100.0)], Axis::Passed);
-        assert!(svg.contains("x=\"230.0\" y=\"8.0\" width=\"620.0\""), "{svg}");
-        assert!(svg.contains("x=\"540.0\" y=\"32.0\" width=\"310.0\""), "{svg}");
+        assert!(svg.contains("x=\"230.0\" y=\"8.0\" width=\"580.0\""), "{svg}");
+        assert!(svg.contains("x=\"520.0\" y=\"32.0\" width=\"290.0\""), "{svg}");
         assert!(svg.contains("&lt;data&gt;") && svg.contains("+1 min 30 s"), "{svg}");
         roxmltree::Document::parse(&svg).unwrap();
     }
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn what_took_no_time_is_a_mark_with_its_date() {
         let svg = drawn(&[lane(1_800_000_000.0, 1_800_000_000.0)], Axis::Dates);
-        assert!(svg.contains("<circle") && svg.contains("2027-01-15 08:00"), "{svg}");
+        assert!(svg.contains("<circle") && svg.contains("2027-01-15 08:00:00<"), "{svg}");
     }
 
     #[test]
@@ -210,7 +213,8 @@ mod tests {
     fn spans_are_told_in_their_own_units() {
         let table = [
             (0.0, "0 s"),
-            (0.25, "0.2 s"),
+            (0.25, "250 ms"),
+            (1.04, "1.0 s"),
             (12.4, "12 s"),
             (90.0, "1 min 30 s"),
             (3_700.0, "1 h 01 min"),
