@@ -19,7 +19,7 @@ impl Session<'_> {
             Webstream::Check(args) => {
                 let looking = Looking {
                     root_certificate: args.root_certificate.clone(),
-                    host_addresses: args.host_addresses.clone(),
+                    clients: args.clients.clone(),
                 };
                 let found = webstream::check(recipe, &looking, stop).await?;
                 self.output.show(&ResultLine::preflight(&found), |page| {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::copy::Fingerprint;
 use crate::engine::{JobState, Ledger};
@@ -15,7 +15,7 @@ use super::databases;
 use super::report::DatabaseReport;
 
 /// A job as its ledger has it. Times are seconds since 1970, by the target's clock.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// The database.
     pub database: String,
@@ -38,7 +38,7 @@ pub struct History {
 }
 
 /// When a part of a job was at work.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTimes {
     /// Its name.
     pub phase: String,
@@ -49,7 +49,7 @@ pub struct PhaseTimes {
 }
 
 /// What was copied of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopiedTable {
     /// The table.
     pub table: String,

@@ -54,8 +54,8 @@ pub struct Done {
     pub sign_off: Option<PathBuf>,
     /// By configuration: what was written.
     pub repointed: BTreeMap<PathBuf, Repointed>,
-    /// Whether a person could sign in to the admin console.
-    pub console: Option<Console>,
+    /// A person has signed in to the admin console.
+    pub signed_in: Option<SignedIn>,
     /// The bundled databases closed for good.
     pub retired: Option<Retired>,
 }
@@ -91,15 +91,13 @@ pub struct Repointed {
     pub backup: PathBuf,
 }
 
-/// What a person said after signing in to the admin console.
+/// A person's word that the admin console lets them in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Console {
-    /// When.
+pub struct SignedIn {
+    /// When it was given.
     pub at: String,
-    /// Whether they could.
-    pub signed_in: bool,
-    /// What they had to say.
-    pub remark: Option<String>,
+    /// Who gave it.
+    pub who: String,
 }
 
 impl Record {

@@ -163,8 +163,8 @@ async fn a_service_of_a_host_whose_configuration_is_missing_is_found() {
     let (_, mut stop) = Stop::new();
     let found = Box::pin(check(&mut recipe, &Looking::default(), &mut stop)).await.unwrap();
     assert_eq!(refusals(&found), ["host 127.0.0.1"]);
-    let host_addresses = vec!["127.0.0.1".parse().unwrap()];
-    let known = Looking { host_addresses, ..Looking::default() };
+    let clients = vec!["127.0.0.1".parse().unwrap()];
+    let known = Looking { clients, ..Looking::default() };
     let found = Box::pin(check(&mut recipe, &known, &mut stop)).await.unwrap();
     assert_eq!(refusals(&found), Vec::<&str>::new());
     service.close().await;

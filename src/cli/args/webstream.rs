@@ -85,8 +85,8 @@ pub(in crate::cli) struct WebstreamCheck {
     pub(in crate::cli) root_certificate: Option<PathBuf>,
     /// The address of a host whose configuration is given: services there aren't forgotten ones; may
     /// be given several times
-    #[arg(long = "host-address", value_name = "ADDRESS")]
-    pub(in crate::cli) host_addresses: Vec<IpAddr>,
+    #[arg(long = "client", value_name = "ADDRESS")]
+    pub(in crate::cli) clients: Vec<IpAddr>,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
 }

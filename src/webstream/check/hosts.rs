@@ -65,7 +65,7 @@ pub(super) fn judge(
             listed(&sessions)
         );
         found.push(Finding::refusal(format!("host {address}"), what).mend(format!(
-            "give its app.config.xml with --config, and say that it is given with --host-address \
+            "give its app.config.xml with --config, and say that it is given with --client \
              {address}"
         )));
     }

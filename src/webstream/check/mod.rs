@@ -41,7 +41,7 @@ pub struct Looking {
     /// The authorities by which the target is to be verified.
     pub root_certificate: Option<PathBuf>,
     /// Addresses of hosts whose configurations are given.
-    pub host_addresses: Vec<IpAddr>,
+    pub clients: Vec<IpAddr>,
 }
 
 /// What was found.
@@ -211,7 +211,7 @@ async fn look_at_source(
         let finding = Finding::note("sessions", what);
         found.findings.push(finding.mend("let --source name the superuser postgres"));
     }
-    let known = hosts::accounted_for(&recipe.configurations, &looking.host_addresses).await?;
+    let known = hosts::accounted_for(&recipe.configurations, &looking.clients).await?;
     found.findings.extend(hosts::judge(&found.connected, &roles, &known));
     session.close().await;
     if let Some(days) = retention::days(&recipe.configurations)

@@ -10,8 +10,8 @@ use super::{Account, grouped};
 use crate::webstream::clock;
 
 /// Shows a database.
-pub(super) fn tell(body: &mut Markup, account: &Account<'_>) {
-    let compared = account.compared;
+pub(super) fn tell(body: &mut Markup, account: &Account) {
+    let compared = &account.compared;
     body.element("h2", &format!("Database {}", compared.database));
     match (&account.history, &account.why_not) {
         (Some(history), _) => copy(body, history),
@@ -69,7 +69,7 @@ fn class(phase: &str) -> &'static str {
     }
 }
 
-fn tables(body: &mut Markup, account: &Account<'_>) {
+fn tables(body: &mut Markup, account: &Account) {
     let copied: BTreeMap<&str, &str> = account
         .history
         .iter()
@@ -144,7 +144,7 @@ fn differences(body: &mut Markup, compared: &DatabaseReport) {
 }
 
 /// Everything changed or left out: when it was copied, and what comparing foretells beside that.
-fn changes(body: &mut Markup, account: &Account<'_>) {
+fn changes(body: &mut Markup, account: &Account) {
     body.element("h3", "Changed or left out");
     let mut all: Vec<&Finding> =
         account.history.iter().flat_map(|history| &history.changes).collect();

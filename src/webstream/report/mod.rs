@@ -5,8 +5,10 @@ mod markup;
 mod steps;
 mod timeline;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::commands::{self, DatabaseReport, History};
 use crate::error::{Error, Result};
@@ -17,31 +19,40 @@ use super::record::Record;
 use markup::Markup;
 
 const TOOL: &str = env!("CARGO_PKG_VERSION");
+/// How the name of the file ends in which what was compared is kept.
+const KEPT: &str = "json";
 const STYLE: &str = include_str!("style.css");
 
-/// What the report tells.
+/// What the report tells: what was compared, and what is on record beside it.
 struct SignOff<'a> {
-    /// When it was made, as the record tells times.
-    made_at: String,
+    compared: &'a Compared,
     record: &'a Record,
+}
+
+/// What was compared, as it is kept beside the report: later steps are told without comparing again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Compared {
+    /// When, as the record tells times.
+    at: String,
     /// Host and port of either side.
     source: String,
     target: String,
-    accounts: Vec<Account<'a>>,
+    accounts: Vec<Account>,
 }
 
 /// A database, as it was compared and as the ledger tells of its copy.
-struct Account<'a> {
-    compared: &'a DatabaseReport,
+#[derive(Debug, Serialize, Deserialize)]
+struct Account {
+    compared: DatabaseReport,
     history: Option<History>,
     /// Why the ledger tells nothing.
     why_not: Option<String>,
 }
 
 /// Writes the report on what was compared, beside the backups; where it is.
-pub(super) async fn write(recipe: &Recipe, compared: &[DatabaseReport]) -> Result<PathBuf> {
+pub(super) async fn write(recipe: &Recipe, reports: &[DatabaseReport]) -> Result<PathBuf> {
     let mut accounts = Vec::new();
-    for compared in compared {
+    for compared in reports {
         let target = recipe.target()?.with_database(&compared.database);
         let (history, why_not) = match commands::history(&target).await {
             Ok(Some(history)) => (Some(history), None),
@@ -49,21 +60,41 @@ pub(super) async fn write(recipe: &Recipe, compared: &[DatabaseReport]) -> Resul
             // The comparison stands without it.
             Err(error) => (None, Some(error.message())),
         };
-        accounts.push(Account { compared, history, why_not });
+        accounts.push(Account { compared: compared.clone(), history, why_not });
     }
     let place = |(host, port): (String, u16)| format!("{host}, port {port}");
     let (source, target) = (recipe.source()?, recipe.target()?);
-    let sign_off = SignOff {
-        made_at: clock::now(),
-        record: &recipe.record,
+    let compared = Compared {
+        at: clock::now(),
         source: source.host_and_port().map_or_else(|| source.display(), place),
         target: target.host_and_port().map_or_else(|| target.display(), place),
         accounts,
     };
-    let name = format!("webstream-sign-off.{}.html", clock::stamp(&sign_off.made_at));
+    let name = format!("webstream-sign-off.{}.html", clock::stamp(&compared.at));
     let path = recipe.out().join(name);
-    put(&path, &html(&sign_off))?;
+    let kept = serde_json::to_string_pretty(&compared)
+        .map_err(|error| Error::step("writing the report").because(error.to_string()))?;
+    put(&path.with_extension(KEPT), &kept)?;
+    put(&path, &html(&SignOff { compared: &compared, record: &recipe.record }))?;
     Ok(path)
+}
+
+/// Writes the newest report again, with the steps that were taken since; where it is. None where there
+/// is none, or somebody has put it away.
+pub fn renew(recipe: &Recipe) -> Result<Option<PathBuf>> {
+    let Some(path) = &recipe.record.done.sign_off else { return Ok(None) };
+    let kept = path.with_extension(KEPT);
+    let doing = format!("reading {}", kept.display());
+    let failed = || Error::step(&doing).hint("run `pgconvoy webstream verify` for a new report");
+    let text = match std::fs::read_to_string(&kept) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed().io(error)),
+    };
+    let compared: Compared =
+        serde_json::from_str(&text).map_err(|error| failed().because(error.to_string()))?;
+    put(path, &html(&SignOff { compared: &compared, record: &recipe.record }))?;
+    Ok(Some(path.clone()))
 }
 
 /// Writes a file in one act.
@@ -89,13 +120,13 @@ fn html(sign_off: &SignOff<'_>) -> String {
                  content=\"width=device-width\"/>\n<meta http-equiv=\"Content-Security-Policy\" \
                  content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n",
             );
-            head.element("title", &format!("WebStream on {}", sign_off.target));
+            head.element("title", &format!("WebStream on {}", sign_off.compared.target));
             head.raw(&format!("<style>\n{STYLE}</style>"));
         });
         page.around("body", |body| {
             heading(body, sign_off);
             steps::tell(body, sign_off);
-            for account in &sign_off.accounts {
+            for account in &sign_off.compared.accounts {
                 databases::tell(body, account);
             }
             signatures(body);
@@ -107,9 +138,13 @@ fn html(sign_off: &SignOff<'_>) -> String {
 
 fn heading(body: &mut Markup, sign_off: &SignOff<'_>) {
     body.element("h1", "WebStream's databases: the move, for sign-off");
-    body.element("p class=\"lead\"", &format!("{} → {}", sign_off.source, sign_off.target));
-    let reports = || sign_off.accounts.iter().map(|account| account.compared);
-    let is_equal = !sign_off.accounts.is_empty() && reports().all(|r| r.verification.is_clean());
+    body.element(
+        "p class=\"lead\"",
+        &format!("{} → {}", sign_off.compared.source, sign_off.compared.target),
+    );
+    let reports = || sign_off.compared.accounts.iter().map(|account| &account.compared);
+    let is_equal =
+        !sign_off.compared.accounts.is_empty() && reports().all(|r| r.verification.is_clean());
     let (rows, tables): (u64, usize) =
         reports().fold((0, 0), |(rows, tables), r| (rows + r.rows, tables + r.tables));
     let objects: usize = reports().flat_map(|report| report.objects.values()).sum();
@@ -142,13 +177,21 @@ fn facts(table: &mut Markup, sign_off: &SignOff<'_>) {
         });
     };
     let version = |of: fn(&History) -> &String| {
-        let history = sign_off.accounts.iter().find_map(|account| account.history.as_ref());
+        let history =
+            sign_off.compared.accounts.iter().find_map(|account| account.history.as_ref());
         history.map_or(String::new(), |history| format!(", PostgreSQL {}", of(history)))
     };
-    fact("compared and written", &shown(&sign_off.made_at));
-    fact("from", &format!("{}{}", sign_off.source, version(|history| &history.source_version)));
-    fact("to", &format!("{}{}", sign_off.target, version(|history| &history.target_version)));
-    let names: Vec<&str> = sign_off.accounts.iter().map(|a| a.compared.database.as_str()).collect();
+    fact("compared and written", &shown(&sign_off.compared.at));
+    fact(
+        "from",
+        &format!("{}{}", sign_off.compared.source, version(|history| &history.source_version)),
+    );
+    fact(
+        "to",
+        &format!("{}{}", sign_off.compared.target, version(|history| &history.target_version)),
+    );
+    let names: Vec<&str> =
+        sign_off.compared.accounts.iter().map(|a| a.compared.database.as_str()).collect();
     fact("databases", &names.join(", "));
     let configurations: Vec<String> =
         sign_off.record.configurations.iter().map(|path| path.display().to_string()).collect();

@@ -4,7 +4,7 @@ use super::markup::Markup;
 use super::timeline::{self, Axis, Lane};
 use super::{SignOff, grouped, shown};
 use crate::webstream::clock;
-use crate::webstream::record::Done;
+use crate::webstream::record::{Done, SignedIn};
 
 /// A step that is on record.
 struct Step {
@@ -18,7 +18,7 @@ pub(super) fn tell(body: &mut Markup, sign_off: &SignOff<'_>) {
     let mut steps = taken(&sign_off.record.done);
     steps.push(Step {
         name: "verify".to_owned(),
-        at: sign_off.made_at.clone(),
+        at: sign_off.compared.at.clone(),
         what: "all rows and definitions of both sides read and compared: this report".to_owned(),
     });
     steps.sort_by(|one, other| one.at.cmp(&other.at));
@@ -32,8 +32,8 @@ pub(super) fn tell(body: &mut Markup, sign_off: &SignOff<'_>) {
         table.around("tbody", |rows| {
             for step in &steps {
                 rows.around("tr", |row| {
-                    row.element("td", &step.name);
-                    row.element("td", &shown(&step.at));
+                    row.element("td class=\"whole\"", &step.name);
+                    row.element("td class=\"whole\"", &shown(&step.at));
                     row.element("td", &step.what);
                 });
             }
@@ -89,7 +89,7 @@ fn lanes(steps: &[Step], sign_off: &SignOff<'_>) -> Vec<Lane> {
             }
         }
     }
-    let copies = sign_off.accounts.iter().filter_map(|account| account.history.as_ref());
+    let copies = sign_off.compared.accounts.iter().filter_map(|account| account.history.as_ref());
     lanes.extend(copies.filter_map(|history| {
         Some(Lane {
             label: format!("copy of {}", history.database),
@@ -104,21 +104,12 @@ fn lanes(steps: &[Step], sign_off: &SignOff<'_>) -> Vec<Lane> {
 
 fn console(body: &mut Markup, done: &Done) {
     body.element("h3", "Signing in to the admin console");
-    match &done.console {
-        Some(console) => {
-            let answer = match console.signed_in {
-                true => "A person has signed in after the move",
-                false => "A person could not sign in after the move",
-            };
-            body.around("p", |line| {
-                line.text(&format!("{answer}, {}.", shown(&console.at)));
-                if let Some(remark) = &console.remark {
-                    line.text(&format!(" They say: {remark}"));
-                }
-            });
+    match &done.signed_in {
+        Some(SignedIn { at, who }) => {
+            body.element("p", &format!("{who} has signed in after the move: {}.", shown(at)));
         }
         None => {
-            body.element("p class=\"faint\"", "No answer is on record: try it, and note it here.")
+            body.element("p class=\"faint\"", "No answer is on record: try it, and note it here.");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::commands::{CatalogDifference, CopiedTable, Finding, PhaseTimes, TableVerdict};
 use crate::pg::QualifiedName;
-use crate::webstream::record::{BackedUp, Console, Provisioned, Repointed};
+use crate::webstream::record::{BackedUp, Provisioned, Repointed, SignedIn};
 
 /// A name that breaks whatever takes it for markup.
 const HOSTILE: &str = "</td><script>alert(1)</script>\"'&amp;\u{202e}\u{0}";
@@ -71,19 +71,18 @@ fn record() -> Record {
     done.migrated = Some(at(9));
     let repointed = Repointed { at: at(20), backup: "/c.bak".into() };
     done.repointed = BTreeMap::from([("/c".into(), repointed)]);
-    let remark = Some(HOSTILE.to_owned());
-    done.console = Some(Console { at: at(25), signed_in: true, remark });
+    done.signed_in = Some(SignedIn { at: at(25), who: HOSTILE.to_owned() });
     record
 }
 
-fn written(record: &Record, compared: &DatabaseReport, history: Option<History>) -> String {
-    html(&SignOff {
-        made_at: "2027-01-15T08:15:00Z".to_owned(),
-        record,
+fn written(record: &Record, compared: DatabaseReport, history: Option<History>) -> String {
+    let compared = Compared {
+        at: "2027-01-15T08:15:00Z".to_owned(),
         source: "127.0.0.1, port 5432".to_owned(),
         target: HOSTILE.to_owned(),
         accounts: vec![Account { compared, history, why_not: None }],
-    })
+    };
+    html(&SignOff { compared: &compared, record })
 }
 
 /// Reads it as XML: a browser then sees the same tree.
@@ -102,7 +101,7 @@ fn text(html: &str) -> String {
 
 #[test]
 fn it_is_well_formed_and_holds_nothing_that_runs_or_is_fetched() {
-    let html = written(&record(), &equal(), Some(history()));
+    let html = written(&record(), equal(), Some(history()));
     let document = parsed(&html);
     let allowed = [
         "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "span",
@@ -122,16 +121,16 @@ fn it_is_well_formed_and_holds_nothing_that_runs_or_is_fetched() {
 
 #[test]
 fn hostile_names_are_shown_as_they_are_and_nothing_else() {
-    let html = written(&record(), &equal(), Some(history()));
+    let html = written(&record(), equal(), Some(history()));
     assert!(!html.contains("<script") && !html.contains('\u{202e}'), "{html}");
     let shown = HOSTILE.replace('\u{202e}', "\\u{202e}").replace('\u{0}', "\\u{0}");
-    // The title and both places of the target, owner, configuration, note, finding, remark.
+    // The title and both places of the target, owner, configuration, note, finding, who signed in.
     assert!(text(&html).matches(&shown).count() >= 10, "{}", text(&html));
 }
 
 #[test]
 fn it_tells_what_moved_when_and_that_all_is_equal() {
-    let html = written(&record(), &equal(), Some(history()));
+    let html = written(&record(), equal(), Some(history()));
     let text = text(&html);
     for said in [
         "Equal. Tables: 1; rows: 1,234,567; objects: 8.",
@@ -141,7 +140,7 @@ fn it_tells_what_moved_when_and_that_all_is_equal() {
         "copied in 1 min 35 s",
         "index: 5, table: 3",
         "/b/iam.dump",
-        "A person has signed in after the move, 2027-01-15 08:25:00.",
+        " has signed in after the move: 2027-01-15 08:25:00.",
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
@@ -155,7 +154,7 @@ fn what_differs_is_named_first_of_all() {
     let mut report = compared(TableVerdict::Differs { table, source_rows: 3, target_rows: 2 });
     report.verification.catalog =
         vec![CatalogDifference::Missing { entry: "INDEX public.users_name".to_owned() }];
-    let html = written(&Record::default(), &report, None);
+    let html = written(&Record::default(), report, None);
     let text = text(&html);
     assert!(
         text.contains("Not equal.") && text.contains("differs: 2 rows on the target"),
