@@ -1,13 +1,38 @@
-//! What `pgconvoy webstream check` found, for people.
+//! `pgconvoy webstream check`: its exit code, and what it found for people.
 
-use crate::webstream::{DatabaseFacts, Distance, Encryption, Preflight, ServerFacts};
+use crate::commands::Stop;
+use crate::error::Result;
+use crate::webstream::{
+    self, DatabaseFacts, Distance, Encryption, Looking, Preflight, Recipe, ServerFacts,
+};
 
+use super::exit::Exit;
+use super::json::ResultLine;
 use super::page::{Page, Tone};
+use super::run::Session;
 use super::summary::findings;
 use super::{check_view, units};
 
+impl Session<'_> {
+    /// Looks at everything that the move needs.
+    pub(super) async fn webstream_check(
+        &self,
+        looking: &Looking,
+        recipe: &mut Recipe,
+        stop: &mut Stop,
+    ) -> Result<Exit> {
+        let found = webstream::check(recipe, looking, stop).await?;
+        self.output.show(&ResultLine::preflight(&found), |page| show(page, &found));
+        Ok(match (found.has_reached_both(), found.is_refused()) {
+            (false, _) => Exit::NotConnected,
+            (true, true) => Exit::Refused,
+            (true, false) => Exit::Done,
+        })
+    }
+}
+
 /// Shows the servers, the services, the databases, and then what stands in the way.
-pub(super) fn show(page: &mut Page, found: &Preflight) {
+fn show(page: &mut Page, found: &Preflight) {
     let (tone, verdict) = match found.is_refused() {
         true => (Tone::Bad, "WebStream can't be moved yet"),
         false => (Tone::Good, "WebStream is ready to move"),

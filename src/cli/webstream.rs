@@ -2,13 +2,13 @@
 
 use crate::commands::Stop;
 use crate::error::Result;
-use crate::webstream::{self, Leading, Looking, Recipe};
+use crate::webstream::{self, Leading, Recipe};
 
 use super::args::Webstream;
 use super::exit::Exit;
 use super::json::ResultLine;
 use super::run::Session;
-use super::{dump_view, preflight_view, progress, requests, summary, webstream_view};
+use super::{dump_view, progress, requests, summary, webstream_view};
 
 impl Session<'_> {
     /// Takes a step of the recipe.
@@ -16,21 +16,6 @@ impl Session<'_> {
         let mut recipe = Recipe::open(requests::webstream(args.step()), &self.environment)?;
         let recipe = &mut recipe;
         match args {
-            Webstream::Check(args) => {
-                let looking = Looking {
-                    root_certificate: args.root_certificate.clone(),
-                    clients: args.clients.clone(),
-                };
-                let found = webstream::check(recipe, &looking, stop).await?;
-                self.output.show(&ResultLine::preflight(&found), |page| {
-                    preflight_view::show(page, &found);
-                });
-                Ok(match (found.has_reached_both(), found.is_refused()) {
-                    (false, _) => Exit::NotConnected,
-                    (true, true) => Exit::Refused,
-                    (true, false) => Exit::Done,
-                })
-            }
             Webstream::Provision(_) => {
                 for provisioned in webstream::provision(recipe, stop).await? {
                     self.output.show(&ResultLine::Provisioned(&provisioned), |page| {
@@ -101,6 +86,12 @@ impl Session<'_> {
                 Ok(Exit::Done)
             }
             Webstream::Status(_) => self.webstream_status(recipe, stop).await,
+            Webstream::Check(args) => {
+                let root_certificate = args.root_certificate.clone();
+                let looking =
+                    webstream::Looking { root_certificate, clients: args.clients.clone() };
+                self.webstream_check(&looking, recipe, stop).await
+            }
             Webstream::Retire(_) => {
                 let before = webstream::retire(recipe, stop).await?;
                 self.output.show(&ResultLine::Retire(&before), |page| {

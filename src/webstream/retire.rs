@@ -11,7 +11,6 @@ use crate::wire::Session;
 
 use super::clock;
 use super::recipe::Recipe;
-use super::report;
 use super::sessions::connected;
 
 /// What the bundled instance was like before its databases were closed.
@@ -68,7 +67,7 @@ pub async fn retire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
         sql += &format!("ALTER DATABASE {database} SET default_transaction_read_only = on;\n");
     }
     source.execute(doing, &(sql + "COMMIT")).await?;
-    report::renew(recipe)?;
+    super::report::renew(recipe)?;
     Ok(before)
 }
 

@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use pgconvoy::servers::Cluster;
+use pgconvoy::webstream::{Recipe, Said, SignedIn, renew_sign_off};
+use pgconvoy::wire::Environment;
 
 use crate::kit;
 use crate::webstream_check::WebStream;
@@ -70,6 +72,20 @@ async fn verify_leaves_a_report_of_all_that_moved_or_differs() {
     for secret in passwords.chain(["secret-webstream_iam"]) {
         assert!(!html.contains(secret.trim_matches('\'')), "a password is in the report");
     }
+
+    // What is done later is told without comparing again.
+    let configurations = vec![webstream.configuration("")];
+    let remembered = Said { configurations, ..Said::default() };
+    let mut recipe = Recipe::open(remembered, &Environment::default()).unwrap();
+    let (at, who) = ("2030-01-02T03:04:05Z".to_owned(), "Ann".to_owned());
+    recipe.record.done.signed_in = Some(SignedIn { at, who });
+    let path = renew_sign_off(&recipe).unwrap().unwrap();
+    let renewed = text(&std::fs::read_to_string(&path).unwrap());
+    assert!(
+        renewed.contains("Ann has signed in after the move: 2030-01-02 03:04:05."),
+        "{renewed}"
+    );
+    assert!(renewed.contains(&fingerprint), "{renewed}");
 
     let change = "DELETE FROM samples WHERE value = 1";
     kit::run(&target.superuser_conninfo("webstream_metrics"), change).await;

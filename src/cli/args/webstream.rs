@@ -42,10 +42,10 @@ impl Webstream {
             | Webstream::Status(step)
             | Webstream::Retire(step)
             | Webstream::Unretire(step) => step,
-            Webstream::Check(args) => &args.step,
             Webstream::Migrate(args) => &args.step,
             Webstream::Repoint(args) => &args.step,
             Webstream::Rollback(args) => &args.step,
+            Webstream::Check(args) => &args.step,
         }
     }
 }

@@ -71,7 +71,7 @@ pub struct Preflight {
     pub look_ups: Vec<LookUp>,
     /// What stands in the way, or is worth knowing; refusals first.
     pub findings: Vec<Finding>,
-    /// What the engine found for the job, by database.
+    /// What the engine found for the job, by database; what it found of all is among the findings.
     pub checked: Vec<Checked>,
 }
 
@@ -241,10 +241,27 @@ async fn look_at_job(recipe: &Recipe, found: &mut Preflight) -> Result<()> {
     request.fence.sort();
     request.fence.dedup();
     match Box::pin(commands::check(&request)).await {
-        Ok(checked) => found.checked = checked,
+        Ok(mut checked) => {
+            found.findings.extend(taken_together(&mut checked));
+            found.checked = checked;
+        }
         Err(error) => found.findings.push(unchecked(&error)),
     }
     Ok(())
+}
+
+/// Takes out what was found of every database, which is of the servers then, so that it is told once.
+fn taken_together(checked: &mut [Checked]) -> Vec<Finding> {
+    let [first, others @ ..] = &*checked else { return Vec::new() };
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let everywhere = |finding: &&Finding| others.iter().all(|o| o.findings.contains(finding));
+    let common: Vec<Finding> = first.findings.iter().filter(everywhere).cloned().collect();
+    for one in checked {
+        one.findings.retain(|finding| !common.contains(finding));
+    }
+    common
 }
 
 fn unchecked(error: &Error) -> Finding {
@@ -266,5 +283,25 @@ impl ServerFacts {
             is_aurora: row.get(1),
             force_ssl: row.get(2),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_for_every_database_is_told_once() {
+        let checked = |database: &str, notes: &[&str]| Checked {
+            database: database.to_owned(),
+            findings: notes.iter().map(|note| Finding::note(*note, "is so")).collect(),
+        };
+        let mut all = [checked("a", &["server", "x"]), checked("b", &["server"])];
+        assert_eq!(taken_together(&mut all), [Finding::note("server", "is so")]);
+        assert_eq!(all[0].findings, [Finding::note("x", "is so")]);
+        assert!(all[1].findings.is_empty());
+        let mut alone = [checked("a", &["server"])];
+        assert!(taken_together(&mut alone).is_empty() && alone[0].findings.len() == 1);
+        assert!(taken_together(&mut []).is_empty());
     }
 }

@@ -69,6 +69,9 @@ fn taken(done: &Done) -> Vec<Step> {
         );
         add("repoint", &repointed.at, what);
     }
+    if let Some(SignedIn { at, who }) = &done.signed_in {
+        add("sign in", at, format!("{who} has signed in to the admin console"));
+    }
     if let Some(retired) = &done.retired {
         let databases: Vec<&str> = retired.limits.keys().map(String::as_str).collect();
         add("retire", &retired.at, format!("closed on the source: {}", databases.join(", ")));
