@@ -79,7 +79,7 @@ fn taken(done: &Done) -> Vec<Step> {
     steps
 }
 
-/// A mark for each step, one lane for those of one name and minute; the copies with how long they
+/// A lane for steps of one name that follow each other, and one for each copy, which tells how long it
 /// took.
 fn lanes(steps: &[Step], sign_off: &SignOff<'_>) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
