@@ -30,8 +30,9 @@ fn step(webstream: &WebStream, target: &Cluster, words: &[&str]) -> (Option<i32>
 
 /// The report that `verify` names.
 fn report(said: &str) -> String {
-    let lines = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let path = lines.filter(|line| line["event"] == "sign_off").next_back().unwrap();
+    let mut lines =
+        said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let path = lines.rfind(|line| line["event"] == "sign_off").unwrap();
     std::fs::read_to_string(path["path"].as_str().unwrap()).unwrap()
 }
 
