@@ -79,19 +79,6 @@ pub(in crate::cli) struct Step {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(in crate::cli) struct WebstreamCheck {
-    /// The authorities' certificates by which the target is to be verified
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) root_certificate: Option<PathBuf>,
-    /// The address of a host whose configuration is given: services there aren't forgotten ones; may
-    /// be given several times
-    #[arg(long = "client", value_name = "ADDRESS")]
-    pub(in crate::cli) clients: Vec<IpAddr>,
-    #[command(flatten)]
-    pub(in crate::cli) step: Step,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct WebstreamMigrate {
     /// End the sessions of services that are still connected, rather than refuse
     #[arg(long)]
@@ -118,6 +105,19 @@ pub(in crate::cli) struct WebstreamRollback {
     /// Leave behind what was written on the target since
     #[arg(long)]
     pub(in crate::cli) accept_loss: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamCheck {
+    /// The authorities' certificates by which the target is to be verified
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<PathBuf>,
+    /// The address of a host whose configuration is given: services there aren't forgotten ones; may
+    /// be given several times
+    #[arg(long = "client", value_name = "ADDRESS")]
+    pub(in crate::cli) clients: Vec<IpAddr>,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
 }
