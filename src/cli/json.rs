@@ -1,12 +1,14 @@
 //! What `--json` prints besides events: results and errors, each with a stable `event` field.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::commands::{
     BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
 };
 use crate::error::Error;
-use crate::webstream::{Provisioned, Reached, Retired, Rewritten, RolledBack};
+use crate::webstream::{Preflight, Provisioned, Reached, Retired, Rewritten, RolledBack};
 
 use super::exit::{Exit, kind_name};
 
@@ -53,8 +55,21 @@ pub(super) enum ResultLine<'a> {
         /// A line each.
         servers: &'a [String],
     },
+    /// What `webstream check` found.
+    Preflight {
+        /// Whether the move is refused.
+        refused: bool,
+        /// Everything.
+        #[serde(flatten)]
+        found: &'a Preflight,
+    },
     /// A database and its owner's role on the target.
     Provisioned(&'a Provisioned),
+    /// The report that a move is signed off with.
+    SignOff {
+        /// Where it is.
+        path: &'a Path,
+    },
     /// What becomes of a configuration.
     Repoint(&'a Rewritten),
     /// The way back.
@@ -84,6 +99,11 @@ impl<'a> ResultLine<'a> {
     /// A report.
     pub(super) fn report(report: &'a DatabaseReport) -> ResultLine<'a> {
         ResultLine::Report { clean: report.verification.is_clean(), report }
+    }
+
+    /// What `webstream check` found.
+    pub(super) fn preflight(found: &'a Preflight) -> ResultLine<'a> {
+        ResultLine::Preflight { refused: found.is_refused(), found }
     }
 
     /// A failure.

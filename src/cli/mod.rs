@@ -15,6 +15,7 @@ mod messages;
 mod output;
 mod page;
 mod plan_view;
+mod preflight_view;
 mod progress;
 mod requests;
 mod run;

@@ -69,6 +69,11 @@ impl Session<'_> {
                 })
                 .await?;
                 self.reports(&reports, summary::verified);
+                if let Some(path) = &recipe.record.done.sign_off {
+                    self.output.show(&ResultLine::SignOff { path }, |page| {
+                        webstream_view::sign_off(page, path);
+                    });
+                }
                 Ok(Exit::of_reports(&reports))
             }
             Webstream::Repoint(args) => {
@@ -107,6 +112,11 @@ impl Session<'_> {
                 Ok(Exit::Done)
             }
             Webstream::Status(_) => self.webstream_status(recipe, stop).await,
+            Webstream::Check(args) => {
+                let root_certificate = args.root_certificate.clone();
+                let looking = webstream::Looking { root_certificate };
+                self.webstream_check(&looking, recipe, stop).await
+            }
             Webstream::Retire(_) => {
                 let before = webstream::retire(recipe, stop).await?;
                 self.output.show(&ResultLine::Retire(&before), |page| {

@@ -1,5 +1,7 @@
 //! The steps of the WebStream recipe, for people.
 
+use std::path::Path;
+
 use crate::error::Error;
 use crate::webstream::{Counted, Provisioned, Reached, Retired, Rewritten, RolledBack, Tried};
 
@@ -44,6 +46,11 @@ pub(super) fn provisioned(page: &mut Page, provisioned: &Provisioned) {
     page.labelled("owner", Tone::Good, &format!("{owner}, {}", made(owner_was_made)));
     page.labelled("password", Tone::Plain, &format!("in {variable}, tried by logging in"));
     page.gap();
+}
+
+/// Shows where the report is that a move is signed off with.
+pub(super) fn sign_off(page: &mut Page, path: &Path) {
+    page.labelled("sign-off", Tone::Good, &path.display().to_string());
 }
 
 /// Shows what becomes of a configuration.

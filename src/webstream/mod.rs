@@ -1,6 +1,7 @@
 //! The WebStream recipe: its configuration file, its databases, its steps.
 
 mod backup;
+mod check;
 mod clock;
 mod configuration;
 mod connecting;
@@ -11,6 +12,7 @@ mod provision;
 mod recipe;
 mod record;
 mod repoint;
+mod report;
 mod retire;
 mod secrets;
 mod sessions;
@@ -18,6 +20,10 @@ mod status;
 mod verify;
 
 pub use backup::backup;
+pub use check::{
+    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, LookUp, Looking, Outdated, Pool,
+    Pools, Preflight, Room, RoundTrips, ServerFacts, check,
+};
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
 pub use migrate::migrate;
 pub use next::{Next, SignedIn};
@@ -26,7 +32,9 @@ pub use provision::{Provisioned, provision};
 pub use recipe::{Recipe, Said};
 pub use record::Record;
 pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
+pub use report::renew as renew_sign_off;
 pub use retire::{Retired, retire, unretire};
 pub use secrets::{Variables, variable_of};
+pub use sessions::Connected;
 pub use status::{Counted, Reached, Tried, status};
 pub use verify::verify;

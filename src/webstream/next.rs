@@ -6,6 +6,7 @@ use crate::error::Result;
 
 use super::clock;
 use super::recipe::Recipe;
+use super::report::renew;
 
 /// A step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,8 @@ impl Recipe {
     pub fn signed_in(&mut self, who: &str) -> Result<()> {
         let who = who.chars().filter(|c| !c.is_control()).collect();
         self.record.done.signed_in = Some(SignedIn { at: clock::now(), who });
-        self.keep()
+        self.keep()?;
+        renew(self)?;
+        Ok(())
     }
 }

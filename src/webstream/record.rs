@@ -66,6 +66,8 @@ pub struct Done {
     pub migrated: Option<String>,
     /// A verification that found no difference.
     pub verified: Option<String>,
+    /// The report that it was signed off with.
+    pub sign_off: Option<PathBuf>,
     /// By configuration: what was written.
     pub repointed: BTreeMap<PathBuf, Repointed>,
     /// Every connection string of the repointed configurations led to its database.

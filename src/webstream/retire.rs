@@ -70,6 +70,7 @@ pub async fn retire(recipe: &mut Recipe, stop: &mut Stop) -> Result<Retired> {
         sql += &format!("ALTER DATABASE {database} SET default_transaction_read_only = on;\n");
     }
     source.execute(doing, &(sql + "COMMIT")).await?;
+    super::report::renew(recipe)?;
     Ok(before)
 }
 

@@ -12,7 +12,7 @@ const OWN: [&str; 2] = ["127.0.0.1", "::1"];
 
 /// Sessions of a role from one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Connected {
+pub struct Connected {
     /// The database.
     pub database: String,
     /// The role.

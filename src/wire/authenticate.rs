@@ -14,6 +14,9 @@ use super::secret::Secret;
 use super::startup::Greeting;
 use super::tls_settings::SslMode;
 
+/// What is said where a server has let a connection come as far as asking for a password.
+pub(crate) const PASSWORD_MISSING: &str = "the server asks for a password, and none is given";
+
 /// What an authentication request asks for (source: libpq/protocol.h, AUTH_REQ_*).
 mod request {
     pub(super) const OK: i32 = 0;
@@ -168,7 +171,7 @@ fn require_privacy(greeting: &Greeting<'_>, conninfo: &Conninfo) -> Result<(), F
 fn password<'a>(greeting: &Greeting<'_>, conninfo: &'a Conninfo) -> Result<&'a Secret, Failure> {
     conninfo.password_for(&greeting.route.endpoint).ok_or_else(|| {
         greeting.refuse(
-            "the server asks for a password, and none is given",
+            PASSWORD_MISSING,
             "set PGPASSWORD or add a line to the password file (~/.pgpass)",
         )
     })

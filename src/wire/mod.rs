@@ -35,6 +35,7 @@ mod tls_settings;
 mod typed_value;
 mod uri;
 
+pub(crate) use authenticate::PASSWORD_MISSING;
 pub use cancel::CancelHandle;
 pub use conninfo::Conninfo;
 pub use environment::Environment;

@@ -63,3 +63,5 @@ mod trial;
 mod verification;
 mod warm;
 mod webstream;
+mod webstream_check;
+mod webstream_sign_off;

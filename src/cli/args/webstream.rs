@@ -9,6 +9,8 @@ use super::Output;
 /// A step of the recipe.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Webstream {
+    /// Look at everything that would stop the move, or spoil what comes after it
+    Check(WebstreamCheck),
     /// Take all steps that are left, and ask before each that changes something
     Run(WebstreamRun),
     /// Make the owners' roles and the databases on the target, and keep the passwords
@@ -45,6 +47,7 @@ impl Webstream {
             Webstream::Migrate(args) => &args.step,
             Webstream::Repoint(args) => &args.step,
             Webstream::Rollback(args) => &args.step,
+            Webstream::Check(args) => &args.step,
         }
     }
 }
@@ -148,6 +151,15 @@ pub(in crate::cli) struct WebstreamRollback {
     /// Leave behind what was written on the target since
     #[arg(long)]
     pub(in crate::cli) accept_loss: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamCheck {
+    /// The authorities' certificates by which the target is to be verified
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) root_certificate: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
 }

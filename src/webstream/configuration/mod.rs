@@ -118,6 +118,25 @@ impl Configuration {
         Ok(named.into_values().collect())
     }
 
+    /// What is said under a name, wherever it stands: an element's text, an attribute, or an
+    /// `<add key="NAME" value="…"/>`.
+    pub(in crate::webstream) fn settings(&self, name: &str) -> Vec<String> {
+        let Ok(parsed) = roxmltree::Document::parse(&self.document.text) else { return Vec::new() };
+        let is_it = |said: &str| said.eq_ignore_ascii_case(name);
+        let mut all = Vec::new();
+        for element in parsed.descendants().filter(roxmltree::Node::is_element) {
+            let named = element.attributes().filter(|attribute| is_it(attribute.name()));
+            all.extend(named.map(|attribute| attribute.value().to_owned()));
+            if is_it(element.tag_name().name()) {
+                all.extend(element.text().map(str::to_owned));
+            }
+            if element.attribute("key").is_some_and(is_it) {
+                all.extend(element.attribute("value").map(str::to_owned));
+            }
+        }
+        all
+    }
+
     /// The file's bytes with the databases where they are now. `moved` says so for each that moves;
     /// the other pairs stay.
     pub fn rewritten(&self, moved: &BTreeMap<String, Moved>) -> Result<Vec<u8>> {

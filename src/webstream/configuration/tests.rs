@@ -133,3 +133,13 @@ fn a_secret_is_in_no_message() {
     assert!(!said.contains("hush"), "{said}");
     assert!(!format!("{:?}", PasswordRef::Dpapi("hush".to_owned())).contains("hush"));
 }
+
+#[test]
+fn another_setting_is_found_however_it_is_written() {
+    let text = NESTED.replace(
+        "</app>",
+        "<retentionDays>30</retentionDays><a RetentionDays='14'/><add key='retentionDays' value='7'/></app>",
+    );
+    assert_eq!(parse(&text).unwrap().settings("retentionDays"), ["30", "14", "7"]);
+    assert!(parse(NESTED).unwrap().settings("retentionDays").is_empty());
+}
