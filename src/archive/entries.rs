@@ -41,6 +41,8 @@ pub(crate) struct ArchivedToc {
     pub(crate) toc: Toc,
     /// For each entry the archive's item, where it is one.
     pub(crate) items: Vec<Option<ItemId>>,
+    /// For each of the archive's items the entry that it went into, before any is left out.
+    of_item: HashMap<ItemId, EntryId>,
     /// What is left out, and what will differ.
     pub(crate) findings: Vec<Finding>,
     /// The large objects, but for their contents.
@@ -291,8 +293,10 @@ impl Gathering<'_> {
             statistics,
             of_a_ledger,
             lacks_owners,
+            ids,
             ..
         } = self;
+        gathered.of_item = ids;
         let (groups, objects) = large.entries();
         if lacks_owners {
             let what = "become the target user's, without comments and grants: the entries that tell \

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::archive::{
     Archive, Chunk, Item, ItemId, Manifest, OBJECTS_AT_ONCE, Rows, each_piece, read_error,
@@ -188,12 +188,17 @@ impl ArchivedRows {
             let item = ItemId(part.item);
             if self.known(item).is_some() && !proven.contains(&item) {
                 let (from, part) = (Arc::clone(self), part.clone());
-                let proving =
-                    tokio::task::spawn_blocking(move || from.archive.measure(from.item(&part)?));
-                let proved = proving.await.map_err(|error| match error.try_into_panic() {
-                    Ok(panic) => Error::panicked("reading large objects", panic.as_ref()),
-                    Err(error) => Error::step("reading large objects").because(error.to_string()),
-                })?;
+                let (to, proved) = oneshot::channel();
+                // Nobody waits for the thread once the run is stopped: it only reads.
+                std::thread::spawn(move || {
+                    let measured = from.item(&part).and_then(|item| from.archive.measure(item));
+                    let _is_awaited = to.send(measured).is_ok();
+                });
+                let proved = proved.await.unwrap_or_else(|_| {
+                    Err(Error::step("reading large objects")
+                        .because("something went wrong that shouldn't")
+                        .hint("report this, with the archive's table of contents"))
+                });
                 proved.map_err(met_under_way)?;
                 proven.insert(item);
             }
@@ -204,11 +209,14 @@ impl ArchivedRows {
     /// The same of those that were read whole.
     pub(super) fn refuse_other_objects(&self, parts: &[ArchivedPart], read: &Tally) -> Result<()> {
         let known = |part: &ArchivedPart| match part.chunk {
-            None => self.known(ItemId(part.item))?.fingerprint.parse::<Fingerprint>().ok(),
+            None => self.known(ItemId(part.item)),
             Some(_) => None,
         };
-        let known: Option<Vec<Fingerprint>> = parts.iter().map(known).collect();
-        match known.is_none_or(|known| known.into_iter().sum::<Fingerprint>() == read.fingerprint) {
+        let Some(known) = parts.iter().map(known).collect::<Option<Vec<&Rows>>>() else {
+            return Ok(());
+        };
+        let all = known.iter().map(|rows| rows.fingerprint.parse::<Fingerprint>().ok());
+        match all.sum::<Option<Fingerprint>>() == Some(read.fingerprint) {
             true => Ok(()),
             false => Err(unlike_the_manifest(read)),
         }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::toc::closure::Ties;
 use crate::toc::{Entry, EntryId, Kind, Section, Toc};
 
+use super::super::format::contents::{Contents, Item, ItemId};
+use super::large::is_about_large_objects;
 use super::{ArchivedToc, PUBLIC};
 
 /// An object that isn't restored, and is needed all the same.
@@ -29,6 +31,19 @@ impl Need {
 }
 
 impl ArchivedToc {
+    /// The items of the entries that are kept, before others are left out; whatever is said of large
+    /// objects goes with what they hold.
+    pub(crate) fn items_of(&self, kept: &[bool], contents: &Contents) -> BTreeSet<ItemId> {
+        let is_kept = |id: &EntryId| kept.get(id.0 as usize) == Some(&true);
+        let mut of_objects = self.toc.iter().filter(|(_, e)| e.kind == Kind::LargeObjectData);
+        let objects_are = of_objects.any(|(id, _)| is_kept(&id));
+        let goes = |item: &&Item| match self.of_item.get(&item.id) {
+            Some(entry) => is_kept(entry),
+            None => objects_are && is_about_large_objects(item),
+        };
+        contents.items.iter().filter(goes).map(|item| item.id).collect()
+    }
+
     /// Leaves of the entries those that are kept, and says what they need of the others. Tables
     /// that are needed stay as what stands on the target: who works on them has to know that.
     pub(crate) fn keep(&mut self, kept: &[bool]) -> Vec<Need> {

@@ -27,8 +27,11 @@ impl Gathering<'_> {
         manifest: Option<&Manifest>,
         length: &impl Fn(&Item) -> u64,
     ) -> Result<()> {
+        // What has no rows has no such entry.
         if item.place == Place::Nowhere {
-            return Ok(());
+            return Err(Error::new(ErrorKind::Refused, READING)
+                .because(format!("it has no data of {}, which should have some", title(item)))
+                .hint("the archive is damaged: copy it again, or make it anew"));
         }
         let Some((relation, columns)) = item.copy.as_deref().and_then(copied) else {
             return Err(Error::new(ErrorKind::Refused, READING)

@@ -165,6 +165,10 @@ fn an_archive_of_inserts_or_of_unknown_kinds_is_refused_by_name() {
             Item { copy: None, ..rows(1, "t", "", &[]) },
             "the rows of TABLE DATA public.t aren't there for COPY",
         ),
+        (
+            Item { place: Place::Nowhere, ..rows(1, "t", "COPY public.t (a) FROM stdin;\n", &[]) },
+            "no data of TABLE DATA public.t",
+        ),
         (item(1, "PROPERTY GRAPH", "public", "g", "CREATE …"), "PROPERTY GRAPH public.g"),
     ] {
         let error = read(vec![item]).unwrap_err();

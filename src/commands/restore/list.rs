@@ -1,8 +1,9 @@
 //! `pgconvoy restore --list`: what an archive holds, as lines that `--use-list` takes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::archive::{Archive, list_of};
+use crate::archive::{Archive, ItemId, list_of, toc_of};
 use crate::error::{Error, Result};
 
 use super::super::standard_input;
@@ -24,13 +25,9 @@ pub async fn list_archive(archive: &Path, part: &RestoredPart) -> Result<String>
 fn list(path: &Path, part: &RestoredPart) -> Result<String> {
     let archive = Archive::open(path)?;
     let contents = archive.contents();
-    let chosen = part.chosen(contents)?.of(contents);
+    let mut chosen = part.chosen(contents)?.of(contents);
     if !part.choice.is_everything() {
-        return Err(Error::usage("listing an archive")
-            .because(format!("{} chooses what a list can't show", part.choice.words().join(" ")))
-            .hint(
-                "leave it away: --section, --schema-only, --data-only and --use-list are taken",
-            ));
+        chosen = named(&archive, part, &chosen)?;
     }
     let header = &contents.header;
     let format = header.layout.name().to_uppercase();
@@ -47,4 +44,18 @@ fn list(path: &Path, part: &RestoredPart) -> Result<String> {
         legible(&header.dumper_version),
         list_of(contents, &chosen)
     ))
+}
+
+/// Of the chosen items those that names choose, too.
+fn named(
+    archive: &Archive,
+    part: &RestoredPart,
+    chosen: &BTreeSet<ItemId>,
+) -> Result<BTreeSet<ItemId>> {
+    let gathered = toc_of(archive.contents(), archive.manifest(), chosen, |_| 0)?;
+    let is_chosen = |item: &Option<ItemId>| item.is_none_or(|item| chosen.contains(&item));
+    let by_items = gathered.items.iter().map(is_chosen).collect();
+    let (kept, _told_where_it_is_restored) = part.kept(&gathered.toc.entries, by_items)?;
+    let named = gathered.items_of(&kept, archive.contents());
+    Ok(named.intersection(chosen).copied().collect())
 }

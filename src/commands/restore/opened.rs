@@ -66,7 +66,7 @@ impl Opened {
         if toc.entries.is_empty() {
             return Err(Error::usage("choosing what to restore")
                 .because(format!("the archive holds nothing of {}", words.join(" ")))
-                .hint("`restore --list` shows what it holds"));
+                .hint("`restore --list` with the same flags shows what they choose"));
         }
         let toc = request.roles.rename(toc, &mut findings);
         let header = &archive.contents().header;

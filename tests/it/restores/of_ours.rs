@@ -32,3 +32,33 @@ async fn a_part_that_does_not_bring_public_is_restored_all_the_same() {
         drop_shop(&target).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_what_patterns_choose_and_restores_the_same() {
+    let (source, target) = tokio::join!(kit::bundled(15), kit::bundled(15));
+    make_shop(&source).await;
+    make_roles(&target).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = shop_folder(&source, folder.path());
+    for (flag, pattern, shown, hidden) in [
+        (Flag::Table, "cust*", "TABLE DATA public customers", "BLOB"),
+        (Flag::ExcludeTable, "visits*", "BLOB", "visits"),
+    ] {
+        let rules = vec![Rule::new(flag, pattern).unwrap()];
+        let part = RestoredPart { choice: Choice::new(rules), ..RestoredPart::default() };
+        let list = commands::list_archive(&path, &part).await.unwrap();
+        assert!(list.contains(shown) && !list.contains(hidden), "{list}");
+        let file = folder.path().join("list");
+        std::fs::write(&file, &list).unwrap();
+        let listed = RestoredPart { list: Some(file), ..RestoredPart::default() };
+        let mut made = Vec::new();
+        for part in [part, listed] {
+            let request = RestoreRequest { part, ..request(&path, &target.conninfo("shop")) };
+            let rows = restored(&request).await.rows;
+            made.push((rows, pg_dump::schema(&target, "shop")));
+            drop_shop(&target).await;
+        }
+        assert_eq!(made[0].0, made[1].0, "{pattern}");
+        pg_dump::assert_equal(&made[0].1, &made[1].1, pattern);
+    }
+}
