@@ -53,7 +53,11 @@ pub async fn repoint(
     let destination = Destination { host, port, version, root_certificate };
     let at = clock::now();
     let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
-    let all = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
+    let (all, prepared) = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
+    if leading.dry_run {
+        return Ok(all);
+    }
+    let before = recipe.record.clone();
     for rewritten in &all {
         if let Some(backup) = rewritten.backup.clone() {
             let repointed = Repointed { at: at.clone(), backup };
@@ -62,10 +66,14 @@ pub async fn repoint(
             recipe.record.done.repointed.entry(path).or_insert(repointed);
         }
     }
-    if !leading.dry_run {
+    // The way back is on record before anything is rewritten.
+    recipe.keep()?;
+    if let Err(error) = files::commit(prepared) {
+        recipe.record = before;
         recipe.keep()?;
-        recipe.read_again()?;
+        return Err(error);
     }
+    recipe.read_again()?;
     Ok(all)
 }
 
@@ -262,13 +270,13 @@ pub struct ChangedLine {
     pub after: String,
 }
 
-/// Rewrites the configurations, all or none. `stamp` tells the backups from those of other times; none
-/// where nothing is to be written.
+/// What the configurations become, and the files that are to take their places, all or none. `stamp`
+/// tells the backups from those of other times; none where nothing is to be written.
 fn rewrite(
     configurations: &[Configuration],
     destination: &Destination,
     stamp: Option<&str>,
-) -> Result<Vec<Rewritten>> {
+) -> Result<(Vec<Rewritten>, Vec<Prepared>)> {
     let mut all = Vec::new();
     let mut prepared = Vec::new();
     for configuration in configurations {
@@ -286,8 +294,7 @@ fn rewrite(
         };
         all.push(Rewritten { configuration: configuration.path().to_owned(), lines, backup });
     }
-    files::commit(prepared)?;
-    Ok(all)
+    Ok((all, prepared))
 }
 
 impl Destination {
