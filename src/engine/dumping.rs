@@ -79,7 +79,11 @@ pub async fn dump(dumping: Dumping, partial: &mut Partial, events: &Events) -> R
     // The first worker to fail ends it all: the others are aborted with the set they are in.
     loop {
         tokio::select! {
-            Some(done) = all_done.recv() => partial.add(done)?,
+            Some((done, finished)) = all_done.recv() => {
+                // Nobody hears of what isn't noted yet.
+                partial.add(done)?;
+                events.say(finished).await;
+            }
             Some(ended) = tasks.join_next() => {
                 ended.map_err(|error| Error::step("dumping").because(error.to_string()))??;
             }
@@ -121,7 +125,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(self, done: mpsc::Sender<Done>) -> Result<()> {
+    async fn work(self, done: mpsc::Sender<(Done, Event)>) -> Result<()> {
         let mut connection = None;
         while let Some(group) = self.next() {
             let tables = &self.dumping.tables;
@@ -137,13 +141,12 @@ impl Worker {
             let written = self.persist(&mut connection, &group).await?;
             let rows = written.pieces.iter().map(|(_, fingerprint)| fingerprint.rows).sum();
             let bytes = written.pieces.iter().map(|(piece, _)| piece.bytes).sum();
-            if done.send(written).await.is_err() {
-                return Ok(());
-            }
             let took = since.elapsed();
             let finished =
                 Event::StepFinished { worker, step, phase, title, cost, rows, bytes, took };
-            self.events.say(finished).await;
+            if done.send((written, finished)).await.is_err() {
+                return Ok(());
+            }
         }
         Ok(())
     }

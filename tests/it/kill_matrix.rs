@@ -250,15 +250,26 @@ async fn goes_on(lane: &mut Lane, case: &str) {
 
 /// Kills a run one of whose sessions waits for a lock, which is held on.
 async fn killed_at_work(lane: &mut Lane, table: &str, mode: &str) -> pgconvoy::wire::Session {
-    let child = lane.start("shop");
-    let blocker = lane.lock(table, mode).await;
-    let until = Instant::now() + Duration::from_secs(30);
-    while lane.waiting(&blocker, table).await.is_empty() {
-        assert!(Instant::now() < until, "nobody waits for {table}");
-        sleep(Duration::from_millis(10)).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut child = lane.start("shop");
+        let blocker = lane.lock(table, mode).await;
+        // A run that is past the table before it is locked comes to its end.
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+            if !lane.waiting(&blocker, table).await.is_empty() {
+                lane.kill(child).await;
+                return blocker;
+            }
+            assert!(Instant::now() < until, "nobody waits for {table}");
+            sleep(Duration::from_millis(10)).await;
+        };
+        assert!(ended.success(), "a run failed before anybody waited for {table}");
+        blocker.close().await;
+        lane.clear().await;
     }
-    lane.kill(child).await;
-    blocker
 }
 
 /// Waits until the dead run's sessions wait for the table no more: the next run's do by then.

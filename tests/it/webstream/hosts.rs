@@ -125,16 +125,19 @@ impl Installation {
         String::from_utf8(fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    /// All files below the folder, but for the plan file: what was said is remembered in any case.
+    /// All files below the folder, but for the plan file and the report.
     pub(super) fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut all = BTreeMap::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy();
+                // What was said and done is remembered there, and told in the report.
+                let tells = ["pgconvoy.webstream.json", "webstream-sign-off."];
                 if path.is_dir() {
                     folders.push(path);
-                } else if !path.ends_with("pgconvoy.webstream.json") {
+                } else if !tells.iter().any(|start| name.starts_with(start)) {
                     all.insert(path.clone(), fs::read(&path).unwrap());
                 }
             }
