@@ -280,12 +280,9 @@ async fn a_full_target_disk_is_told_and_a_second_run_finishes_once_there_is_room
     };
     // Rows of a table that was emptied in the same transaction then need no WAL: it is a table that
     // fills the disk, and not the log, which would end the server.
-    let spec = Spec::rds_like()
-        .major(15)
-        .in_folder(disk.folder())
-        .setting("wal_level", "minimal")
-        .setting("max_wal_senders", "0");
-    let (source, target) = tokio::join!(kit::bundled(15), kit::start(spec));
+    let spec =
+        Spec::rds_like().major(15).setting("wal_level", "minimal").setting("max_wal_senders", "0");
+    let (source, target) = tokio::join!(kit::bundled(15), kit::start_in(disk.folder(), spec));
     let pages = |name: &str| {
         format!(
             "CREATE TABLE {name} (id bigint PRIMARY KEY, content text);

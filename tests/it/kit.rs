@@ -7,6 +7,10 @@ mod proxy;
 #[cfg(target_os = "linux")]
 mod small_disk;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, Sources, Spec};
 use pgconvoy::wire::{Conninfo, Environment, Session};
@@ -14,6 +18,9 @@ use pgconvoy::wire::{Conninfo, Environment, Session};
 pub(crate) use proxy::{Harm, Proxy, When};
 #[cfg(target_os = "linux")]
 pub(crate) use small_disk::SmallDisk;
+
+/// Free bytes that all clusters of a run of the tests fit into.
+const ENOUGH_MEMORY: u64 = 8 << 30;
 
 /// Where this run's servers come from. Fetching is said on stderr.
 pub(crate) fn sources() -> Sources {
@@ -32,10 +39,29 @@ pub(crate) async fn rds_like(major: u32) -> Cluster {
 
 /// A cluster like this, its disk's pace aside.
 pub(crate) async fn start(spec: Spec) -> Cluster {
-    match Cluster::start(&sources(), spec.without_fsync()).await {
+    start_in(&quickest_folder(), spec).await
+}
+
+/// A cluster whose files lie in this folder.
+pub(crate) async fn start_in(folder: &Path, spec: Spec) -> Cluster {
+    match Cluster::start(&sources(), spec.without_fsync().in_folder(folder)).await {
         Ok(cluster) => cluster,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Memory, where there is enough of it: a cluster has a thousand files, and a disk that many were just
+/// deleted from takes seconds to make as many again (ext4 spares the inodes of deleted files for a
+/// while).
+fn quickest_folder() -> PathBuf {
+    static MEMORY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let folder = Path::new("/dev/shm");
+        let asked = Command::new("df").args(["-Pk"]).arg(folder).output().ok()?;
+        let told = String::from_utf8(asked.stdout).ok()?;
+        let free: u64 = told.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+        (free >= ENOUGH_MEMORY / 1024).then(|| folder.to_owned())
+    });
+    MEMORY.clone().unwrap_or_else(std::env::temp_dir)
 }
 
 /// An ordinary session.
