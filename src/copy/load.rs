@@ -68,6 +68,27 @@ async fn load_one(
     let stream = &part.stream;
     outgoing.begin(stream, part.copy_in).await.map_err(Failed::Target)?;
     let mut rows = TextRows::new();
+    let fed = match feed(blocks, outgoing, stream, &mut rows, progress).await {
+        Err(Failed::Target(error)) if refuses_rows(&error) => match rest_of(blocks).await {
+            Ok(()) => Err(Failed::Target(error)),
+            Err(damaged) => Err(Failed::Target(damaged.within(stream.doing))),
+        },
+        fed => fed,
+    };
+    let bytes = fed?;
+    let fingerprint = rows.finish().ok_or_else(|| Failed::Source(cut_off(stream)))?;
+    let crc32 = outgoing.end(fingerprint.rows).await.map_err(Failed::Target)?;
+    Ok(Tally { bytes, crc32, fingerprint })
+}
+
+/// Sends a part's blocks; how many bytes they had.
+async fn feed(
+    blocks: &mut mpsc::Receiver<Result<Block>>,
+    outgoing: &mut Outgoing<'_>,
+    stream: &CopyStream<'_>,
+    rows: &mut TextRows,
+    progress: &Progress,
+) -> Result<u64, Failed> {
     let mut bytes = 0;
     loop {
         let arrived = tokio::select! {
@@ -79,7 +100,7 @@ async fn load_one(
         };
         let block = match arrived {
             Some(Ok(Block::Bytes(block))) => block,
-            Some(Ok(Block::End)) => break,
+            Some(Ok(Block::End)) => return Ok(bytes),
             Some(Err(error)) => return Err(Failed::Source(error.within(stream.doing))),
             None => return Err(Failed::Source(unread(stream))),
         };
@@ -95,9 +116,18 @@ async fn load_one(
             }
         }
     }
-    let fingerprint = rows.finish().ok_or_else(|| Failed::Source(cut_off(stream)))?;
-    let crc32 = outgoing.end(fingerprint.rows).await.map_err(Failed::Target)?;
-    Ok(Tally { bytes, crc32, fingerprint })
+}
+
+/// Whether it is rows that the target refuses. A damaged file's rows may be such before the checksum
+/// behind them tells that it is damaged.
+fn refuses_rows(error: &Error) -> bool {
+    error.server_error().is_some_and(|words| matches!(words.class(), "22" | "23"))
+}
+
+/// Reads a part to its end.
+async fn rest_of(blocks: &mut mpsc::Receiver<Result<Block>>) -> Result<()> {
+    while let Some(Block::Bytes(_)) = blocks.recv().await.transpose()? {}
+    Ok(())
 }
 
 fn unread(stream: &CopyStream<'_>) -> Error {
@@ -154,6 +184,40 @@ mod tests {
             assert_eq!(tallies, [tally], "{size}");
             drop(target);
             assert_eq!(play.await.unwrap().data, all);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_row_of_a_damaged_file_is_told_as_the_files_damage() {
+        for (sqlstate, is_damaged, words) in [
+            ("22P02", true, "loading public.orders: unpacking"),
+            ("23502", true, "loading public.orders: unpacking"),
+            ("22P02", false, "(SQLSTATE 22P02)"),
+            ("53100", true, "(SQLSTATE 53100)"),
+        ] {
+            let refusal = scripted::error("ERROR", sqlstate, "failed");
+            let script = vec![
+                Act::Send([scripted::copy_in(), refusal, scripted::ready(b'E')].concat()),
+                Act::TakeCopy,
+            ];
+            let (mut target, play) = server(script).await;
+            let (sender, mut blocks) = mpsc::channel(1);
+            tokio::spawn(async move {
+                let block = || Ok(Block::Bytes(b"abcdefg\n".repeat(100_000)));
+                let end = match is_damaged {
+                    true => Err(Error::step("unpacking")),
+                    false => Ok(Block::End),
+                };
+                for block in [block(), block(), block(), end] {
+                    let _is_wanted = sender.send(block).await;
+                }
+            });
+            let (progress, parts) = (Progress::default(), [PART]);
+            let loading = load(&mut blocks, &mut target, &parts, &progress);
+            let error = loading.await.unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            drop(target);
+            play.await.unwrap();
         }
     }
 
