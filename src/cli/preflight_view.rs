@@ -3,7 +3,7 @@
 use crate::commands::Stop;
 use crate::error::Result;
 use crate::webstream::{
-    self, DatabaseFacts, Distance, Encryption, Looking, Preflight, Recipe, ServerFacts,
+    self, DatabaseFacts, Distance, Encryption, Growth, Looking, Preflight, Recipe, ServerFacts,
 };
 
 use super::exit::Exit;
@@ -143,6 +143,42 @@ fn databases(page: &mut Page, found: &Preflight) {
     if found.databases.len() > 1 {
         page.labelled("in sum", Tone::Plain, &units::bytes(found.bytes().unsigned_abs()));
     }
+    for one in &found.growth {
+        page.labelled("growth", Tone::Plain, &growth(one));
+    }
+    let more = |one: &Growth| one.bytes_after_a_year.map(|after| after - one.bytes);
+    let told: Vec<i64> = found.growth.iter().filter_map(more).collect();
+    if !told.is_empty() {
+        let after = found.bytes() + told.iter().sum::<i64>();
+        let least = if told.len() < found.growth.len() { "at least " } else { "" };
+        let words = format!("{least}about {} in sum", units::bytes(after.unsigned_abs()));
+        page.labelled("in a year", Tone::Plain, &words);
+    }
+}
+
+/// An estimate says what it stands on.
+fn growth(growth: &Growth) -> String {
+    let Growth { database, table, recent_rows, rows, kept_days, monthly_bytes, .. } = growth;
+    let Some(table) = table else {
+        return format!("{database}: unknown: none of its tables tells when its rows came");
+    };
+    let (Some(recent), Some(rows), Some(monthly)) = (recent_rows, rows, monthly_bytes) else {
+        return match rows {
+            Some(_) => format!("{database}: unknown: {table} has no rows yet"),
+            None => format!("{database}: unknown: counting the rows of {table} takes too long"),
+        };
+    };
+    let kept = match kept_days {
+        Some(days) => format!(", kept for {days} days"),
+        None => String::new(),
+    };
+    format!(
+        "{database}: about {} a month, by {table}, its largest table with a time{kept}: {} of {} rows \
+         are of the last 30 days",
+        units::bytes(monthly.unsigned_abs()),
+        units::count(recent.unsigned_abs()),
+        units::count(rows.unsigned_abs()),
+    )
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod verify;
 
 pub use backup::backup;
 pub use check::{
-    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, LookUp, Looking, Outdated, Pool,
+    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, Growth, LookUp, Looking, Outdated, Pool,
     Pools, Preflight, Room, RoundTrips, ServerFacts, check,
 };
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};

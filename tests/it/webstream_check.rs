@@ -116,6 +116,19 @@ async fn a_managed_target_is_looked_at_from_all_sides_and_the_move_may_begin() {
     assert!(note(&found, "services").unwrap().contains("1 session, called gateway"));
     let outdated = found.outdated.unwrap();
     assert_eq!((outdated.table.as_str(), outdated.rows), ("public.samples", Some(26)));
+    let growth: Vec<_> = found
+        .growth
+        .iter()
+        .map(|one| (one.table.as_deref(), one.recent_rows, one.rows, one.kept_days))
+        .collect();
+    assert_eq!(
+        growth,
+        [(None, None, None, None), (Some("public.samples"), Some(30), Some(40), Some(14))]
+    );
+    // What is kept for a shorter time than is there takes no more place than it does now.
+    let metrics = &found.growth[1];
+    assert!(metrics.monthly_bytes.is_some_and(|bytes| bytes > 0));
+    assert_eq!(metrics.bytes_after_a_year, Some(metrics.bytes));
     service.close().await;
 }
 

@@ -5,12 +5,14 @@
 
 mod databases;
 mod endpoint;
+mod growth;
 mod hosts;
 mod latency;
 mod look_ups;
 mod pools;
 mod reaching;
 mod retention;
+mod timed_table;
 mod tls;
 
 use std::path::PathBuf;
@@ -28,10 +30,12 @@ use super::sessions::{Connected, connected};
 
 pub use databases::DatabaseFacts;
 pub use endpoint::{Endpoint, EndpointKind};
+pub use growth::Growth;
 pub use latency::{Distance, RoundTrips};
 pub use look_ups::LookUp;
 pub use pools::{Pool, Pools, Room};
 pub use retention::Outdated;
+use timed_table::TimedTable;
 pub use tls::Encryption;
 
 /// What the operator says for a check alone.
@@ -62,6 +66,8 @@ pub struct Preflight {
     pub connected: Vec<Connected>,
     /// The databases to be moved.
     pub databases: Vec<DatabaseFacts>,
+    /// How fast they grow, as far as the source tells.
+    pub growth: Vec<Growth>,
     /// Measurements that needn't move.
     pub outdated: Option<Outdated>,
     /// What the provider's API tells, and how it is asked.
@@ -128,6 +134,7 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
         pools: Pools::of(&recipe.configurations)?,
         connected: Vec::new(),
         databases: Vec::new(),
+        growth: Vec::new(),
         outdated: None,
         look_ups: look_ups::for_target(&endpoint),
         findings: Vec::new(),
@@ -209,17 +216,33 @@ async fn look_at_source(
     let known = hosts::accounted_for(&recipe.configurations, said).await?;
     found.findings.extend(hosts::judge(&found.connected, &recipe.roles()?, &known));
     session.close().await;
-    if let Some(days) = retention::days(&recipe.configurations)
-        && found.databases.iter().any(|d| d.database == retention::DATABASE && d.owner.is_some())
-    {
-        let metrics = Session::connect(&source.with_database(retention::DATABASE)).await?;
-        match retention::count(&metrics, days).await {
-            Ok(outdated) => found.outdated = outdated,
-            Err(error) => found.findings.push(retention::unanswered(error)?),
+    let kept_days = retention::days(&recipe.configurations);
+    let there = found.databases.iter().filter(|facts| facts.owner.is_some());
+    for database in there.map(|facts| facts.database.clone()).collect::<Vec<_>>() {
+        let session = Session::connect(&source.with_database(&database)).await?;
+        let kept_days = kept_days.filter(|_| database == retention::DATABASE);
+        if let Err(error) = look_at_rows(&session, &database, kept_days, found).await {
+            found.findings.push(timed_table::unanswered(&database, error)?);
         }
-        found.findings.extend(found.outdated.as_ref().and_then(retention::judge));
-        metrics.close().await;
+        session.close().await;
     }
+    Ok(())
+}
+
+/// How fast a database grows, and which of its rows are too old to move.
+async fn look_at_rows(
+    session: &Session,
+    database: &str,
+    kept_days: Option<i32>,
+    found: &mut Preflight,
+) -> Result<()> {
+    let table = TimedTable::largest(session).await?;
+    if let (Some(table), Some(days)) = (&table, kept_days) {
+        let outdated = retention::count(session, table, days).await?;
+        found.findings.extend(retention::judge(&outdated));
+        found.outdated = Some(outdated);
+    }
+    found.growth.push(growth::measure(session, database, table.as_ref(), kept_days).await?);
     Ok(())
 }
 

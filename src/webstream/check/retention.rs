@@ -3,20 +3,16 @@
 use serde::Serialize;
 
 use crate::commands::Finding;
-use crate::error::{Error, Kind, Result};
-use crate::pg::{QualifiedName, quote_ident};
+use crate::error::Result;
 use crate::wire::Session;
 
 use super::super::configuration::Configuration;
+use super::timed_table::TimedTable;
 
 /// The setting that says how long measurements are kept.
 const SETTING: &str = "retentionDays";
 /// The database that has them.
 pub(super) const DATABASE: &str = "webstream_metrics";
-/// Counting isn't worth more than this.
-const COUNTING: &str = "SET statement_timeout = '10s'";
-/// SQLSTATE query_canceled.
-const CANCELED: &str = "57014";
 
 /// Rows that are older than they are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,41 +31,14 @@ pub(super) fn days(configurations: &[Configuration]) -> Option<i32> {
     said.filter_map(|text| text.trim().parse().ok()).filter(|days| *days > 0).max()
 }
 
-/// Counts the rows of the largest table that has one time and no more: others don't tell which of
-/// their times counts.
-pub(super) async fn count(metrics: &Session, days: i32) -> Result<Option<Outdated>> {
-    let sql = "SELECT n.nspname::text, c.relname::text, pg_catalog.min(a.attname::text), \
-         coalesce((SELECT pg_catalog.sum(pg_catalog.pg_table_size(t.relid)) \
-          FROM pg_catalog.pg_partition_tree(c.oid) t), 0) + pg_catalog.pg_table_size(c.oid) AS bytes \
-         FROM pg_catalog.pg_class c \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
-           AND NOT a.attisdropped AND a.atttypid IN ('pg_catalog.timestamptz'::pg_catalog.regtype, \
-           'pg_catalog.timestamp'::pg_catalog.regtype) \
-         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%' \
-           AND n.nspname NOT IN ('information_schema', 'pgconvoy') \
-           AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
-           AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
-         GROUP BY n.nspname, c.relname, c.oid HAVING pg_catalog.count(*) = 1 \
-         ORDER BY bytes DESC NULLS LAST, 1, 2 LIMIT 1";
-    let rows = metrics.query("looking for the measurements", sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-    let time: String = row.get(2);
-    let doing = format!("counting the old rows of {table}");
-    metrics.execute(&doing, COUNTING).await?;
-    let sql = format!(
-        "SELECT pg_catalog.count(*) FROM {} WHERE {} < pg_catalog.now() \
-         - pg_catalog.make_interval(days => {days})",
-        table.sql(),
-        quote_ident(&time)
+/// Counts the rows of a table that are older.
+pub(super) async fn count(metrics: &Session, table: &TimedTable, days: i32) -> Result<Outdated> {
+    let counts = format!(
+        "pg_catalog.count(*) FILTER (WHERE {{time}} < pg_catalog.now() \
+         - pg_catalog.make_interval(days => {days}))"
     );
-    let rows = match metrics.query_one(&doing, &sql, &[]).await {
-        Ok(row) => Some(row.get(0)),
-        Err(error) if error.server_error().is_some_and(|words| words.sqlstate == CANCELED) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Some(Outdated { table: table.to_string(), days, rows }))
+    let rows = table.counted(metrics, &counts).await?.map(|row| row.get(0));
+    Ok(Outdated { table: table.name.to_string(), days, rows })
 }
 
 /// What needn't move.
@@ -85,17 +54,6 @@ pub(super) fn judge(outdated: &Outdated) -> Option<Finding> {
         Finding::note(format!("table {table} in {DATABASE}"), what)
             .mend("let the service delete them before the window: what is gone isn't copied"),
     )
-}
-
-/// What a question without an answer comes to; a connection that is gone ends the check.
-pub(super) fn unanswered(error: Error) -> Result<Finding> {
-    match error.kind() {
-        Kind::Connect | Kind::Lost => Err(error),
-        _ => Ok(Finding::note(
-            format!("database {DATABASE}"),
-            format!("old measurements couldn't be counted: {}", error.message()),
-        )),
-    }
 }
 
 #[cfg(test)]
