@@ -28,6 +28,7 @@ mod verify;
 pub use crate::archive::{Compressing, ItemSection, Layout, Part};
 pub use crate::catalog::{Choice, Flag, Rule};
 pub use crate::copy::Progress;
+pub(crate) use crate::engine::failpoint;
 pub use crate::engine::{Event, Events, PhaseStanding, Standing, Stop, Stopper};
 pub use crate::pg::ToastCompression;
 pub use crate::plan::{Action, Chunk, Phase, Plan, Step, StepId, TableId};

@@ -59,6 +59,8 @@ pub enum Act {
     NameArchive,
     /// What it was made of is removed.
     ClearPacks,
+    /// A recipe's file takes the place of an application's configuration.
+    ReplaceConfiguration,
 }
 
 /// A point that a job passes.
@@ -148,6 +150,7 @@ impl fmt::Display for Act {
             Act::JoinPacks => "join packs",
             Act::NameArchive => "name archive",
             Act::ClearPacks => "clear packs",
+            Act::ReplaceConfiguration => "replace configuration",
         })
     }
 }

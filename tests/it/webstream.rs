@@ -2,6 +2,10 @@
 //! databases, a managed one, and the configurations of three hosts.
 
 mod bad_input;
+// There loopback has but one address.
+#[cfg(not(target_os = "macos"))]
+mod clients;
+mod cut_off;
 mod hosts;
 mod move_there_and_back;
 mod provisioning;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::commands::failpoint::{self, Act, Point};
 use crate::error::{Error, Kind, Result};
 
 /// A new file that lies beside the one whose place it is to take.
@@ -62,6 +63,7 @@ impl Prepared {
 pub(super) fn commit(all: Vec<Prepared>) -> Result<()> {
     let mut done: Vec<(PathBuf, PathBuf)> = Vec::new();
     for Prepared { place, mut backup, file } in all {
+        failpoint::pass(Point::Before(Act::ReplaceConfiguration));
         if let Err(error) = file.persist(&place) {
             let mut because = error.error.to_string();
             for (place, backup) in done {

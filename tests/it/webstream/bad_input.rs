@@ -78,36 +78,6 @@ async fn an_authority_that_did_not_sign_the_targets_certificate_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_that_are_still_connected_are_named_and_their_hosts_asked_for() {
-    let it = small(15, 15).await;
-    it.provision().fine();
-    let service = it.source.conninfo_as("webstream_iam", "of webstream_iam", "webstream_iam")
-        + "&application_name=Gateway";
-    let session = kit::session(&service).await;
-    let said = it.step(&["migrate"]).refused();
-    assert!(
-        said.contains("webstream_iam in webstream_iam, from 127.0.0.1: 1 session, called Gateway"),
-        "{said}"
-    );
-    let fenced = "SELECT pg_catalog.bool_and(rolcanlogin)::text FROM pg_catalog.pg_roles \
-                  WHERE rolname LIKE 'webstream%'";
-    assert_eq!(ask(&it.source, "postgres", fenced).await, "true");
-    session.close().await;
-    it.step(&["migrate"]).fine();
-    it.step(&["verify"]).fine();
-    // Somebody was seen from elsewhere, by an earlier step.
-    let plan = "gateway/pgconvoy.webstream.json";
-    let mut record: serde_json::Value = serde_json::from_str(&it.text(plan)).unwrap();
-    record["clients"]["10.1.2.3"] = serde_json::json!(["webstream_metrics"]);
-    it.write(plan, record.to_string().as_bytes());
-    let before = it.snapshot();
-    let said = it.step(&["repoint"]).refused();
-    assert!(said.contains("10.1.2.3 (webstream_metrics)") && said.contains("--client"), "{said}");
-    assert_eq!(it.snapshot(), before);
-    it.step(&["repoint", "--client", "10.1.2.3"]).fine();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_may_not_be_written_keeps_all_from_being_written() {
     let it = small(15, 15).await;
     it.provision().fine();

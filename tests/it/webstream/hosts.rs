@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use pgconvoy::servers::{Cluster, DemoSize, make_demo_databases};
+use pgconvoy::servers::{Cluster, DemoSize, Spec, make_demo_databases};
 use pgconvoy::webstream::{Configuration, Keyword, Named, PasswordRef};
 use pgconvoy::wire::{Conninfo, Environment, Session};
 
@@ -50,7 +50,9 @@ impl Installation {
 
     /// The same with nothing on the source but what a test makes.
     pub(super) async fn empty(source: u32, target: u32) -> Installation {
-        let (source, target) = tokio::join!(kit::bundled(source), kit::rds_like(target));
+        // The hosts' pools come to more connections than a server takes unless told otherwise.
+        let target = Spec::rds_like().major(target).setting("max_connections", "200");
+        let (source, target) = tokio::join!(kit::bundled(source), kit::start(target));
         let folder = tempfile::tempdir().unwrap();
         let it = Installation { source, target, folder };
         for (name, text) in it.files() {
@@ -178,14 +180,24 @@ impl Installation {
 
     /// Takes the first step.
     pub(super) fn provision(&self) -> Ended {
-        let mut words = vec!["provision".to_owned()];
+        self.step_told("provision")
+    }
+
+    /// Takes a step that is told what the first one is.
+    pub(super) fn step_told(&self, step: &str) -> Ended {
+        let mut words = vec![step.to_owned()];
         words.extend(self.said());
         self.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// The plan file.
+    pub(super) fn plan(&self) -> String {
+        self.path("gateway/pgconvoy.webstream.json").display().to_string()
+    }
+
     /// Takes a step that knows everything from the plan file.
     pub(super) fn step(&self, words: &[&str]) -> Ended {
-        let plan = self.path("gateway/pgconvoy.webstream.json").display().to_string();
+        let plan = self.plan();
         self.run(&[words, &["--plan", &plan]].concat())
     }
 
@@ -196,7 +208,30 @@ impl Installation {
 
     /// The same, where somebody answers what is asked.
     pub(super) fn answering(&self, words: &[&str], answers: &str) -> Ended {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pgconvoy"))
+        let mut child = self.command(words).spawn().unwrap();
+        // Who asks nothing may be gone.
+        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+        Installation::ended(child)
+    }
+
+    /// Takes a step that ends itself at a point, as `kill -9` would.
+    pub(super) fn killed_at(&self, point: &str, words: &[&str]) -> Ended {
+        let plan = self.plan();
+        let words = [words, &["--plan", &plan]].concat();
+        let child = self.command(&words).env("PGCONVOY_FAILPOINT", point).spawn().unwrap();
+        Installation::ended(child)
+    }
+
+    /// Begins a step that knows everything from the plan file.
+    pub(super) fn spawned(&self, words: &[&str]) -> Child {
+        let plan = self.plan();
+        self.command(&[words, &["--plan", &plan]].concat()).spawn().unwrap()
+    }
+
+    /// The program with these words, on this host.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgconvoy"));
+        command
             .arg("webstream")
             .args(words)
             .current_dir(self.folder.path())
@@ -204,11 +239,12 @@ impl Installation {
             .env("PGPASSFILE", self.path("pgpass"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Who asks nothing may be gone.
-        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Waits for its end.
+    pub(super) fn ended(child: Child) -> Ended {
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), out: text(output.stdout), said: text(output.stderr) }
