@@ -15,7 +15,8 @@ use crate::commands::{BenchData, BenchJob, DemoSize, Tool};
 pub(super) use archives::{ArchiveFormat, Dump, Inspect, Restore, Section};
 pub(super) use part::{Part, Patterns};
 pub(super) use webstream::{
-    Step, Webstream, WebstreamMigrate, WebstreamProvision, WebstreamRepoint, WebstreamRun,
+    Step, Webstream, WebstreamCheck, WebstreamMigrate, WebstreamProvision, WebstreamRepoint,
+    WebstreamRetire, WebstreamRun,
 };
 
 const CONNECTIONS: &str = "\

@@ -37,8 +37,8 @@ impl Exit {
     }
 
     /// The end of a job with these reports.
-    pub(super) fn of_reports(reports: &[DatabaseReport]) -> Exit {
-        match reports.iter().all(|report| report.verification.is_clean()) {
+    pub(super) fn of_reports<'a>(reports: impl IntoIterator<Item = &'a DatabaseReport>) -> Exit {
+        match reports.into_iter().all(|report| report.verification.is_clean()) {
             true => Exit::Done,
             false => Exit::Different,
         }

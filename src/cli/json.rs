@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::commands::{
-    BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Status, Unfenced,
+    BenchResults, Checked, DatabaseReport, Dumped, Finished, Inspected, Planned, Rehearsed, Status,
+    Unfenced,
 };
 use crate::error::Error;
 use crate::webstream::{Preflight, Provisioned, Reached, Retired, Rewritten, RolledBack};
@@ -65,6 +66,14 @@ pub(super) enum ResultLine<'a> {
     },
     /// A database and its owner's role on the target.
     Provisioned(&'a Provisioned),
+    /// What rehearsing a database came to.
+    Rehearsed {
+        /// Whether everything that was compared is equal.
+        clean: bool,
+        /// The report, and what it predicts.
+        #[serde(flatten)]
+        rehearsed: &'a Rehearsed,
+    },
     /// The report that a move is signed off with.
     SignOff {
         /// Where it is.

@@ -7,15 +7,34 @@ use super::page::{Page, Tone};
 /// Where a list of changes is cut: `--json` has them all.
 const SHOWN: usize = 50;
 
+/// What goes on from a move: the engine's own commands, or a recipe's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequel {
+    lifts_fence: &'static str,
+    compares: &'static str,
+}
+
+impl Sequel {
+    /// After `pgconvoy migrate`.
+    pub(super) const OF_MIGRATE: Sequel =
+        Sequel { lifts_fence: "pgconvoy unfence", compares: "pgconvoy verify" };
+    /// After `pgconvoy webstream migrate`, whose record knows of the fence.
+    pub(super) const OF_WEBSTREAM: Sequel = Sequel {
+        lifts_fence: "pgconvoy webstream rollback",
+        compares: "pgconvoy webstream verify",
+    };
+}
+
 /// Shows whether the source was written to since, and the fence that stands around it.
-pub(super) fn since(page: &mut Page, report: &DatabaseReport) {
+pub(super) fn since(page: &mut Page, report: &DatabaseReport, sequel: Sequel) {
     if let Some(since) = &report.source_since {
-        source_since(page, since);
+        source_since(page, since, sequel.compares);
     }
     // A run that found differences has lifted its fence.
     if let Some(fence) = report.fence.as_ref().filter(|_| report.verification.is_clean()) {
         let text = format!(
-            "the copy was made behind it; `pgconvoy unfence` lets {} log in to the source again",
+            "the copy was made behind it; `{}` lets {} log in to the source again",
+            sequel.lifts_fence,
             fence.roles.join(", ")
         );
         page.labelled("fence", Tone::Notable, &text);
@@ -23,21 +42,21 @@ pub(super) fn since(page: &mut Page, report: &DatabaseReport) {
 }
 
 /// Whether the source was written to since its rows were copied.
-fn source_since(page: &mut Page, since: &SourceSince) {
-    const SEE: &str = "`pgconvoy verify` compares what is there now";
+fn source_since(page: &mut Page, since: &SourceSince, compares: &str) {
+    let see = format!("`{compares}` compares what is there now");
     let (tone, text) = match since {
         SourceSince::Unchanged => {
             (Tone::Good, "wasn't written to since its rows were copied".to_owned())
         }
         SourceSince::Changed { .. } => {
-            (Tone::Bad, format!("was written to since its rows were copied; {SEE}"))
+            (Tone::Bad, format!("was written to since its rows were copied; {see}"))
         }
         SourceSince::Perhaps { because } => (
             Tone::Notable,
-            format!("may have been written to since its rows were copied: {because}; {SEE}"),
+            format!("may have been written to since its rows were copied: {because}; {see}"),
         ),
         SourceSince::Unknown { because } => {
-            (Tone::Notable, format!("didn't say whether it was written to since: {because}; {SEE}"))
+            (Tone::Notable, format!("didn't say whether it was written to since: {because}; {see}"))
         }
     };
     page.labelled("source", tone, &text);
@@ -79,7 +98,9 @@ mod tests {
             SourceSince::Perhaps { because: "it is a standby".into() },
             SourceSince::Unknown { because: "connecting to a: refused".into() },
         ];
-        let render = render(|page| all.iter().for_each(|since| source_since(page, since)));
+        let compares = Sequel::OF_MIGRATE.compares;
+        let render =
+            render(|page| all.iter().for_each(|since| source_since(page, since, compares)));
         insta::assert_snapshot!(render, @r"
         source        wasn't written to since its rows were copied
         source        was written to since its rows were copied; `pgconvoy verify` compares what is there

@@ -8,7 +8,8 @@ use crate::commands::{
 use crate::pg::{QualifiedName, quote_ident};
 
 use super::page::{Page, Tone};
-use super::{source_view, units};
+use super::source_view::{self, Sequel};
+use super::units;
 
 /// Where a list of differences is cut: `--json` has them all.
 const SHOWN: usize = 50;
@@ -29,15 +30,25 @@ const PARTS: [&str; 7] = [
 
 /// Summarizes what `migrate` did.
 pub(super) fn migrated(page: &mut Page, report: &DatabaseReport) {
-    done(page, report, "moved");
+    done(page, report, "moved", Sequel::OF_MIGRATE);
+}
+
+/// Summarizes what `webstream migrate` did.
+pub(super) fn webstream_migrated(page: &mut Page, report: &DatabaseReport) {
+    done(page, report, "moved", Sequel::OF_WEBSTREAM);
+}
+
+/// Summarizes what `webstream rehearse` did.
+pub(super) fn rehearsed(page: &mut Page, report: &DatabaseReport) {
+    done(page, report, "rehearsed, and dropped again", Sequel::OF_WEBSTREAM);
 }
 
 /// Summarizes what `restore` did.
 pub(super) fn restored(page: &mut Page, report: &DatabaseReport) {
-    done(page, report, "restored");
+    done(page, report, "restored", Sequel::OF_MIGRATE);
 }
 
-fn done(page: &mut Page, report: &DatabaseReport, what: &str) {
+fn done(page: &mut Page, report: &DatabaseReport, what: &str, sequel: Sequel) {
     let name = &report.database;
     if report.was_finished {
         let when = report.finished_at.as_deref().unwrap_or("an earlier time");
@@ -64,7 +75,7 @@ fn done(page: &mut Page, report: &DatabaseReport, what: &str) {
     } else {
         verification(page, &report.verification);
     }
-    source_view::since(page, report);
+    source_view::since(page, report, sequel);
     changes(page, &report.changes);
     passwords(page, &report.passwords_to_set);
     page.gap();

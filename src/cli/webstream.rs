@@ -8,7 +8,7 @@ use super::args::Webstream;
 use super::exit::Exit;
 use super::json::ResultLine;
 use super::run::Session;
-use super::{dump_view, progress, requests, summary, webstream_view};
+use super::{dump_view, progress, requests, retirement_view, summary, webstream_view};
 
 impl Session<'_> {
     /// Takes a step of the recipe, or all of them.
@@ -53,6 +53,14 @@ impl Session<'_> {
                 }
                 Ok(Exit::Done)
             }
+            Webstream::Rehearse(_) => {
+                let (all, ended) = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::rehearse(recipe, events, stop)).await
+                })
+                .await;
+                self.webstream_rehearsed(&all);
+                ended.map(|()| Exit::of_reports(all.iter().map(|rehearsed| &rehearsed.report)))
+            }
             Webstream::Migrate(args) => {
                 let despite = args.despite_sessions;
                 let (reports, ended) =
@@ -60,7 +68,7 @@ impl Session<'_> {
                         Box::pin(webstream::migrate(recipe, despite, events, stop)).await
                     })
                     .await;
-                self.reports(&reports, summary::migrated);
+                self.reports(&reports, summary::webstream_migrated);
                 ended.map(|()| Exit::of_reports(&reports))
             }
             Webstream::Verify(_) => {
@@ -117,17 +125,22 @@ impl Session<'_> {
                 let looking = webstream::Looking { root_certificate };
                 self.webstream_check(&looking, recipe, stop).await
             }
-            Webstream::Retire(_) => {
-                let before = webstream::retire(recipe, stop).await?;
+            Webstream::Retire(args) => {
+                let retiring = webstream::Retiring {
+                    execute: args.execute,
+                    service: args.service.clone(),
+                    dry_run: args.dry_run,
+                };
+                let before = webstream::retire(recipe, &retiring, stop).await?;
                 self.output.show(&ResultLine::Retire(&before), |page| {
-                    webstream_view::retired(page, &before);
+                    retirement_view::retired(page, &before, &retiring);
                 });
                 Ok(Exit::Done)
             }
-            Webstream::Unretire(_) => {
-                let before = webstream::unretire(recipe, stop).await?;
+            Webstream::Unretire(args) => {
+                let before = webstream::unretire(recipe, args.execute, stop).await?;
                 self.output.show(&ResultLine::Unretire(&before), |page| {
-                    webstream_view::unretired(page, &before);
+                    retirement_view::unretired(page, &before, args.execute);
                 });
                 Ok(Exit::Done)
             }

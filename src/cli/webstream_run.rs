@@ -2,13 +2,15 @@
 //! before each that changes something.
 
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 
 use crate::commands::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::webstream::{Next, Recipe};
 
 use super::args::{
-    Webstream, WebstreamMigrate, WebstreamProvision, WebstreamRepoint, WebstreamRun,
+    Webstream, WebstreamCheck, WebstreamMigrate, WebstreamProvision, WebstreamRepoint,
+    WebstreamRetire, WebstreamRun,
 };
 use super::exit::Exit;
 use super::page::Tone;
@@ -51,6 +53,9 @@ impl Session<'_> {
             self.ask(next, args, stop).await?;
             let exit = Box::pin(self.webstream_step(&step, recipe, stop)).await?;
             if !matches!(exit, Exit::Done) {
+                let name = next.name();
+                let words = format!("stopping after {name}: see to that, then run the same again");
+                self.messages.say(&words);
                 return Ok(exit);
             }
             if recipe.next()? == Some(next) {
@@ -104,6 +109,15 @@ impl Session<'_> {
 fn step(next: Next, args: &WebstreamRun) -> Webstream {
     let step = args.step.clone();
     match next {
+        Next::Check => Webstream::Check(WebstreamCheck {
+            // The services' hosts may find it elsewhere.
+            root_certificate: args
+                .root_certificate
+                .as_ref()
+                .map(PathBuf::from)
+                .filter(|f| f.is_file()),
+            step,
+        }),
         Next::Provision => Webstream::Provision(WebstreamProvision {
             locales: args.locales.clone(),
             encodings: args.encodings.clone(),
@@ -119,7 +133,12 @@ fn step(next: Next, args: &WebstreamRun) -> Webstream {
         }),
         // Whoever asks for a sign-in wants to know what the services find before.
         Next::Status | Next::SignIn => Webstream::Status(step),
-        Next::Retire => Webstream::Retire(step),
+        Next::Retire => Webstream::Retire(WebstreamRetire {
+            execute: false,
+            service: None,
+            dry_run: false,
+            step,
+        }),
     }
 }
 

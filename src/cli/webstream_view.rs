@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::webstream::{Counted, Provisioned, Reached, Retired, Rewritten, RolledBack, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Tried};
 
 use super::page::{Page, Tone};
 use super::units;
@@ -124,33 +124,6 @@ pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
     }
     page.labelled("then", Tone::Plain, "start the services; the copy on the target stays: where it was written to, drop its databases \
          before they are moved again");
-}
-
-/// Shows that the bundled databases are closed.
-pub(super) fn retired(page: &mut Page, before: &Retired) {
-    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
-    page.line(0, Tone::Strong, "the bundled databases are closed");
-    page.labelled("closed", Tone::Good, &databases.join(", "));
-    page.labelled("then", Tone::Plain, "stop the bundled service, and keep it from starting:");
-    for line in [
-        "Windows: sc.exe stop Webstream-Postgres",
-        "         sc.exe config Webstream-Postgres start= disabled",
-        "Linux:   systemctl disable --now SERVICE",
-    ] {
-        page.line(16, Tone::Plain, line);
-    }
-    page.labelled("undo", Tone::Plain, "pgconvoy webstream unretire");
-}
-
-/// Shows that they are open again.
-pub(super) fn unretired(page: &mut Page, before: &Retired) {
-    let databases: Vec<&str> = before.limits.keys().map(String::as_str).collect();
-    page.labelled("open again", Tone::Good, &databases.join(", "));
-    let fence = "the services' roles are kept out as they were before `retire`, by the fence of \
-                 `migrate`: `pgconvoy webstream rollback` lets them in";
-    if before.roles.is_empty() {
-        page.labelled("fence", Tone::Notable, fence);
-    }
 }
 
 fn heading(page: &mut Page, tried: &Tried) {

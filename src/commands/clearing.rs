@@ -15,7 +15,7 @@ use crate::toc::{Finding, counted, named};
 use crate::wire::{Conninfo, Session};
 
 use super::check::{held_objects, is_refusal_of_a_statement};
-use super::databases;
+use super::databases::{self, TargetDatabase};
 use super::going_on::{refuse_another_source, refuse_other_terms};
 use super::request::{Beginning, Request};
 
@@ -180,16 +180,33 @@ pub(super) async fn clear(
     let note = format!("dropping database {name} to make it anew: {words}{later}");
     events.say(Event::Note(note)).await;
     let server = databases::elsewhere(place).await?;
-    leave_owners(&held, &target, &server).await?;
+    drop_with(&held, target, &server, name).await?;
+    let open = held.job().filter(|stored| stored.state == JobState::Open);
+    let roles = open.map(|stored| stored.job.login_roles.clone()).unwrap_or_default();
+    Ok((databases::create(place, &server, database).await?, roles))
+}
+
+/// Drops a database that was made to be dropped again, with what a job has made there. Nobody proves
+/// that it holds nothing else: its name is nobody else's.
+pub(super) async fn throw_away(place: &Conninfo) -> Result<()> {
+    let TargetDatabase::There(target) = databases::target_database(place).await? else {
+        return Ok(());
+    };
+    Claim::take(&target, None).await?;
+    let held = Held::Anything(Ledger::of(&target).read().await?.map(Box::new));
+    let server = databases::elsewhere(place).await?;
+    drop_with(&held, target, &server, place.database()).await
+}
+
+async fn drop_with(held: &Held, target: Session, server: &Session, name: &str) -> Result<()> {
+    leave_owners(held, &target, server).await?;
     target.close().await;
     // A DROP that an earlier run was cut off in may end only now.
     let drop = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
     failpoint::pass(Point::Before(Act::DropDatabase));
     server.execute(&format!("dropping database {name}"), &drop).await?;
     failpoint::pass(Point::After(Act::DropDatabase));
-    let open = held.job().filter(|stored| stored.state == JobState::Open);
-    let roles = open.map(|stored| stored.job.login_roles.clone()).unwrap_or_default();
-    Ok((databases::create(place, &server, database).await?, roles))
+    Ok(())
 }
 
 /// Takes back the memberships that a job which is given up has given itself: they are the

@@ -11,6 +11,7 @@ mod npgsql_version;
 mod provision;
 mod recipe;
 mod record;
+mod rehearse;
 mod repoint;
 mod report;
 mod retire;
@@ -21,8 +22,8 @@ mod verify;
 
 pub use backup::backup;
 pub use check::{
-    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, Growth, LookUp, Looking, Outdated, Pool,
-    Pools, Preflight, Room, RoundTrips, ServerFacts, check,
+    DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, Growth, LookUp, Looking, Outdated,
+    Pool, Pools, Preflight, Room, RoundTrips, ServerFacts, check,
 };
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
 pub use migrate::migrate;
@@ -31,9 +32,10 @@ pub use npgsql_version::{NpgsqlVersion, Tls};
 pub use provision::{Provisioned, provision};
 pub use recipe::{Recipe, Said};
 pub use record::Record;
+pub use rehearse::rehearse;
 pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
 pub use report::renew as renew_sign_off;
-pub use retire::{Retired, retire, unretire};
+pub use retire::{Dependent, Manager, Retired, Retiring, Service, Stopped, retire, unretire};
 pub use secrets::{Variables, variable_of};
 pub use sessions::Connected;
 pub use status::{Counted, Reached, Tried, status};

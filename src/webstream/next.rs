@@ -11,6 +11,8 @@ use super::report::renew;
 /// A step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
+    /// What would stop the move, or spoil what comes after it.
+    Check,
     /// Roles and databases on the target.
     Provision,
     /// An archive of each database.
@@ -42,6 +44,7 @@ impl Next {
     /// The step's name.
     pub fn name(self) -> &'static str {
         match self {
+            Next::Check => "check",
             Next::Provision => "provision",
             Next::Backup => "backup",
             Next::Migrate => "migrate",
@@ -67,7 +70,7 @@ impl Next {
             ),
             Next::Repoint => Some("write these configurations?"),
             Next::Retire => Some("close the bundled databases for good?"),
-            Next::Verify | Next::Status | Next::SignIn => None,
+            Next::Check | Next::Verify | Next::Status | Next::SignIn => None,
         }
     }
 }
@@ -82,6 +85,7 @@ impl Recipe {
         let is_repointed =
             || -> Result<bool> { Ok(self.led_to_target()?.len() == self.configurations.len()) };
         Ok(match () {
+            () if done.provisioned.is_empty() && done.checked.is_none() => Some(Next::Check),
             () if !provisioned => Some(Next::Provision),
             () if !backed_up => Some(Next::Backup),
             () if done.migrated.is_none() => Some(Next::Migrate),

@@ -60,6 +60,8 @@ pub struct Done {
     pub checked: Option<String>,
     /// By database: its owner, whose password is in a variable.
     pub provisioned: BTreeMap<String, Provisioned>,
+    /// By database: what its rehearsal came to.
+    pub rehearsed: BTreeMap<String, Rehearsal>,
     /// By database: its newest archive.
     pub backed_up: BTreeMap<String, BackedUp>,
     /// The copy behind a fence, all of it equal.
@@ -87,6 +89,25 @@ pub struct Provisioned {
     pub owner: String,
     /// The variable that holds its password.
     pub variable: String,
+}
+
+/// What the move of a database will take, by its rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// When.
+    pub at: String,
+    /// How long it took, its verification and statistics included.
+    pub window_seconds: u64,
+    /// Its size on the target.
+    pub target_bytes: i64,
+    /// The write-ahead log of the target meanwhile, where it tells.
+    pub wal_bytes: Option<i64>,
+    /// Its rows.
+    pub rows: u64,
+    /// How many findings said what is changed or left out.
+    pub findings: usize,
+    /// Whether the copy was what was copied.
+    pub was_equal: bool,
 }
 
 /// An archive of a database.

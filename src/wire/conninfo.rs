@@ -178,7 +178,7 @@ impl Conninfo {
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Conninfo {
-        Conninfo { database: database.to_owned(), ..self.clone() }
+        Conninfo { database: database.to_owned(), names_database: true, ..self.clone() }
     }
 
     /// The same, as another role.

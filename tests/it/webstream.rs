@@ -5,8 +5,12 @@ mod bad_input;
 // There loopback has but one address.
 #[cfg(not(target_os = "macos"))]
 mod clients;
+#[cfg(all(debug_assertions, unix))]
 mod cut_off;
 mod hosts;
 mod move_there_and_back;
 mod provisioning;
+mod rehearsing;
+#[cfg(target_os = "linux")]
+mod retiring;
 mod run;

@@ -15,6 +15,9 @@ pub(in crate::cli) enum Webstream {
     Run(WebstreamRun),
     /// Make the owners' roles and the databases on the target, and keep the passwords
     Provision(WebstreamProvision),
+    /// Do the whole job into databases that are dropped again, while the services work, to tell how long
+    /// it takes and what it finds; after `provision`, whose roles own them
+    Rehearse(Step),
     /// Dump each database into a custom archive, and read it to its end
     Backup(Step),
     /// Move all databases behind a fence, which stays until `retire` or `rollback`
@@ -27,21 +30,22 @@ pub(in crate::cli) enum Webstream {
     Rollback(WebstreamRollback),
     /// Try every connection string as a service would that starts now
     Status(Step),
-    /// Close the bundled databases for good
-    Retire(Step),
+    /// Close the bundled databases for good, and with --execute stop and disable their service
+    Retire(WebstreamRetire),
     /// Open the bundled databases again
-    Unretire(Step),
+    Unretire(WebstreamUnretire),
 }
 
 impl Webstream {
     /// What all steps take.
     pub(in crate::cli) fn step(&self) -> &Step {
         match self {
-            Webstream::Backup(step)
+            Webstream::Rehearse(step)
+            | Webstream::Backup(step)
             | Webstream::Verify(step)
-            | Webstream::Status(step)
-            | Webstream::Retire(step)
-            | Webstream::Unretire(step) => step,
+            | Webstream::Status(step) => step,
+            Webstream::Retire(args) => &args.step,
+            Webstream::Unretire(args) => &args.step,
             Webstream::Run(args) => &args.step,
             Webstream::Provision(args) => &args.step,
             Webstream::Migrate(args) => &args.step,
@@ -160,6 +164,32 @@ pub(in crate::cli) struct WebstreamCheck {
     /// The authorities' certificates by which the target is to be verified
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) root_certificate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamRetire {
+    /// Run what stops the bundled service and keeps it from starting, rather than print it; on the
+    /// bundled host, as its administrator
+    #[arg(long)]
+    pub(in crate::cli) execute: bool,
+    /// The bundled service [default: on Windows Webstream-Postgres, on Linux the unit of its process]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) service: Option<String>,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    #[command(flatten)]
+    pub(in crate::cli) step: Step,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct WebstreamUnretire {
+    /// Start the service that `retire --execute` has stopped, first; on the bundled host, as its
+    /// administrator
+    #[arg(long)]
+    pub(in crate::cli) execute: bool,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
 }

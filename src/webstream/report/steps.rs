@@ -55,6 +55,11 @@ fn taken(done: &Done) -> Vec<Step> {
         let what = format!("{database} made on the target, for {}", provisioned.owner);
         add("provision", &provisioned.at, what);
     }
+    for (database, rehearsal) in &done.rehearsed {
+        #[expect(clippy::cast_precision_loss, reason = "a few days of seconds")]
+        let took = timeline::duration(rehearsal.window_seconds as f64);
+        add("rehearse", &rehearsal.at, format!("{database} moved into a throw-away in {took}"));
+    }
     for (database, backup) in &done.backed_up {
         let (archive, rows) = (backup.archive.display(), grouped(backup.rows));
         add("backup", &backup.at, format!("{database}: {rows} rows in {archive}"));

@@ -215,6 +215,7 @@ impl Installation {
     }
 
     /// Takes a step that ends itself at a point, as `kill -9` would.
+    #[cfg(all(debug_assertions, unix))]
     pub(super) fn killed_at(&self, point: &str, words: &[&str]) -> Ended {
         let plan = self.plan();
         let words = [words, &["--plan", &plan]].concat();
@@ -223,6 +224,7 @@ impl Installation {
     }
 
     /// Begins a step that knows everything from the plan file.
+    #[cfg(all(debug_assertions, unix))]
     pub(super) fn spawned(&self, words: &[&str]) -> Child {
         let plan = self.plan();
         self.command(&[words, &["--plan", &plan]].concat()).spawn().unwrap()

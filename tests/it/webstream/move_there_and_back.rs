@@ -22,6 +22,8 @@ async fn migrated(source: u32, target: u32) -> Installation {
     it.step(&["backup"]).fine();
     let moved = it.step(&["migrate"]).fine();
     assert!(!moved.contains("stays as it is there"), "{moved}");
+    assert!(moved.contains("`pgconvoy webstream rollback` lets"), "{moved}");
+    assert!(!moved.contains("unfence"), "{moved}");
     let again = it.step(&["migrate"]).fine();
     assert_eq!(again.matches("already finished").count(), 3, "{again}");
     it.step(&["verify"]).fine();

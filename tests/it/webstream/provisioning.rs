@@ -43,6 +43,9 @@ async fn passwords_are_kept_for_their_owner_alone_and_never_reach_the_server() {
     let scram = "SELECT pg_catalog.bool_and(rolpassword LIKE 'SCRAM-SHA-256$%')::text \
                  FROM pg_catalog.pg_authid WHERE rolname LIKE 'webstream%'";
     assert_eq!(trial::ask(&it.target, "postgres", scram).await, "true");
+    // What was made is no obstacle.
+    let said = it.step(&["check"]).fine();
+    assert!(!said.contains("refused:") && !said.contains("is there already"), "{said}");
     let owned = "SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_database \
                  WHERE datname LIKE 'webstream%' AND pg_catalog.pg_get_userbyid(datdba) = datname";
     assert_eq!(trial::ask(&it.target, "postgres", owned).await, "3");

@@ -28,8 +28,15 @@ async fn a_run_asks_before_it_changes_anything_and_goes_on_where_it_stopped() {
     let said = it.said();
     let authority = it.target.authority().display().to_string();
     let all = words(&said, &["--root-certificate", &authority]);
+    let fits = it.text(FILES[0]);
+    it.write(FILES[0], fits.replace("Pool Size=20", "Pool Size=500").as_bytes());
+    let ended = it.answering(&all, "y\n");
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.said);
+    assert!(ended.said.contains("stopping after check"), "{}", ended.said);
+    it.write(FILES[0], fits.as_bytes());
+
     let ended = it.answering(&all, "no\n");
-    assert_eq!(ended.code, Some(130), "{}", ended.said);
+    assert_eq!(ended.code, Some(130), "{}{}", ended.out, ended.said);
     assert!(ended.said.contains("stopping before provision"), "{}", ended.said);
     assert_eq!(ask(&it.target, "postgres", MADE).await, "0");
     let ended = it.answering(&all, "");
@@ -60,7 +67,7 @@ async fn a_script_s_run_leaves_the_sign_in_to_a_person() {
     let said = it.said();
     let ended = it.run(&words(&said, &["--yes", "--signed-in", "Bob"]));
     assert_eq!(ended.code, Some(2), "{}", ended.said);
-    assert!(ended.said.contains("provision isn't done"), "{}", ended.said);
+    assert!(ended.said.contains("check isn't done"), "{}", ended.said);
     assert_eq!(ask(&it.target, "postgres", MADE).await, "0");
     let ended = it.run(&words(&said, &["--yes"]));
     assert_eq!(ended.code, Some(130), "{}", ended.said);
