@@ -52,7 +52,10 @@ fn show(page: &mut Page, found: &Preflight) {
     page.line(0, Tone::Strong, "what only the provider's API tells");
     for look_up in &found.look_ups {
         page.line(2, Tone::Plain, &look_up.what);
-        page.line(4, Tone::Faint, &look_up.command);
+        match &look_up.answer {
+            Some(answer) => page.block(4, Tone::Plain, answer),
+            None => page.line(4, Tone::Faint, &look_up.command),
+        }
     }
 }
 
@@ -61,8 +64,14 @@ fn servers(page: &mut Page, found: &Preflight) {
     server(page, "target", found.target.as_ref());
     let endpoint = &found.endpoint;
     page.labelled("endpoint", Tone::Plain, endpoint.kind.words());
-    let public = format!("{}: DNS can't tell, the provider's API can (below)", found.public);
-    page.labelled("public", Tone::Plain, &public);
+    match found.public {
+        "unknown" => {
+            let words = "unknown: DNS can't tell, the provider's API can (below)";
+            page.labelled("public", Tone::Plain, words);
+        }
+        "yes" => page.labelled("public", Tone::Bad, "yes, says the provider's API"),
+        _ => page.labelled("public", Tone::Good, "no, says the provider's API"),
+    }
     let (tone, words) = encryption(&found.tls);
     page.labelled("TLS", tone, &words);
     if let Some(trips) = &found.latency {

@@ -100,9 +100,8 @@ impl Session<'_> {
                 }
                 if !self.output.is_json() {
                     let verifies = recipe.record.root_certificate.is_some();
-                    let secrets = recipe.secrets()?.map(|path| path.display().to_string());
                     let mut page = self.output.page();
-                    let secrets = secrets.as_deref();
+                    let secrets = recipe.secrets();
                     webstream_view::after_repointing(&mut page, &all, verifies, secrets);
                     self.output.put(page.into_text().as_bytes());
                 }

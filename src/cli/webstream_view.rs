@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Secrets, Tried};
 
 use super::page::{Page, Tone};
 use super::units;
@@ -76,7 +76,7 @@ pub(super) fn after_repointing(
     page: &mut Page,
     all: &[Rewritten],
     verifies: bool,
-    secrets: Option<&str>,
+    secrets: Option<&Secrets>,
 ) {
     if !verifies {
         page.line(
@@ -91,7 +91,15 @@ pub(super) fn after_repointing(
         return;
     }
     page.line(0, Tone::Strong, "then, on every host");
-    let file = secrets.map_or_else(String::new, |path| format!(" of {path}"));
+    let file = match secrets {
+        None => String::new(),
+        Some(Secrets::File(path)) => format!(" of {}", path.display()),
+        #[cfg(feature = "aws")]
+        Some(Secrets::Aws { prefix, .. }) => format!(
+            " of AWS Secrets Manager (each is what `aws secretsmanager get-secret-value --secret-id \
+             {prefix}NAME --query SecretString --output text` says)"
+        ),
+    };
     page.block(2, Tone::Plain, &format!(
         "1. give the services the variables{file} that their passwordRef names; services on Windows \
          have their own, which they read when they start (this replaces what is there, so name all, \

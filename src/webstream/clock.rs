@@ -27,6 +27,11 @@ pub(super) fn seconds(at: &str) -> Option<f64> {
     Some(seconds)
 }
 
+/// A time as [`now`] tells it.
+pub(super) fn text(seconds: f64) -> String {
+    format!("{}T{}Z", date(seconds), time_of_day(seconds))
+}
+
 /// A time for people: `2026-01-31 12:00:00`.
 pub(super) fn shown(seconds: f64) -> String {
     format!("{} {}", date(seconds), time_of_day(seconds))
@@ -57,6 +62,7 @@ mod tests {
     #[test]
     fn a_time_is_read_as_it_was_told() {
         assert_eq!(seconds("2027-01-15T08:00:00Z"), Some(1_800_000_000.0));
+        assert_eq!(text(1_800_000_000.0), "2027-01-15T08:00:00Z");
         assert_eq!(shown(1_800_000_007.9), "2027-01-15 08:00:07");
         assert!(seconds(&now()).is_some_and(|now| now > 1_700_000_000.0));
         for nonsense in ["", "2027", "2027-13-15T08:00:00Z", "äöüäöüäöüäöüäöü"] {

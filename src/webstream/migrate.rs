@@ -75,13 +75,13 @@ async fn ready(recipe: &mut Recipe, despite_sessions: bool) -> Result<()> {
 
 /// Each service's role must find its database and own it.
 async fn moved(recipe: &mut Recipe, stop: &mut Stop) -> Result<()> {
-    let variables = recipe.variables()?;
+    let variables = stop.or(recipe.variables()).await?;
     for named in recipe.databases()? {
         let Some(done) = recipe.record.done.provisioned.get(&named.database) else { continue };
         let password = variables.get(&done.variable).ok_or_else(|| {
             Error::new(Kind::Refused, format!("connecting as {}", named.username))
                 .because(format!("there is no variable {}", done.variable))
-                .hint("give --secrets file:PATH as `provision` was given")
+                .hint("give --secrets as `provision` was given")
         })?;
         let at = recipe.target()?.with_database(&named.database);
         let session = stop.or(Session::connect(&at.with_login(&named.username, password))).await?;

@@ -1,5 +1,7 @@
 //! The WebStream recipe: its configuration file, its databases, its steps.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod backup;
 mod check;
 mod clock;
@@ -23,7 +25,7 @@ mod verify;
 pub use backup::backup;
 pub use check::{
     DatabaseFacts, Distance, Encryption, Endpoint, EndpointKind, Growth, LookUp, Looking, Outdated,
-    Pool, Pools, Preflight, Room, RoundTrips, ServerFacts, check,
+    Pool, Pools, Preflight, Room, RoundTrips, ServerFacts, Topic, check,
 };
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
 pub use migrate::migrate;
@@ -36,7 +38,7 @@ pub use rehearse::rehearse;
 pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
 pub use report::renew as renew_sign_off;
 pub use retire::{Dependent, Manager, Retired, Retiring, Service, Stopped, retire, unretire};
-pub use secrets::{Variables, variable_of};
+pub use secrets::{Secrets, Variables, variable_of};
 pub use sessions::Connected;
 pub use status::{Counted, Reached, Tried, status};
 pub use verify::verify;

@@ -1,8 +1,8 @@
 //! `pgconvoy webstream provision`: the roles that own the databases, with passwords that the services
 //! will find, and the databases themselves, empty.
 //!
-//! Whatever stands in the way is said before anything is changed. A password is in the secrets file
-//! before it is set, and is set as a verifier, so that no log of the server ever holds it.
+//! Whatever stands in the way is said before anything is changed. A password is kept where
+//! `--secrets` says before it is set, and is set as a verifier, so that no log of the server holds it.
 
 mod locale;
 mod owner;
@@ -19,7 +19,7 @@ use super::clock;
 use super::configuration::Named;
 use super::recipe::Recipe;
 use super::record;
-use super::secrets::{SecretsFile, Variables, generated, variable_of};
+use super::secrets::{Variables, generated, variable_of};
 use super::sessions::connected;
 use locale::Locale;
 use owner::{become_member, make_owner};
@@ -58,15 +58,15 @@ pub async fn provision(
     encodings: Vec<(String, String)>,
     stop: &mut Stop,
 ) -> Result<Vec<Provisioned>> {
-    let path = recipe.secrets()?.map(ToOwned::to_owned).ok_or_else(|| {
+    let place = recipe.secrets().cloned().ok_or_else(|| {
         Error::usage("provisioning the target")
             .because("there is nowhere to keep the roles' passwords")
             .hint("give --secrets file:PATH: a file that only you can read is made there")
     })?;
     recipe.record.locales.extend(locales);
     recipe.record.encodings.extend(encodings);
-    let mut secrets = SecretsFile::open(&path)?;
-    let known = recipe.variables()?;
+    let mut secrets = stop.or(place.open()).await?;
+    let known = stop.or(recipe.variables()).await?;
     let source = stop.or(Session::connect(&recipe.source()?.with_database("postgres"))).await?;
     let target = stop.or(Session::connect(&recipe.target()?.with_database("postgres"))).await?;
     refuse_older(&source, &target)?;
@@ -85,7 +85,7 @@ pub async fn provision(
         };
         generated_for.push((named.username.clone(), password.clone()));
         let variable = variable_of(&named.database);
-        secrets.keep(&variable, &password)?;
+        secrets.keep(&variable, &password).await?;
         let owner_was_made = !has_role
             && stop.or(make_owner((&source, &target), &named.username, &password)).await?;
         stop.or(become_member(&target, &named.username)).await?;
@@ -163,8 +163,9 @@ async fn refused_login(
     let (owner, variable) = (&named.username, variable_of(&named.database));
     let Some(password) = password else {
         return Ok(Some(format!(
-            "the role {owner} is there already, and its password isn't known: put it into the \
-             secrets file as {variable}, or set a new one yourself"
+            "the role {owner} is there already, and its password isn't known: put it where \
+             --secrets says, as {}, or set a new one yourself",
+            recipe.secrets().map_or(variable.clone(), |place| place.holder(&variable))
         )));
     };
     let at = recipe.target()?.with_database("postgres").with_login(owner, password);

@@ -7,11 +7,12 @@ use crate::commands::{Beginning, Choice, Databases, PATIENCE, Request, RoleMap, 
 use crate::error::{Error, Kind, Result};
 use crate::wire::{Conninfo, Environment};
 
-use super::configuration::{Configuration, Named};
+use super::check::Endpoint;
+use super::configuration::{Configuration, Named, PasswordRef};
 use super::connecting::quoted;
 use super::npgsql_version::NpgsqlVersion;
 use super::record::Record;
-use super::secrets::Variables;
+use super::secrets::{Secrets, Variables, variable_of};
 
 /// What the operator says; what is left out is taken from the plan file.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +27,7 @@ pub struct Said {
     pub target: Option<String>,
     /// The services' version of Npgsql.
     pub npgsql_version: Option<String>,
-    /// Where their passwords are: `file:PATH`.
+    /// Where their passwords are: `file:PATH` or `aws:PREFIX`.
     pub secrets: Option<String>,
     /// Where backups and reports go.
     pub out: Option<PathBuf>,
@@ -44,6 +45,7 @@ pub struct Recipe {
     pub configurations: Vec<Configuration>,
     source: Option<Conninfo>,
     target: Option<Conninfo>,
+    secrets: Option<Secrets>,
     environment: Environment,
 }
 
@@ -70,14 +72,19 @@ impl Recipe {
         let source = given("--source", &said.source, &mut record.source)?;
         let target = given("--target", &said.target, &mut record.target)?;
         record.npgsql_version = said.npgsql_version.or(record.npgsql_version);
-        record.secrets = said.secrets.map(full_place).transpose()?.or(record.secrets);
+        let host = target.as_ref().and_then(Conninfo::host_and_port);
+        let region = host.and_then(|(host, _)| Endpoint::of(&host).region);
+        let secrets = said.secrets.as_ref().or(record.secrets.as_ref());
+        let secrets = secrets.map(|text| Secrets::parse(text, region)).transpose()?;
+        record.secrets = secrets.as_ref().map(Secrets::to_string);
         record.out = said.out.map(|out| full_path(&out)).transpose()?.or(record.out);
         record.known_clients.extend(said.clients);
         let configurations: Result<Vec<Configuration>> =
             record.configurations.iter().map(|path| Configuration::read(path)).collect();
         let configurations = configurations?;
         let environment = environment.clone();
-        let mut recipe = Recipe { plan, record, configurations, source, target, environment };
+        let mut recipe =
+            Recipe { plan, record, configurations, source, target, secrets, environment };
         recipe.find_source()?;
         Ok(recipe)
     }
@@ -175,18 +182,23 @@ impl Recipe {
         NpgsqlVersion::of(self.record.npgsql_version.as_deref(), beside)
     }
 
-    /// The file of the services' passwords.
-    pub fn secrets(&self) -> Result<Option<&Path>> {
-        let Some(place) = &self.record.secrets else { return Ok(None) };
-        let path = place.strip_prefix("file:").filter(|path| !path.is_empty());
-        path.map(|path| Some(Path::new(path))).ok_or_else(|| {
-            Error::usage(format!("reading --secrets {place}")).hint("give file:PATH")
-        })
+    /// Where the services' passwords are kept.
+    pub fn secrets(&self) -> Option<&Secrets> {
+        self.secrets.as_ref()
     }
 
     /// The services' passwords.
-    pub fn variables(&self) -> Result<Variables> {
-        Variables::gather(self.secrets()?)
+    pub async fn variables(&self) -> Result<Variables> {
+        let mut wanted = BTreeSet::new();
+        for configuration in &self.configurations {
+            for Named { database, password_ref, .. } in configuration.named()? {
+                wanted.insert(variable_of(&database));
+                if let PasswordRef::Env(name) = password_ref {
+                    wanted.insert(name);
+                }
+            }
+        }
+        Variables::gather(self.secrets(), wanted.into_iter().collect()).await
     }
 
     /// Where backups and reports go: as said, or beside the plan file.
@@ -226,14 +238,6 @@ fn full_path(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| {
         Error::new(Kind::Refused, format!("looking for {}", path.display())).io(error)
     })
-}
-
-/// The plan file is read from other folders, too.
-fn full_place(place: String) -> Result<String> {
-    match place.strip_prefix("file:").filter(|path| !path.is_empty()) {
-        Some(path) => Ok(format!("file:{}", full_path(Path::new(path))?.display())),
-        None => Ok(place),
-    }
 }
 
 fn conninfo(flag: &str, text: &str, environment: &Environment) -> Result<Conninfo> {

@@ -1,5 +1,7 @@
-//! The variables that hold the services' passwords: in our own environment, or in a file that a shell
-//! or a service manager reads too.
+//! The variables that hold the services' passwords: in our own environment, in a file that a shell or a
+//! service manager reads too, or in AWS Secrets Manager.
+
+mod place;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +12,22 @@ use crate::error::{Error, Kind, Result};
 
 use super::configuration::{Named, PasswordRef};
 
+pub use place::Secrets;
+
 /// What the services' variables hold.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Those of this process, and those of a secrets file, if it is there yet, which come before
-    /// them.
-    pub fn gather(file: Option<&Path>) -> Result<Variables> {
+    /// Those of this process, and those that are kept in a place, which come before them: `wanted` at
+    /// least, where they are there.
+    pub async fn gather(place: Option<&Secrets>, wanted: Vec<String>) -> Result<Variables> {
         let texts = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let mut variables: BTreeMap<String, String> = texts.collect();
-        if let Some(file) = file {
-            let doing = format!("reading {}", file.display());
-            let text = SecretsFile::open(file)?.text;
-            variables.extend(parse(&text).map_err(|line| {
-                Error::new(Kind::Refused, doing)
-                    .because(format!("line {line} isn't NAME=value"))
-                    .hint("mend that line; a value with spaces or quotes is put in single quotes")
-            })?);
+        if let Some(place) = place {
+            variables.extend(place.open().await?.read(wanted).await?);
         }
         Ok(Variables(variables))
     }
@@ -50,7 +48,9 @@ impl Variables {
         let refused = |because: String| {
             Error::new(Kind::Refused, format!("looking for the password of {}", named.username))
                 .because(because)
-                .hint(format!("set {name}, or name the file that sets it: --secrets file:PATH"))
+                .hint(format!(
+                    "set {name}, or say where it is kept: --secrets file:PATH or aws:PREFIX"
+                ))
         };
         match (self.0.get(name), &named.password_ref) {
             (Some(password), _) if !password.is_empty() => Ok(password),
@@ -90,6 +90,15 @@ impl SecretsFile {
             }
         };
         Ok(SecretsFile { path: path.to_owned(), text })
+    }
+
+    /// What it holds.
+    fn variables(&self) -> Result<BTreeMap<String, String>> {
+        parse(&self.text).map_err(|line| {
+            Error::new(Kind::Refused, format!("reading {}", self.path.display()))
+                .because(format!("line {line} isn't NAME=value"))
+                .hint("mend that line; a value with spaces or quotes is put in single quotes")
+        })
     }
 
     /// Adds a password to the file, unless the variable is there already. Only the file's owner can

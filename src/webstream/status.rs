@@ -68,7 +68,7 @@ pub struct Tried {
 
 /// Tries every connection string of the configurations, as a service with that Npgsql would.
 pub async fn status(recipe: &mut Recipe) -> Result<Vec<Tried>> {
-    let (version, variables) = (recipe.npgsql_version()?, recipe.variables()?);
+    let (version, variables) = (recipe.npgsql_version()?, recipe.variables().await?);
     let mut all = Vec::new();
     for configuration in &recipe.configurations {
         for named in configuration.named()? {

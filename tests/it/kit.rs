@@ -1,6 +1,8 @@
 //! Real servers for tests. A test starts its own clusters, which costs well under a second each,
 //! and drops them at its end, on a panic too: statics, which nobody drops, hold none.
 
+#[cfg(feature = "aws")]
+mod aws;
 #[cfg(target_os = "linux")]
 pub(crate) mod impostor;
 mod proxy;
@@ -15,6 +17,8 @@ use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, Sources, Spec};
 use pgconvoy::wire::{Conninfo, Environment, Session};
 
+#[cfg(feature = "aws")]
+pub(crate) use aws::AwsStandIn;
 pub(crate) use proxy::{Harm, Proxy, When};
 #[cfg(target_os = "linux")]
 pub(crate) use small_disk::SmallDisk;

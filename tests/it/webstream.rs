@@ -1,6 +1,8 @@
 //! The WebStream recipe from end to end, by the program itself: a bundled instance with its three
 //! databases, a managed one, and the configurations of three hosts.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod bad_input;
 // There loopback has but one address.
 #[cfg(not(target_os = "macos"))]

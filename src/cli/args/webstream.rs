@@ -74,7 +74,8 @@ pub(in crate::cli) struct Step {
     /// The services' version of Npgsql [default: that of the Npgsql.dll beside the first --config]
     #[arg(long, value_name = "VERSION")]
     pub(in crate::cli) npgsql_version: Option<String>,
-    /// Where the services' passwords are: file:PATH, lines of NAME=value that a shell can source
+    /// Where the services' passwords are: file:PATH, lines of NAME=value that a shell can source; or
+    /// aws:PREFIX, secrets called PREFIXNAME in AWS Secrets Manager (in a build with the feature aws)
     #[arg(long, value_name = "WHERE")]
     pub(in crate::cli) secrets: Option<String>,
     /// The folder for backups and reports [default: that of the plan file]

@@ -40,6 +40,11 @@ impl EndpointKind {
             EndpointKind::Unknown => "no name that AWS gives",
         }
     }
+
+    /// Whether what it is called by is the cluster's name.
+    pub(super) fn is_clusters(self) -> bool {
+        matches!(self, EndpointKind::Cluster | EndpointKind::Reader | EndpointKind::Custom)
+    }
 }
 
 /// What a host's name tells.

@@ -10,10 +10,14 @@ mod hosts;
 mod latency;
 mod look_ups;
 mod pools;
+#[cfg(feature = "aws")]
+mod provider;
 mod reaching;
 mod retention;
 mod timed_table;
 mod tls;
+#[cfg(feature = "aws")]
+mod windows;
 
 use std::path::PathBuf;
 
@@ -32,7 +36,7 @@ pub use databases::DatabaseFacts;
 pub use endpoint::{Endpoint, EndpointKind};
 pub use growth::Growth;
 pub use latency::{Distance, RoundTrips};
-pub use look_ups::LookUp;
+pub use look_ups::{LookUp, Topic};
 pub use pools::{Pool, Pools, Room};
 pub use retention::Outdated;
 use timed_table::TimedTable;
@@ -125,6 +129,8 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
     let source = recipe.source()?.with_database("postgres");
     let host = target.host_and_port().map(|(host, _)| host).unwrap_or_default();
     let endpoint = Endpoint::of(&host);
+    let now = clock::seconds(&clock::now()).unwrap_or_default();
+    let hour = (clock::text(now - 3600.0), clock::text(now));
     let mut found = Preflight {
         source: None,
         target: None,
@@ -136,7 +142,7 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
         databases: Vec::new(),
         growth: Vec::new(),
         outdated: None,
-        look_ups: look_ups::for_target(&endpoint),
+        look_ups: look_ups::for_target(&endpoint, (&hour.0, &hour.1)),
         findings: Vec::new(),
         checked: Vec::new(),
         endpoint,
@@ -155,6 +161,8 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
     if found.has_reached_both() {
         Box::pin(look_at_job(recipe, &mut found)).await?;
     }
+    #[cfg(feature = "aws")]
+    Box::pin(provider::ask(&target, now, &mut found)).await;
     found.findings.sort();
     found.findings.dedup();
     Ok(found)

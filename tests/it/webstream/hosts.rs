@@ -38,6 +38,8 @@ pub(super) struct Installation {
     pub(super) source: Cluster,
     pub(super) target: Cluster,
     pub(super) folder: tempfile::TempDir,
+    /// What the program's environment has besides.
+    pub(super) variables: BTreeMap<String, String>,
 }
 
 impl Installation {
@@ -53,8 +55,13 @@ impl Installation {
         // The hosts' pools come to more connections than a server takes unless told otherwise.
         let target = Spec::rds_like().major(target).setting("max_connections", "200");
         let (source, target) = tokio::join!(kit::bundled(source), kit::start(target));
+        Installation::between(source, target)
+    }
+
+    /// The same between these.
+    pub(super) fn between(source: Cluster, target: Cluster) -> Installation {
         let folder = tempfile::tempdir().unwrap();
-        let it = Installation { source, target, folder };
+        let it = Installation { source, target, folder, variables: BTreeMap::new() };
         for (name, text) in it.files() {
             it.write(name, &text);
         }
@@ -239,6 +246,7 @@ impl Installation {
             .current_dir(self.folder.path())
             .env_clear()
             .env("PGPASSFILE", self.path("pgpass"))
+            .envs(&self.variables)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
