@@ -15,6 +15,7 @@ const ROLES: &str = "SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_roles \
 async fn with_aws() -> (Installation, AwsStandIn) {
     let target = Spec::rds_like()
         .major(15)
+        .setting("max_connections", "300")
         .setting("log_statement", "all")
         .setting("logging_collector", "on");
     let (source, target) = tokio::join!(kit::bundled(15), kit::start(target));
