@@ -198,7 +198,7 @@ impl Recipe {
                 }
             }
         }
-        Variables::gather(self.secrets(), wanted.into_iter().collect()).await
+        Variables::gather(self.secrets(), &wanted).await
     }
 
     /// Where backups and reports go: as said, or beside the plan file.

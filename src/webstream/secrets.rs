@@ -3,7 +3,7 @@
 
 mod place;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ pub use place::Secrets;
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Those of this process, and those that are kept in a place, which come before them: `wanted` at
-    /// least, where they are there.
-    pub async fn gather(place: Option<&Secrets>, wanted: Vec<String>) -> Result<Variables> {
+    /// Those of this process, and those of `wanted` that are kept in a place, which come before
+    /// them.
+    pub async fn gather(place: Option<&Secrets>, wanted: &BTreeSet<String>) -> Result<Variables> {
         let texts = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });

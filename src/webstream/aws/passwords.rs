@@ -1,6 +1,6 @@
 //! The services' passwords in AWS Secrets Manager: a secret for each variable, which holds nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -29,12 +29,12 @@ impl Passwords {
     /// What those of the variables hold that have a secret.
     pub(in crate::webstream) async fn read(
         &self,
-        variables: impl IntoIterator<Item = String>,
+        variables: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>> {
         let mut all = BTreeMap::new();
         for variable in variables {
-            if let Some(password) = self.password(&variable).await? {
-                all.insert(variable, password);
+            if let Some(password) = self.password(variable).await? {
+                all.insert(variable.clone(), password);
             }
         }
         Ok(all)

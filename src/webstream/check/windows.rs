@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn what_is_no_window_is_none() {
-        for text in ["", "07:00", "07:00-mon:08:00", "xxx:07:00-xxx:08:00", "a:b-c:d"] {
+        for text in
+            ["", "07:00", "07:00-mon:08:00", "mon:07:00-08:00", "xxx:07:00-xxx:08:00", "a:b-c:d"]
+        {
             assert_eq!(Window::read(text), None, "{text}");
         }
     }

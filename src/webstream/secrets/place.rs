@@ -1,6 +1,6 @@
 //! Where the services' passwords are kept, as `--secrets` says: `file:PATH` or `aws:PREFIX`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -96,13 +96,17 @@ pub(in crate::webstream) enum Opened {
 }
 
 impl Opened {
-    /// What variables hold that are kept there: these at least, if they are there.
+    /// What those of these variables hold that are kept there.
     pub(in crate::webstream) async fn read(
         &self,
-        variables: impl IntoIterator<Item = String>,
+        variables: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>> {
         match self {
-            Opened::File(file) => file.variables(),
+            Opened::File(file) => {
+                let mut all = file.variables()?;
+                all.retain(|name, _| variables.contains(name));
+                Ok(all)
+            }
             #[cfg(feature = "aws")]
             Opened::Aws(passwords) => passwords.read(variables).await,
         }
