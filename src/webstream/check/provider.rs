@@ -205,7 +205,7 @@ fn in_one_zone(object: &str, remedy: &str) -> Finding {
 fn judge_backups(object: &str, backups: &Backups) -> Option<Finding> {
     let what = match backups.days {
         0 => "has no automated backups".to_owned(),
-        days if days < DAYS => format!("keeps its automated backups for {days} days only"),
+        days if days < DAYS => format!("keeps its automated backups for {} only", in_days(days)),
         _ => return None,
     };
     let remedy = format!("keep them for {DAYS} days at least: --backup-retention-period {DAYS}");
@@ -268,9 +268,13 @@ fn described(instance: &Instance) -> String {
 fn described_windows(Backups { days, window }: &Backups, maintenance: &str) -> String {
     let backups = match days {
         0 => "no automated backups".to_owned(),
-        days => format!("backups kept for {days} days, made {window}"),
+        _ => format!("backups kept for {}, made {window}", in_days(*days)),
     };
     format!("{backups}; maintenance {maintenance} (UTC)")
+}
+
+fn in_days(days: i64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 fn gib(bytes: i64) -> String {

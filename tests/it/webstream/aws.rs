@@ -141,9 +141,17 @@ fn free_bytes(bytes: u64) -> String {
     )
 }
 
-fn check(it: &Installation) -> Ended {
+/// DescribeDBClusters' answer.
+const CLUSTER: &str = "<R><DBClusters><DBCluster><MultiAZ>false</MultiAZ>\
+     <BackupRetentionPeriod>7</BackupRetentionPeriod>\
+     <PreferredBackupWindow>00:00-23:59</PreferredBackupWindow>\
+     <PreferredMaintenanceWindow>mon:00:00-sun:23:59</PreferredMaintenanceWindow>\
+     </DBCluster></DBClusters></R>";
+
+/// Checks a target that is called like this.
+fn check(it: &Installation, name: &str) -> Ended {
     let target = format!(
-        "host=ws.c1abc.eu-west-2.rds.amazonaws.com hostaddr=127.0.0.1 port={} user=master \
+        "host={name}.eu-west-2.rds.amazonaws.com hostaddr=127.0.0.1 port={} user=master \
          dbname=postgres sslmode=verify-ca sslrootcert={}",
         it.target.port(),
         it.target.authority().display()
@@ -171,7 +179,7 @@ async fn what_aws_knows_of_the_target_is_judged_and_what_it_refuses_to_tell_is_u
                 .to_owned(),
         ),
     ]);
-    let ended = check(&it);
+    let ended = check(&it, "ws.c1abc");
     assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.said);
     for words in [
         "yes, says the provider's API",
@@ -179,7 +187,7 @@ async fn what_aws_knows_of_the_target_is_judged_and_what_it_refuses_to_tell_is_u
         "lets everybody in to port",
         "has 0.0 GiB free",
         "isn't Multi-AZ",
-        "for 1 days only",
+        "for 1 day only",
         "its backup window, 00:00-23:59 (UTC), is open now",
         "ws: public, db.m6g.large, one zone, gp3 of 100 GiB, 3000 IOPS, security groups sg-1",
     ] {
@@ -189,7 +197,7 @@ async fn what_aws_knows_of_the_target_is_judged_and_what_it_refuses_to_tell_is_u
 
     aws.state().answers.insert("DescribeDBInstances", instance(false));
     aws.state().denied = ["DescribeSecurityGroups", "GetMetricStatistics"].into();
-    let told = check(&it).fine();
+    let told = check(&it, "ws.c1abc").fine();
     for words in [
         "no, says the provider's API",
         "unknown: asking AWS (DescribeSecurityGroups): UnauthorizedOperation: you may not perform",
@@ -200,4 +208,23 @@ async fn what_aws_knows_of_the_target_is_judged_and_what_it_refuses_to_tell_is_u
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }
+
+    // A cluster's storage grows by itself, its backups slow nobody down; and EC2 is out of reach.
+    let instance = instance(false).replace("gp3", "aurora");
+    aws.state()
+        .answers
+        .extend([("DescribeDBInstances", instance), ("DescribeDBClusters", CLUSTER.into())]);
+    aws.state().asked.clear();
+    it.variables.insert("AWS_ENDPOINT_URL_EC2".to_owned(), "http://127.0.0.1:1".to_owned());
+    let told = check(&it, "ws.cluster-c1abc").fine();
+    assert_eq!(aws.state().asked, ["DescribeDBInstances", "DescribeDBClusters"]);
+    for words in [
+        "ws: not public, db.m6g.large, storage that grows by itself, security groups sg-1",
+        "cluster ws: isn't Multi-AZ",
+        "its maintenance window, mon:00:00-sun:23:59 (UTC), is open now",
+        "check that http://127.0.0.1:1 is reached from here",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("its backup window"), "{told}");
 }
