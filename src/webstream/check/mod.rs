@@ -16,8 +16,6 @@ mod reaching;
 mod retention;
 mod timed_table;
 mod tls;
-#[cfg(feature = "aws")]
-mod windows;
 
 use std::path::PathBuf;
 
