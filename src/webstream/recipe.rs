@@ -210,6 +210,16 @@ impl Recipe {
         }
     }
 
+    /// How long the move of all databases took when it was rehearsed, in whole minutes.
+    #[cfg(feature = "aws")]
+    pub(super) fn rehearsed_minutes(&self) -> Result<Option<i64>> {
+        let rehearsed = &self.record.done.rehearsed;
+        let databases = self.databases()?;
+        let seconds = |named: &Named| Some(rehearsed.get(&named.database)?.window_seconds);
+        let all: Option<u64> = databases.iter().map(seconds).sum();
+        Ok(all.map(|seconds| seconds.div_ceil(60).cast_signed()))
+    }
+
     /// The engine's job: all databases from the bundled instance to the managed one.
     pub fn job(&self) -> Result<Request> {
         let names = self.databases()?.into_iter().map(|named| named.database);

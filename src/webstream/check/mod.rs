@@ -160,7 +160,7 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
         Box::pin(look_at_job(recipe, &mut found)).await?;
     }
     #[cfg(feature = "aws")]
-    Box::pin(provider::ask(&target, now, &mut found)).await;
+    Box::pin(provider::ask(&target, now, recipe.rehearsed_minutes()?, &mut found)).await;
     found.findings.sort();
     found.findings.dedup();
     Ok(found)

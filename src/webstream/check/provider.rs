@@ -17,8 +17,14 @@ use judging::{
     Job, gib, in_days, in_one_zone, judge_backups, judge_instance, judge_room, judge_sources,
 };
 
-/// Asks for everything, and adds what it means to what was found. `now` is in seconds since 1970.
-pub(super) async fn ask(target: &Conninfo, now: f64, found: &mut Preflight) {
+/// Asks for everything, and adds what it means to what was found. `now` is in seconds since 1970, and
+/// `rehearsed` in minutes.
+pub(super) async fn ask(
+    target: &Conninfo,
+    now: f64,
+    rehearsed: Option<i64>,
+    found: &mut Preflight,
+) {
     let endpoint = found.endpoint.clone();
     let is_cluster = endpoint.kind.is_clusters();
     let Some(name) = &endpoint.identifier else { return };
@@ -43,7 +49,7 @@ pub(super) async fn ask(target: &Conninfo, now: f64, found: &mut Preflight) {
     found.answered(Topic::Instances, instances.iter().map(described));
     let region = endpoint.region.as_deref().unwrap_or("REGION");
     found.findings.extend(instances.iter().flat_map(|it| judge_instance(it, region)));
-    let job = Job::of(now, found.bytes());
+    let job = Job::of(now, rehearsed, found.bytes());
 
     if is_cluster {
         match provider.cluster(name).await {

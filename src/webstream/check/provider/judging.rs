@@ -25,8 +25,10 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn of(now: f64, bytes: i64) -> Job {
-        let takes = (bytes > 0).then(|| MINUTES_AT_LEAST + bytes / BYTES_A_MINUTE);
+    /// `rehearsed` is how long it took then, in minutes; else so many bytes tell.
+    pub(super) fn of(now: f64, rehearsed: Option<i64>, bytes: i64) -> Job {
+        let guessed = (bytes > 0).then(|| MINUTES_AT_LEAST + bytes / BYTES_A_MINUTE);
+        let takes = rehearsed.or(guessed);
         #[expect(clippy::cast_possible_truncation, reason = "a time that a clock told")]
         let now = (now / 60.0) as i64;
         Job { now, takes }
@@ -189,13 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_job_of_unknown_size_meets_no_window() {
+    fn what_a_rehearsal_took_tells_which_window_a_job_meets_and_else_its_size() {
         let open = "00:00-23:59";
-        assert_eq!(Job::of(1_800_000_000.0, 0).meets("x", "backup", open), None);
-        let finding = Job::of(1_800_000_000.0, 6000 << 20).meets("x", "backup", open).unwrap();
-        assert!(
-            finding.what.contains("is open now, and the move may take 25 minutes"),
-            "{finding}"
-        );
+        assert_eq!(Job::of(1_800_000_000.0, None, 0).meets("x", "backup", open), None);
+        for (rehearsed, minutes) in [(None, 25), (Some(7), 7)] {
+            let job = Job::of(1_800_000_000.0, rehearsed, 6000 << 20);
+            let finding = job.meets("x", "backup", open).unwrap();
+            let words = format!("is open now, and the move may take {minutes} minutes");
+            assert!(finding.what.contains(&words), "{finding}");
+        }
     }
 }
