@@ -1,0 +1,88 @@
+//! How the services on the hosts are stopped and started, for people: the recipe doesn't do it, as they
+//! run elsewhere. No secret is shown: the commands read them where they are kept.
+
+use super::page::{Page, Tone};
+
+/// What is done on every host before the bundled databases are moved.
+pub(super) fn stopping(page: &mut Page) {
+    page.line(
+        0,
+        Tone::Strong,
+        "first, on every host: stop the Metrics Engine's service, then the gateway's",
+    );
+    page.block(
+        2,
+        Tone::Plain,
+        "Windows: sc.exe stop SERVICE (Get-Service *webstream* in PowerShell lists them)\n\
+         Linux:   systemctl stop SERVICE\n\
+         the bundled instance itself stays: it is Webstream-Postgres on Windows",
+    );
+    page.gap();
+}
+
+/// What is done there once the configurations are written. `variables` are those that the services find
+/// their passwords in, none where these are in the configurations; `secrets` is the file that sets them.
+pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&str>) {
+    page.line(0, Tone::Strong, "then, on every host");
+    let mut number = 1;
+    let mut next = |page: &mut Page, text: &str| {
+        page.block(2, Tone::Plain, &format!("{number}. {text}"));
+        number += 1;
+    };
+    if !variables.is_empty() {
+        next(page, "give each service the variables that its passwordRef names");
+        page.block(5, Tone::Plain, &variables_given(variables, secrets.unwrap_or("FILE")));
+    }
+    next(
+        page,
+        "start the gateway's service, and when it runs, the Metrics Engine's; one that runs already has \
+         to be stopped before",
+    );
+    page.block(5, Tone::Plain, "Windows: sc.exe start SERVICE\nLinux:   systemctl start SERVICE");
+    next(page, "pgconvoy webstream status, and sign in to the admin console");
+    page.line(2, Tone::Plain, "the way back: pgconvoy webstream rollback");
+}
+
+/// A service of Windows has the Service Control Manager's environment, and its own beside it, which it
+/// reads when it starts: what else is in that is kept.
+fn variables_given(variables: &[String], secrets: &str) -> String {
+    let names = variables.join("|");
+    let file = secrets.replace('\'', "''");
+    format!(
+        "Windows, in PowerShell as an administrator, for each SERVICE (every account of the host may read \
+         that key: `repoint --password-ref dpapi` needs no variables):\n\
+         \x20 $names = '^({names})='\n\
+         \x20 $key = 'HKLM:\\SYSTEM\\CurrentControlSet\\Services\\SERVICE'\n\
+         \x20 $kept = (Get-ItemProperty $key).Environment | Where-Object {{ $_ -and $_ -notmatch $names }}\n\
+         \x20 $new = (Get-Content '{file}') -match $names -replace '=''(.*)''$', '=$1'\n\
+         \x20 Set-ItemProperty $key Environment ([string[]](@($kept) + @($new) -ne $null)) -Type MultiString\n\
+         Linux: EnvironmentFile={secrets} in the service's unit, then systemctl daemon-reload"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(variables: &[&str]) -> String {
+        let mut page = Page::new(false);
+        let variables: Vec<String> = variables.iter().map(ToString::to_string).collect();
+        starting(&mut page, &variables, Some("C:\\o'k\\w.env"));
+        page.into_text()
+    }
+
+    #[test]
+    fn services_are_given_the_variables_that_the_secrets_file_sets() {
+        let text = shown(&["A_PASSWORD", "B_PASSWORD"]);
+        assert!(text.contains("$names = '^(A_PASSWORD|B_PASSWORD)='"), "{text}");
+        assert!(text.contains("(Get-Content 'C:\\o''k\\w.env') -match"), "{text}");
+        assert!(text.contains("  2. start the gateway's"), "{text}");
+    }
+
+    #[test]
+    fn services_that_find_tokens_need_no_variables() {
+        let text = shown(&[]);
+        assert!(text.contains("  1. start the gateway's"), "{text}");
+        assert!(!text.contains("Environment"), "{text}");
+    }
+}
