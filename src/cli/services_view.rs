@@ -44,19 +44,24 @@ pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&s
 }
 
 /// A service of Windows has the Service Control Manager's environment, and its own beside it, which it
-/// reads when it starts: what else is in that is kept.
+/// reads when it starts: what else is in that is kept. The secrets file is known by its path here, and
+/// only on hosts of this kind may it be the same.
 fn variables_given(variables: &[String], secrets: &str) -> String {
     let names = variables.join("|");
-    let file = secrets.replace('\'', "''");
+    let (on_windows, elsewhere) = match cfg!(windows) {
+        true => (secrets.replace('\'', "''"), "FILE"),
+        false => ("FILE".to_owned(), secrets),
+    };
     format!(
-        "Windows, in PowerShell as an administrator, for each SERVICE (every account of the host may read \
-         that key: `repoint --password-ref dpapi` needs no variables):\n\
+        "from the secrets file, which you bring there\n\
+         Windows, in PowerShell as an administrator, for each SERVICE (every account of the host may read \
+         that key; with `repoint --password-ref dpapi` there is nothing to give):\n\
          \x20 $names = '^({names})='\n\
          \x20 $key = 'HKLM:\\SYSTEM\\CurrentControlSet\\Services\\SERVICE'\n\
          \x20 $kept = (Get-ItemProperty $key).Environment | Where-Object {{ $_ -and $_ -notmatch $names }}\n\
-         \x20 $new = (Get-Content '{file}') -match $names -replace '=''(.*)''$', '=$1'\n\
+         \x20 $new = @(Get-Content '{on_windows}') -match $names -replace '=\'\'(.*)\'\'$', '=$1'\n\
          \x20 Set-ItemProperty $key Environment ([string[]](@($kept) + @($new) -ne $null)) -Type MultiString\n\
-         Linux: EnvironmentFile={secrets} in the service's unit, then systemctl daemon-reload"
+         Linux: EnvironmentFile={elsewhere} in the service's unit, then systemctl daemon-reload"
     )
 }
 
@@ -67,7 +72,7 @@ mod tests {
     fn shown(variables: &[&str]) -> String {
         let mut page = Page::new(false);
         let variables: Vec<String> = variables.iter().map(ToString::to_string).collect();
-        starting(&mut page, &variables, Some("C:\\o'k\\w.env"));
+        starting(&mut page, &variables, Some("o'k.env"));
         page.into_text()
     }
 
@@ -75,7 +80,9 @@ mod tests {
     fn services_are_given_the_variables_that_the_secrets_file_sets() {
         let text = shown(&["A_PASSWORD", "B_PASSWORD"]);
         assert!(text.contains("$names = '^(A_PASSWORD|B_PASSWORD)='"), "{text}");
-        assert!(text.contains("(Get-Content 'C:\\o''k\\w.env') -match"), "{text}");
+        let file =
+            if cfg!(windows) { "(Get-Content 'o''k.env')" } else { "EnvironmentFile=o'k.env " };
+        assert!(text.contains(file), "{text}");
         assert!(text.contains("  2. start the gateway's"), "{text}");
     }
 

@@ -3,28 +3,37 @@
 // They take pointers; no crate that wraps them is as small as this file.
 #![allow(unsafe_code)]
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::windows::ffi::OsStrExt;
-use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::AsRawHandle;
+use std::os::windows::io::FromRawHandle;
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::{ERROR_SUCCESS, GENERIC_WRITE, LocalFree, WIN32_ERROR};
+use windows_sys::Win32::Foundation::{
+    ERROR_SUCCESS, GENERIC_WRITE, INVALID_HANDLE_VALUE, LocalFree, WIN32_ERROR,
+};
 use windows_sys::Win32::Security::Authorization::{
     EXPLICIT_ACCESS_W, GetNamedSecurityInfoW, SE_FILE_OBJECT, SET_ACCESS, SetEntriesInAclW,
-    SetNamedSecurityInfoW, SetSecurityInfo, TRUSTEE_IS_NAME, TRUSTEE_IS_USER, TRUSTEE_W,
+    SetNamedSecurityInfoW, TRUSTEE_IS_NAME, TRUSTEE_IS_USER, TRUSTEE_W,
 };
 use windows_sys::Win32::Security::Cryptography::{
     CRYPT_INTEGER_BLOB, CRYPTPROTECT_LOCAL_MACHINE, CRYPTPROTECT_UI_FORBIDDEN, CryptProtectData,
     CryptUnprotectData,
 };
 use windows_sys::Win32::Security::{
-    DACL_SECURITY_INFORMATION, GetSecurityDescriptorControl, PROTECTED_DACL_SECURITY_INFORMATION,
-    SE_DACL_PROTECTED, UNPROTECTED_DACL_SECURITY_INFORMATION,
+    DACL_SECURITY_INFORMATION, GetSecurityDescriptorControl, InitializeSecurityDescriptor,
+    PROTECTED_DACL_SECURITY_INFORMATION, SE_DACL_PROTECTED, SECURITY_ATTRIBUTES,
+    SECURITY_DESCRIPTOR, SetSecurityDescriptorControl, SetSecurityDescriptorDacl,
+    UNPROTECTED_DACL_SECURITY_INFORMATION,
 };
-use windows_sys::Win32::Storage::FileSystem::{FILE_ALL_ACCESS, FILE_SHARE_DELETE, WRITE_DAC};
+use windows_sys::Win32::Storage::FileSystem::{
+    CREATE_NEW, CreateFileW, FILE_ALL_ACCESS, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_DELETE,
+    FILE_SHARE_READ, FILE_SHARE_WRITE,
+};
+
+/// The only one that there is (winnt.h).
+const SECURITY_DESCRIPTOR_REVISION: u32 = 1;
 
 /// Encrypts for every account of this host.
 pub(super) fn protect(plain: &[u8]) -> io::Result<Vec<u8>> {
@@ -63,15 +72,9 @@ fn transformed(
     Ok(unsafe { std::slice::from_raw_parts(to.pbData, to.cbData as usize) }.to_vec())
 }
 
-/// A new file that nobody but this user may read. Nobody can have opened it before that holds.
+/// A new file that nobody but this user may read, from its first moment on.
 pub(super) fn new_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .access_mode(GENERIC_WRITE | WRITE_DAC)
-        .share_mode(FILE_SHARE_DELETE)
-        .create_new(true)
-        .write(true)
-        .open(path)?;
-    let mut name: Vec<u16> = "CURRENT_USER\0".encode_utf16().collect();
+    let mut user: Vec<u16> = "CURRENT_USER\0".encode_utf16().collect();
     let access = EXPLICIT_ACCESS_W {
         grfAccessPermissions: FILE_ALL_ACCESS,
         grfAccessMode: SET_ACCESS,
@@ -79,35 +82,41 @@ pub(super) fn new_private(path: &Path) -> io::Result<File> {
         Trustee: TRUSTEE_W {
             TrusteeForm: TRUSTEE_IS_NAME,
             TrusteeType: TRUSTEE_IS_USER,
-            ptstrName: name.as_mut_ptr(),
+            ptstrName: user.as_mut_ptr(),
             ..TRUSTEE_W::default()
         },
     };
     let mut list = null_mut();
     // SAFETY: One entry is told and one is there, whose name lives as long as the call.
-    let made = unsafe { SetEntriesInAclW(1, &raw const access, null(), &raw mut list) };
-    let memory = Local(list.cast());
-    let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
-    let set = fine(made).and_then(|()| {
-        let handle = file.as_raw_handle();
-        // SAFETY: The file is open, and the list is there, as it was made.
-        fine(unsafe {
-            SetSecurityInfo(
-                handle,
-                SE_FILE_OBJECT,
-                what,
-                null_mut(),
-                null_mut(),
-                memory.0.cast(),
-                null(),
-            )
-        })
-    });
-    set.inspect_err(|_| {
-        // An empty file that stays does no harm.
-        let _ = std::fs::remove_file(path);
-    })?;
-    Ok(file)
+    fine(unsafe { SetEntriesInAclW(1, &raw const access, null(), &raw mut list) })?;
+    let _memory = Local(list.cast());
+    let mut descriptor = SECURITY_DESCRIPTOR::default();
+    let at = (&raw mut descriptor).cast();
+    // SAFETY: The descriptor has room for what is written there, and leaves the list where it is.
+    let made = unsafe {
+        InitializeSecurityDescriptor(at, SECURITY_DESCRIPTOR_REVISION) != 0
+            && SetSecurityDescriptorDacl(at, 1, list, 0) != 0
+            // The folder's access control doesn't come on top of it.
+            && SetSecurityDescriptorControl(at, SE_DACL_PROTECTED, SE_DACL_PROTECTED) != 0
+    };
+    if !made {
+        return Err(io::Error::last_os_error());
+    }
+    let length = size_of::<SECURITY_ATTRIBUTES>() as u32;
+    let attributes =
+        SECURITY_ATTRIBUTES { nLength: length, lpSecurityDescriptor: at, bInheritHandle: 0 };
+    let shared = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    let (name, attributes) = (wide(path), &raw const attributes);
+    // SAFETY: The name ends in a null, and list and descriptor live as long as the call.
+    let handle = unsafe {
+        let (how, like) = (FILE_ATTRIBUTE_NORMAL, null_mut());
+        CreateFileW(name.as_ptr(), GENERIC_WRITE, shared, attributes, CREATE_NEW, how, like)
+    };
+    match handle {
+        INVALID_HANDLE_VALUE => Err(io::Error::last_os_error()),
+        // SAFETY: It was opened just now, and nobody else closes it.
+        handle => Ok(unsafe { File::from_raw_handle(handle) }),
+    }
 }
 
 /// Lets those read a file that may read another, and inherit as that one does.
@@ -218,24 +227,17 @@ mod tests {
     fn a_private_file_is_one_user_s() {
         let folder = tempfile::tempdir().unwrap();
         let (private, open) = (folder.path().join("private"), folder.path().join("open"));
-        drop(new_private(&private).unwrap());
+        let mut file = new_private(&private).unwrap();
+        std::io::Write::write_all(&mut file, b"hush").unwrap();
+        assert_eq!(std::fs::read(&private).unwrap(), b"hush");
+        assert!(new_private(&private).is_err(), "it is there already");
+        // The system itself may be told as well: it reads everything.
+        let access = access_of(&private).replace("(A;;FA;;;SY)", "");
+        assert_eq!(access.matches('(').count(), 1, "{access}");
         std::fs::write(&open, "").unwrap();
-        let access = access_of(&private);
-        assert_eq!(access.matches("(A;;").count(), 1, "{access}");
-        assert!(access_of(&open) != access, "{access}");
-        give_access_of(&private, &open).unwrap();
-        assert_eq!(access_of(&open), access);
-    }
-
-    #[test]
-    fn nobody_opens_a_private_file_while_it_is_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("private");
-        let file = new_private(&path).unwrap();
-        assert!(File::open(&path).is_err());
-        std::fs::rename(&path, folder.path().join("renamed")).unwrap();
-        drop(file);
-        assert!(new_private(&folder.path().join("renamed")).is_err());
+        assert_ne!(access_of(&private), access_of(&open));
+        give_access_of(&open, &private).unwrap();
+        assert_eq!(access_of(&private), access_of(&open));
     }
 
     #[test]
