@@ -1,6 +1,8 @@
 //! How the services on the hosts are stopped and started, for people: the recipe doesn't do it, as they
 //! run elsewhere. No secret is shown: the commands read them where they are kept.
 
+use crate::webstream::Secrets;
+
 use super::page::{Page, Tone};
 
 /// What is done on every host before the bundled databases are moved.
@@ -21,8 +23,8 @@ pub(super) fn stopping(page: &mut Page) {
 }
 
 /// What is done there once the configurations are written. `variables` are those that the services find
-/// their passwords in, none where these are in the configurations; `secrets` is the file that sets them.
-pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&str>) {
+/// their passwords in, none where these are in the configurations; `secrets` is where they are kept.
+pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&Secrets>) {
     page.line(0, Tone::Strong, "then, on every host");
     let mut number = 1;
     let mut next = |page: &mut Page, text: &str| {
@@ -31,7 +33,7 @@ pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&s
     };
     if !variables.is_empty() {
         next(page, "give each service the variables that its passwordRef names");
-        page.block(5, Tone::Plain, &variables_given(variables, secrets.unwrap_or("FILE")));
+        page.block(5, Tone::Plain, &variables_given(variables, secrets));
     }
     next(
         page,
@@ -44,25 +46,59 @@ pub(super) fn starting(page: &mut Page, variables: &[String], secrets: Option<&s
 }
 
 /// A service of Windows has the Service Control Manager's environment, and its own beside it, which it
-/// reads when it starts: what else is in that is kept. The secrets file is known by its path here, and
-/// only on hosts of this kind may it be the same.
-fn variables_given(variables: &[String], secrets: &str) -> String {
+/// reads when it starts: what else is in that is kept.
+fn variables_given(variables: &[String], secrets: Option<&Secrets>) -> String {
     let names = variables.join("|");
-    let (on_windows, elsewhere) = match cfg!(windows) {
-        true => (secrets.replace('\'', "''"), "FILE"),
-        false => ("FILE".to_owned(), secrets),
-    };
+    let Taken { from, on_windows, on_linux } = taken(variables, secrets);
     format!(
-        "from the secrets file, which you bring there\n\
+        "from {from}\n\
          Windows, in PowerShell as an administrator, for each SERVICE (every account of the host may read \
          that key; with `repoint --password-ref dpapi` there is nothing to give):\n\
-         \x20 $names = '^({names})='\n\
          \x20 $key = 'HKLM:\\SYSTEM\\CurrentControlSet\\Services\\SERVICE'\n\
+         \x20 $names = '^({names})='\n\
          \x20 $kept = (Get-ItemProperty $key).Environment | Where-Object {{ $_ -and $_ -notmatch $names }}\n\
-         \x20 $new = @(Get-Content '{on_windows}') -match $names -replace '=\'\'(.*)\'\'$', '=$1'\n\
+         \x20 $new = {on_windows}\n\
          \x20 Set-ItemProperty $key Environment ([string[]](@($kept) + @($new) -ne $null)) -Type MultiString\n\
-         Linux: EnvironmentFile={elsewhere} in the service's unit, then systemctl daemon-reload"
+         Linux: EnvironmentFile={on_linux} in the service's unit, then systemctl daemon-reload"
     )
+}
+
+/// How the variables are had from where they are kept.
+struct Taken {
+    from: String,
+    /// What PowerShell makes NAME=value of.
+    on_windows: String,
+    /// A file of such lines.
+    on_linux: String,
+}
+
+fn taken(variables: &[String], secrets: Option<&Secrets>) -> Taken {
+    let path = match secrets {
+        Some(Secrets::File(path)) => path.display().to_string(),
+        None => "FILE".to_owned(),
+        #[cfg(feature = "aws")]
+        Some(Secrets::Aws { prefix, .. }) => {
+            let asked = "aws secretsmanager get-secret-value --query SecretString --output text";
+            return Taken {
+                from: format!("AWS Secrets Manager: {asked} --secret-id {prefix}NAME"),
+                on_windows: format!(
+                    "'{}' | ForEach-Object {{ \"$_=\" + ({asked} --secret-id \"{prefix}$_\") }}",
+                    variables.join("', '")
+                ),
+                on_linux: "FILE with lines of NAME=value, which only root reads,".to_owned(),
+            };
+        }
+    };
+    // By its path here it is known only to hosts of this kind.
+    let (on_windows, on_linux) = match cfg!(windows) {
+        true => (path.replace('\'', "''"), "FILE".to_owned()),
+        false => ("FILE".to_owned(), path),
+    };
+    let on_windows = format!(
+        "@(Get-Content '{on_windows}') -match '^({})=' -replace '=\'\'(.*)\'\'$', '=$1'",
+        variables.join("|")
+    );
+    Taken { from: "the secrets file, which you bring there".to_owned(), on_windows, on_linux }
 }
 
 #[cfg(test)]
@@ -72,7 +108,8 @@ mod tests {
     fn shown(variables: &[&str]) -> String {
         let mut page = Page::new(false);
         let variables: Vec<String> = variables.iter().map(ToString::to_string).collect();
-        starting(&mut page, &variables, Some("o'k.env"));
+        let file = Secrets::File("o'k.env".into());
+        starting(&mut page, &variables, Some(&file));
         page.into_text()
     }
 

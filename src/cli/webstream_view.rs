@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Secrets, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Tried};
 
 use super::page::{Page, Tone};
 use super::units;

@@ -133,6 +133,19 @@ mod tests {
         assert!(backup.ends_with("app.config.xml.T.bak"));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("link"));
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        commit(vec![Prepared::new(&link, b"new", "T").unwrap()]).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("a"));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(folder.path().join("a.T.bak")).unwrap(), b"old");
+    }
+
     #[test]
     fn a_backup_is_never_written_over() {
         let folder = tempfile::tempdir().unwrap();
