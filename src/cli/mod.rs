@@ -21,6 +21,7 @@ mod rehearsal_view;
 mod requests;
 mod retirement_view;
 mod run;
+mod services_view;
 mod source_view;
 mod status_view;
 mod summary;

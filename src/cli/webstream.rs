@@ -8,7 +8,9 @@ use super::args::Webstream;
 use super::exit::Exit;
 use super::json::ResultLine;
 use super::run::Session;
-use super::{dump_view, progress, requests, retirement_view, summary, webstream_view};
+use super::{
+    dump_view, progress, requests, retirement_view, services_view, summary, webstream_view,
+};
 
 impl Session<'_> {
     /// Takes a step of the recipe, or all of them.
@@ -87,6 +89,7 @@ impl Session<'_> {
             Webstream::Repoint(args) => {
                 let leading = Leading {
                     root_certificate: args.root_certificate.clone(),
+                    password_place: args.password_ref.into(),
                     dry_run: args.dry_run,
                 };
                 let all = progress::shown(self.messages, self.output, async |events| {
@@ -99,10 +102,14 @@ impl Session<'_> {
                     });
                 }
                 if !self.output.is_json() {
-                    let verifies = recipe.record.root_certificate.is_some();
                     let mut page = self.output.page();
-                    let secrets = recipe.secrets();
-                    webstream_view::after_repointing(&mut page, &all, verifies, secrets);
+                    if recipe.record.root_certificate.is_none() {
+                        webstream_view::unverified(&mut page);
+                    }
+                    if all.iter().any(|rewritten| rewritten.backup.is_some()) {
+                        let variables = recipe.service_variables()?;
+                        services_view::starting(&mut page, &variables, recipe.secrets());
+                    }
                     self.output.put(page.into_text().as_bytes());
                 }
                 Ok(Exit::Done)

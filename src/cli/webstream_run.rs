@@ -15,6 +15,7 @@ use super::args::{
 use super::exit::Exit;
 use super::page::Tone;
 use super::run::Session;
+use super::services_view;
 
 impl Session<'_> {
     /// Walks the steps that are left.
@@ -49,6 +50,11 @@ impl Session<'_> {
                 let shown =
                     Webstream::Repoint(WebstreamRepoint { dry_run: true, ..repoint.clone() });
                 Box::pin(self.webstream_step(&shown, recipe, stop)).await?;
+            }
+            if next == Next::Migrate && !self.output.is_json() {
+                let mut page = self.output.page();
+                services_view::stopping(&mut page);
+                self.output.put(page.into_text().as_bytes());
             }
             self.ask(next, args, stop).await?;
             let exit = Box::pin(self.webstream_step(&step, recipe, stop)).await?;
@@ -128,6 +134,7 @@ fn step(next: Next, args: &WebstreamRun) -> Webstream {
         Next::Verify => Webstream::Verify(step),
         Next::Repoint => Webstream::Repoint(WebstreamRepoint {
             root_certificate: args.root_certificate.clone(),
+            password_ref: args.password_ref,
             dry_run: false,
             step,
         }),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Secrets, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Tried};
 
 use super::page::{Page, Tone};
 use super::units;
@@ -71,47 +71,15 @@ pub(super) fn rewritten(page: &mut Page, rewritten: &Rewritten) {
     page.gap();
 }
 
-/// Shows what is left to do once the configurations are written.
-pub(super) fn after_repointing(
-    page: &mut Page,
-    all: &[Rewritten],
-    verifies: bool,
-    secrets: Option<&Secrets>,
-) {
-    if !verifies {
-        page.line(
-            0,
-            Tone::Notable,
-            "SSL Mode=Require encrypts, and verifies nobody: give --root-certificate FILE, the \
-             provider's authorities as the services find them, for VerifyFull",
-        );
-        page.gap();
-    }
-    if all.iter().all(|rewritten| rewritten.backup.is_none()) {
-        return;
-    }
-    page.line(0, Tone::Strong, "then, on every host");
-    let file = match secrets {
-        None => String::new(),
-        Some(Secrets::File(path)) => format!(" of {}", path.display()),
-        #[cfg(feature = "aws")]
-        Some(Secrets::Aws { prefix, .. }) => format!(
-            " of AWS Secrets Manager (each is what `aws secretsmanager get-secret-value --secret-id \
-             {prefix}NAME --query SecretString --output text` says)"
-        ),
-    };
-    page.block(2, Tone::Plain, &format!(
-        "1. give the services the variables{file} that their passwordRef names; services on Windows \
-         have their own, which they read when they start (this replaces what is there, so name all, \
-         with \\0 between them):\n   \
-         reg.exe add HKLM\\SYSTEM\\CurrentControlSet\\Services\\SERVICE /v Environment /t REG_MULTI_SZ \
-         /d NAME=value\\0NAME=value\n   \
-         on Linux: EnvironmentFile=FILE in the service's unit, then systemctl daemon-reload\n\
-         2. start the gateway's service, then the Metrics Engine's: sc.exe start SERVICE, or systemctl \
-         start SERVICE\n\
-         3. pgconvoy webstream status, and sign in to the admin console\n\
-         the way back: pgconvoy webstream rollback"
-    ));
+/// Shows that services which verify nobody can be led better.
+pub(super) fn unverified(page: &mut Page) {
+    page.line(
+        0,
+        Tone::Notable,
+        "SSL Mode=Require encrypts, and verifies nobody: give --root-certificate FILE, the \
+         provider's authorities as the services find them, for VerifyFull",
+    );
+    page.gap();
 }
 
 /// Shows what the way back came to.

@@ -1,5 +1,6 @@
 //! The WebStream recipe: its configuration file, its databases, its steps.
 
+mod access;
 #[cfg(feature = "aws")]
 mod aws;
 mod backup;
@@ -7,6 +8,7 @@ mod check;
 mod clock;
 mod configuration;
 mod connecting;
+mod dpapi;
 mod migrate;
 mod next;
 mod npgsql_version;
@@ -21,6 +23,8 @@ mod secrets;
 mod sessions;
 mod status;
 mod verify;
+#[cfg(windows)]
+mod windows;
 
 pub use backup::backup;
 pub use check::{
@@ -35,7 +39,7 @@ pub use provision::{Provisioned, provision};
 pub use recipe::{Recipe, Said};
 pub use record::Record;
 pub use rehearse::rehearse;
-pub use repoint::{ChangedLine, Leading, Rewritten, RolledBack, repoint, rollback};
+pub use repoint::{ChangedLine, Leading, PasswordPlace, Rewritten, RolledBack, repoint, rollback};
 pub use report::renew as renew_sign_off;
 pub use retire::{Dependent, Manager, Retired, Retiring, Service, Stopped, retire, unretire};
 pub use secrets::{Secrets, Variables, variable_of};

@@ -201,6 +201,20 @@ impl Recipe {
         Variables::gather(self.secrets(), &wanted).await
     }
 
+    /// The variables in which services look for their passwords, by what the configurations say.
+    pub fn service_variables(&self) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        for configuration in &self.configurations {
+            names.extend(configuration.named()?.into_iter().filter_map(|named| {
+                match named.password_ref {
+                    PasswordRef::Env(name) => Some(name),
+                    PasswordRef::Dpapi(_) => None,
+                }
+            }));
+        }
+        Ok(names.into_iter().collect())
+    }
+
     /// Where backups and reports go: as said, or beside the plan file.
     pub fn out(&self) -> PathBuf {
         match (&self.record.out, self.plan.parent()) {

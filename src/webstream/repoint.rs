@@ -1,8 +1,8 @@
 //! `pgconvoy webstream repoint`: the configurations lead to the target from now on. And the way back.
 
 mod files;
+mod rewriting;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,13 +12,13 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::Session;
 
 use super::clock;
-use super::configuration::{Configuration, Keyword, Moved, PasswordRef};
-use super::npgsql_version::NpgsqlVersion;
 use super::recipe::Recipe;
 use super::record::Repointed;
-use super::secrets::variable_of;
 use super::sessions::{Connected, connected, refuse_unknown_clients};
 use files::Prepared;
+use rewriting::{Destination, rewrite};
+
+pub use rewriting::{ChangedLine, Rewritten};
 
 /// How the services are led.
 #[derive(Debug, Clone, Default)]
@@ -26,8 +26,20 @@ pub struct Leading {
     /// The file of the authorities that the services trust, as they will find it; none where they
     /// verify nothing.
     pub root_certificate: Option<String>,
+    /// Where they find their passwords.
+    pub password_place: PasswordPlace,
     /// Whether only what would be written is shown.
     pub dry_run: bool,
+}
+
+/// Where the services find their passwords.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PasswordPlace {
+    /// In variables.
+    #[default]
+    Variables,
+    /// In their configurations, encrypted for this host: none of another host makes sense then.
+    Tokens,
 }
 
 /// Leads all configurations to the target, once it is proven to hold what the source holds.
@@ -50,7 +62,11 @@ pub async fn repoint(
         recipe.record.root_certificate = Some(file.clone());
     }
     let root_certificate = recipe.record.root_certificate.clone();
-    let destination = Destination { host, port, version, root_certificate };
+    let passwords = match leading.password_place {
+        PasswordPlace::Variables => None,
+        PasswordPlace::Tokens => Some(stop.or(recipe.variables()).await?),
+    };
+    let destination = Destination { host, port, version, root_certificate, passwords };
     let at = clock::now();
     let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
     let (all, prepared) = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
@@ -238,80 +254,4 @@ async fn written_since(recipe: &Recipe, events: &Events, stop: &mut Stop) -> Res
         written.extend(verification.catalog.iter().map(|other| format!("{database}: {other}")));
     }
     Ok(written)
-}
-
-/// Where the services go, and how.
-struct Destination {
-    host: String,
-    port: u16,
-    version: NpgsqlVersion,
-    root_certificate: Option<String>,
-}
-
-/// What becomes of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rewritten {
-    /// The file.
-    pub configuration: PathBuf,
-    /// The lines that differ, without secrets; none where it leads to the target already.
-    pub lines: Vec<ChangedLine>,
-    /// The file as it was before, if it was written.
-    pub backup: Option<PathBuf>,
-}
-
-/// A line before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChangedLine {
-    /// Its number, from 1.
-    pub number: usize,
-    /// As it was.
-    pub before: String,
-    /// As it will be.
-    pub after: String,
-}
-
-/// What the configurations become, and the files that are to take their places, all or none. `stamp`
-/// tells the backups from those of other times; none where nothing is to be written.
-fn rewrite(
-    configurations: &[Configuration],
-    destination: &Destination,
-    stamp: Option<&str>,
-) -> Result<(Vec<Rewritten>, Vec<Prepared>)> {
-    let mut all = Vec::new();
-    let mut prepared = Vec::new();
-    for configuration in configurations {
-        let moved = destination.moved(configuration)?;
-        let bytes = configuration.rewritten(&moved)?;
-        let lines = configuration.changed_lines(&bytes)?;
-        let backup = match stamp {
-            Some(stamp) if !lines.is_empty() => {
-                let file = Prepared::new(configuration.path(), &bytes, stamp)?;
-                let backup = file.backup().to_owned();
-                prepared.push(file);
-                Some(backup)
-            }
-            _ => None,
-        };
-        all.push(Rewritten { configuration: configuration.path().to_owned(), lines, backup });
-    }
-    Ok((all, prepared))
-}
-
-impl Destination {
-    fn moved(&self, configuration: &Configuration) -> Result<BTreeMap<String, Moved>> {
-        let mut settings = vec![
-            (Keyword::Host, Some(self.host.clone())),
-            (Keyword::Port, Some(self.port.to_string())),
-            (Keyword::Password, None),
-        ];
-        settings.extend(match &self.root_certificate {
-            Some(file) => self.version.verifying(file),
-            None => self.version.encrypting(),
-        });
-        let moved = configuration.named()?.into_iter().map(|named| {
-            let password_ref = PasswordRef::Env(variable_of(&named.database));
-            (named.database, Moved { settings: settings.clone(), password_ref })
-        });
-        Ok(moved.collect())
-    }
 }

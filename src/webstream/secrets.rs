@@ -3,6 +3,7 @@
 
 mod place;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Write;
@@ -10,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 
+use super::access;
 use super::configuration::{Named, PasswordRef};
+use super::dpapi;
 
 pub use place::Secrets;
 
@@ -37,9 +40,13 @@ impl Variables {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The password that a service finds. Where it lies encrypted in the configuration, the variable
-    /// that [`variable_of`] names stands for it.
-    pub fn password(&self, named: &Named) -> Result<&str> {
+    /// The password that a service finds. Where it lies encrypted in the configuration, and can't be
+    /// decrypted on this system, the variable that [`variable_of`] names stands for it.
+    pub fn password(&self, named: &Named) -> Result<Cow<'_, str>> {
+        if let (PasswordRef::Dpapi(token), true) = (&named.password_ref, dpapi::IS_HERE) {
+            let doing = format!("looking for the password of {}", named.username);
+            return dpapi::decrypted(token).map(Cow::Owned).map_err(|error| error.within(doing));
+        }
         let own = variable_of(&named.database);
         let name = match &named.password_ref {
             PasswordRef::Env(name) => name,
@@ -53,7 +60,7 @@ impl Variables {
                 ))
         };
         match (self.0.get(name), &named.password_ref) {
-            (Some(password), _) if !password.is_empty() => Ok(password),
+            (Some(password), _) if !password.is_empty() => Ok(Cow::Borrowed(password)),
             (Some(_), _) => Err(refused(format!("the variable {name} is empty"))),
             (None, PasswordRef::Env(_)) => {
                 Err(refused(format!("there is no variable {name} here")))
@@ -134,9 +141,10 @@ impl SecretsFile {
     fn write(&self) -> Result<()> {
         let failed = |error| Error::step(format!("writing {}", self.path.display())).io(error);
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        // A temporary file is its owner's alone, and stays so under its new name.
-        let mut file =
-            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+        // Nobody else may read it before there is anything in it, nor under its new name.
+        let mut file = tempfile::Builder::new()
+            .make_in(folder.unwrap_or(Path::new(".")), access::new_private)
+            .map_err(failed)?;
         file.write_all(self.text.as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&self.path).map_err(|error| failed(error.error))?;

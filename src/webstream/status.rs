@@ -92,7 +92,7 @@ async fn reach(
     variables: &Variables,
 ) -> Result<Reached> {
     let password = variables.password(named)?;
-    let session = Session::connect(&as_service(named, password, version)?).await?;
+    let session = Session::connect(&as_service(named, &password, version)?).await?;
     let sql = "SELECT current_user::text, version || ' ' || cipher \
                FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()";
     let row = session.query_one("asking for the connection's TLS", sql, &[]).await?;

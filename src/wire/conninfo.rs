@@ -63,6 +63,8 @@ pub(super) struct TcpSettings {
     pub(super) idle: Option<Duration>,
     pub(super) interval: Option<Duration>,
     pub(super) count: Option<u32>,
+    /// Only Linux has it.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code))]
     pub(super) user_timeout: Option<Duration>,
 }
 

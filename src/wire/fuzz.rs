@@ -1,7 +1,6 @@
 //! What fuzzing feeds: what a hostile server may send, and connection strings as they are typed.
 
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
 
 use super::Conninfo;
 use super::environment::Environment;
@@ -85,6 +84,7 @@ pub fn conninfo(bytes: &[u8]) {
 /// If it makes us wait for more than it can say.
 #[cfg(unix)]
 pub fn server(bytes: &[u8]) {
+    use futures::FutureExt;
     let Some((how, said)) = bytes.split_first() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime without threads can be had");

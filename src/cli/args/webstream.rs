@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use crate::webstream::PasswordPlace;
 
 use super::Output;
 
@@ -101,6 +103,9 @@ pub(in crate::cli) struct WebstreamRun {
     /// As `repoint` takes it
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) root_certificate: Option<String>,
+    /// As `repoint` takes it
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "env")]
+    pub(in crate::cli) password_ref: PasswordReference,
     /// As `provision` takes it
     #[arg(long = "locale", value_name = "FROM=TO", value_parser = mapping)]
     pub(in crate::cli) locales: Vec<(String, String)>,
@@ -144,11 +149,32 @@ pub(in crate::cli) struct WebstreamRepoint {
     /// the services encrypt, and verify nobody
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) root_certificate: Option<String>,
+    /// Where the services are to find their passwords: `env`, in variables, or `dpapi`, in the
+    /// configurations, encrypted for this Windows host. Give only this host's --config then, and do so
+    /// on every host, with the plan file as it was after `verify`
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "env")]
+    pub(in crate::cli) password_ref: PasswordReference,
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
+}
+
+/// What passwordRef says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PasswordReference {
+    Env,
+    Dpapi,
+}
+
+impl From<PasswordReference> for PasswordPlace {
+    fn from(said: PasswordReference) -> PasswordPlace {
+        match said {
+            PasswordReference::Env => PasswordPlace::Variables,
+            PasswordReference::Dpapi => PasswordPlace::Tokens,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -186,8 +186,13 @@ impl Partial {
     pub fn remove(self) -> Result<()> {
         failpoint::pass(Point::Before(Act::ClearPacks));
         self.remove_packs()?;
-        let removed = archive::remove(&self.folder);
-        removed.map_err(|error| failed("removing", &self.folder, error))?;
+        let Partial { folder, journal, .. } = self;
+        let removed = fs::remove_file(folder.join(JOURNAL)).and_then(|()| {
+            // Windows may keep a file's name until it is closed.
+            drop(journal);
+            fs::remove_dir(&folder)
+        });
+        removed.map_err(|error| failed("removing", &folder, error))?;
         failpoint::pass(Point::After(Act::ClearPacks));
         Ok(())
     }

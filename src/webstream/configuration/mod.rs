@@ -159,7 +159,8 @@ impl Configuration {
 
     /// The lines in which new bytes of this file differ, without secrets.
     pub(in crate::webstream) fn changed_lines(&self, bytes: &[u8]) -> Result<Vec<ChangedLine>> {
-        let (before, after) = (self.masked(), Configuration::parse(&self.path, bytes)?.masked());
+        let after = Configuration::parse(&self.path, bytes)?;
+        let (before, after) = (self.masked(self), after.masked(self));
         let pairs = before.lines().zip(after.lines()).enumerate();
         let changed = pairs.filter(|(_, (before, after))| before != after);
         let line = |(index, (before, after)): (usize, (&str, &str))| ChangedLine {
@@ -170,14 +171,17 @@ impl Configuration {
         Ok(changed.map(line).collect())
     }
 
-    /// The text with passwords and tokens left out.
-    fn masked(&self) -> String {
+    /// The text with passwords and tokens left out; that a token is another one than before is told.
+    fn masked(&self, before: &Configuration) -> String {
         let mut edits: Vec<Edit> = Vec::new();
-        for pair in &self.pairs {
+        for (pair, before) in self.pairs.iter().zip(&before.pairs) {
             let hidden = pair.parsed.hidden();
             edits.extend(hidden.iter().filter_map(|edit| pair.string.edit(edit)));
             if pair.password_ref.said.starts_with("dpapi:") {
-                edits.extend(pair.password_ref.replaced("dpapi:…"));
+                let before = &before.password_ref.said;
+                let is_other = before.starts_with("dpapi:") && pair.password_ref.said != *before;
+                let shown = if is_other { "dpapi:… (another)" } else { "dpapi:…" };
+                edits.extend(pair.password_ref.replaced(shown));
             }
         }
         edits.sort_by_key(|edit| edit.range.start);

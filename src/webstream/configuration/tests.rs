@@ -63,6 +63,17 @@ fn rewriting_what_was_rewritten_changes_nothing() {
 }
 
 #[test]
+fn a_token_that_is_another_one_is_told_and_not_shown() {
+    let before = parse(NESTED).unwrap();
+    let after = NESTED.replace("dpapi:AQAA", "dpapi:BQBB");
+    let lines = before.changed_lines(after.as_bytes()).unwrap();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].before.ends_with("<passwordRef>dpapi:…</passwordRef>"), "{lines:?}");
+    assert!(lines[0].after.ends_with("<passwordRef>dpapi:… (another)</passwordRef>"), "{lines:?}");
+    assert_eq!(before.changed_lines(NESTED.as_bytes()).unwrap(), []);
+}
+
+#[test]
 fn pairs_that_take_turns_under_one_parent_are_told_apart() {
     let text = "<a><connectionString>Host=h;Database=x;Username=u</connectionString>\
                 <passwordRef>env:X</passwordRef>\

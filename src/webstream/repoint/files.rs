@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use crate::commands::failpoint::{self, Act, Point};
 use crate::error::{Error, Kind, Result};
+use crate::webstream::access::give_access_of;
 
 /// A new file that lies beside the one whose place it is to take.
 pub(super) struct Prepared {
@@ -36,8 +37,11 @@ impl Prepared {
     pub(super) fn new(path: &Path, bytes: &[u8], stamp: &str) -> Result<Prepared> {
         let doing = format!("writing beside {}", path.display());
         let refused = |error| Error::new(Kind::Refused, &doing).io(error);
-        // A link stays one: the file that it leads to is replaced.
-        let place = fs::canonicalize(path).map_err(refused)?;
+        // A link stays one: the file that it leads to is replaced. What is none keeps its name, which
+        // Windows would spell in a way that few know.
+        let is_link = fs::symlink_metadata(path).map_err(refused)?.is_symlink();
+        let place = if is_link { fs::canonicalize(path) } else { std::path::absolute(path) };
+        let place = place.map_err(refused)?;
         let old = fs::metadata(&place).map_err(refused)?;
         if old.permissions().readonly() {
             return Err(Error::new(Kind::Refused, format!("rewriting {}", path.display()))
@@ -49,7 +53,7 @@ impl Prepared {
         let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
         file.write_all(bytes).map_err(refused)?;
         file.as_file().set_permissions(old.permissions()).map_err(refused)?;
-        give_to_owner_of(&old, file.path()).map_err(refused)?;
+        give_access_of(&place, file.path()).map_err(refused)?;
         file.as_file().sync_all().map_err(refused)?;
         Ok(Prepared { place, backup, file })
     }
@@ -88,7 +92,7 @@ fn keep(place: &Path, stamp: &str) -> io::Result<Backup> {
     let backup = Backup { path, is_needed: false };
     io::copy(&mut File::open(place)?, &mut to)?;
     to.set_permissions(old.permissions())?;
-    give_to_owner_of(&old, &backup.path)?;
+    give_access_of(place, &backup.path)?;
     to.sync_all()?;
     Ok(backup)
 }
@@ -111,23 +115,6 @@ fn beside(place: &Path, stamp: &str) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// The services read the file as whoever owns it: a new one mustn't be ours alone.
-#[cfg(unix)]
-fn give_to_owner_of(old: &fs::Metadata, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let new = fs::metadata(path)?;
-    match (new.uid(), new.gid()) == (old.uid(), old.gid()) {
-        true => Ok(()),
-        false => chown(path, Some(old.uid()), Some(old.gid())),
-    }
-}
-
-/// A new file inherits its folder's access control.
-#[cfg(not(unix))]
-fn give_to_owner_of(_: &fs::Metadata, _: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +131,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read(&backup).unwrap(), b"old");
         assert!(backup.ends_with("app.config.xml.T.bak"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("link"));
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        commit(vec![Prepared::new(&link, b"new", "T").unwrap()]).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("a"));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(folder.path().join("a.T.bak")).unwrap(), b"old");
     }
 
     #[test]

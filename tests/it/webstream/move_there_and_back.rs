@@ -40,7 +40,19 @@ async fn every_service_finds_its_rows_on_the_target_through_its_rewritten_config
     assert!(shown.contains("SSL Mode=VerifyFull") && !shown.contains("in;line"), "{shown}");
     assert_eq!(FILES.map(|name| it.text(name)).to_vec(), before);
 
-    it.step(&["repoint", "--root-certificate", &authority]).fine();
+    if cfg!(not(windows)) {
+        let said = it.step(&["repoint", "--password-ref", "dpapi"]).refused();
+        assert!(said.contains("only Windows") && said.contains("--password-ref env"), "{said}");
+        assert_eq!(FILES.map(|name| it.text(name)).to_vec(), before);
+    }
+
+    let shown = it.step(&["repoint", "--root-certificate", &authority]).fine();
+    let names =
+        "'^(WEBSTREAM_ACTIVITY_PASSWORD|WEBSTREAM_IAM_PASSWORD|WEBSTREAM_METRICS_PASSWORD)='";
+    assert!(shown.contains(names) && shown.contains("-Type MultiString"), "{shown}");
+    for line in it.text("secrets.env").lines() {
+        assert!(!shown.contains(line.split_once('=').unwrap().1), "a secret is shown");
+    }
     let port = it.target.port();
     for (name, before) in FILES.iter().zip(&before) {
         for named in it.named(name) {

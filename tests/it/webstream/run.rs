@@ -44,6 +44,7 @@ async fn a_run_asks_before_it_changes_anything_and_goes_on_where_it_stopped() {
 
     let ended = it.answering(&all, "y\ny\nyes\nno\n");
     assert_eq!(ended.code, Some(130), "{}", ended.said);
+    assert!(ended.out.contains("sc.exe stop SERVICE"), "{}", ended.out);
     assert!(ended.said.contains("stopping before repoint"), "{}", ended.said);
     // What it would write was shown.
     assert_eq!(ended.out.matches("  line ").count(), 8, "{}", ended.out);
