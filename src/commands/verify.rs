@@ -58,6 +58,7 @@ async fn verify_one(
                 .hint("run `pgconvoy migrate` first"));
         }
     };
+    refuse_itself(&source.session, &target).await?;
     survey::refuse_open_choice(&source)?;
     let facts = catalog::target_facts(&target).await?;
     let adapted = adapt(&source.toc, &source.bootstrap, &facts);
@@ -75,6 +76,25 @@ async fn verify_one(
         verification,
         ..DatabaseReport::default()
     })
+}
+
+/// A database always equals itself: that would say nothing of a copy.
+async fn refuse_itself(source: &Session, target: &Session) -> Result<()> {
+    // Clones of a cluster share its identifier, and have started at other times.
+    let sql = "SELECT pg_catalog.concat_ws(' ', \
+                 pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), \
+                 pg_catalog.current_setting('port'), d.oid) \
+               FROM pg_catalog.pg_database d \
+               WHERE d.datname = pg_catalog.current_database()";
+    let doing = "asking whether source and target are two databases";
+    let theirs: String = source.query_one(doing, sql, &[]).await?.get(0);
+    let ours: String = target.query_one(doing, sql, &[]).await?.get(0);
+    match theirs == ours {
+        true => Err(Error::new(Kind::Refused, "comparing source and target")
+            .because("they are one and the same database")
+            .hint("name the database that was copied in --source, and the copy in --target")),
+        false => Ok(()),
+    }
 }
 
 async fn compare(
