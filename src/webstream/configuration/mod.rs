@@ -3,6 +3,7 @@
 
 mod document;
 mod edit;
+mod masking;
 mod npgsql;
 mod pairs;
 mod password_ref;
@@ -103,6 +104,18 @@ impl Configuration {
         }
     }
 
+    /// Refuses to go on where the file isn't what was read any more.
+    pub(in crate::webstream) fn refuse_edited(&self) -> Result<()> {
+        let refused = || Error::new(Kind::Refused, format!("rewriting {}", self.path.display()));
+        let now = std::fs::read(&self.path).map_err(|error| refused().io(error))?;
+        match self.document.encode(&self.document.text).as_ref() == Some(&now) {
+            true => Ok(()),
+            false => Err(refused()
+                .because("it was changed meanwhile")
+                .hint("run the same again, so that what is new in it stays; nothing was written")),
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -171,7 +184,8 @@ impl Configuration {
         Ok(changed.map(line).collect())
     }
 
-    /// The text with passwords and tokens left out; that a token is another one than before is told.
+    /// The text with passwords and tokens left out, and all that is said besides the pairs; that a token
+    /// is another one than before is told.
     fn masked(&self, before: &Configuration) -> String {
         let mut edits: Vec<Edit> = Vec::new();
         for (pair, before) in self.pairs.iter().zip(&before.pairs) {
@@ -183,6 +197,11 @@ impl Configuration {
                 let shown = if is_other { "dpapi:… (another)" } else { "dpapi:…" };
                 edits.extend(pair.password_ref.replaced(shown));
             }
+        }
+        if let Ok(parsed) = roxmltree::Document::parse(&self.document.text) {
+            let shown = |pair: &Pair| [pair.string.at, pair.password_ref.at];
+            let shown: Vec<usize> = self.pairs.iter().flat_map(shown).collect();
+            edits.extend(masking::others(&parsed, &shown));
         }
         edits.sort_by_key(|edit| edit.range.start);
         edit::applied(&self.document.text, &edits)

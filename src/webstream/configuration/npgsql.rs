@@ -97,6 +97,8 @@ pub struct ConnectionString {
 #[derive(Debug, Clone)]
 struct Setting {
     keyword: Option<Keyword>,
+    /// Whether its value is shown to nobody: a client's key may have a password, too.
+    is_secret: bool,
     value: String,
     /// Where the value stands, with its quotes.
     value_at: Range<usize>,
@@ -164,7 +166,7 @@ impl ConnectionString {
 
     /// The edits that leave out every password.
     pub(super) fn hidden(&self) -> Vec<Edit> {
-        let secret = self.settings.iter().filter(|s| s.keyword == Some(Keyword::Password));
+        let secret = self.settings.iter().filter(|setting| setting.is_secret);
         secret.map(|setting| Edit::new(setting.value_at.clone(), "…".to_owned())).collect()
     }
 
@@ -261,7 +263,11 @@ impl Reader<'_> {
             Some(_) => return Err(wrong("there is something behind a quoted value")),
         };
         let keyword = Keyword::of(name);
-        Ok(Setting { keyword, value, value_at, all: start..self.at, is_ended })
+        let is_secret = keyword == Some(Keyword::Password)
+            || ["password", "pwd", "secret", "token"]
+                .iter()
+                .any(|word| name.to_ascii_lowercase().contains(word));
+        Ok(Setting { keyword, is_secret, value, value_at, all: start..self.at, is_ended })
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, &'static str> {

@@ -89,11 +89,45 @@ pub(super) fn find(document: &roxmltree::Document<'_>) -> Result<Vec<Pair>, Vec<
         at: place(&slot.value),
         why: "a passwordRef belongs to no connectionString".to_owned(),
     }));
+    problems.extend(under_other_names(document, &pairs));
     problems.sort_by_key(|problem| problem.at);
     match problems.is_empty() {
         true => Ok(pairs),
         false => Err(problems),
     }
+}
+
+/// What reads as a connection string to a server of the pairs, and isn't called one: it would go on
+/// leading to the old place.
+fn under_other_names(document: &roxmltree::Document<'_>, pairs: &[Pair]) -> Vec<Problem> {
+    let is_theirs = |said: &str| {
+        let Ok(string) = ConnectionString::parse(said.trim()) else { return false };
+        let host = string.get(Keyword::Host);
+        let is_host = |pair: &Pair| {
+            let known = pair.parsed.get(Keyword::Host);
+            known.zip(host).is_some_and(|(known, host)| known.eq_ignore_ascii_case(host))
+        };
+        string.get(Keyword::Database).is_some() && pairs.iter().any(is_host)
+    };
+    let mut places = Vec::new();
+    for node in document.descendants() {
+        let attributes = node.attributes().filter(|attribute| is_theirs(attribute.value()));
+        places.extend(attributes.map(|attribute| attribute.range_value().start));
+        places.extend(node.text().filter(|said| node.is_text() && is_theirs(said)).map(|_| {
+            let range = node.range();
+            let text = &document.input_text()[range.clone()];
+            range.start + text.len() - text.trim_start().len()
+        }));
+    }
+    let is_found = |at: &usize| pairs.iter().any(|pair| pair.string.all.contains(at));
+    let unknown = places.into_iter().filter(|at| !is_found(at));
+    unknown
+        .map(|at| Problem {
+            at,
+            why: "a connection string to the same server, which isn't called connectionString"
+                .to_owned(),
+        })
+        .collect()
 }
 
 /// The password's reference that belongs to a connection string: the only one beside it or in its

@@ -146,6 +146,38 @@ fn a_secret_is_in_no_message() {
 }
 
 #[test]
+fn a_line_that_changes_shows_no_other_secret() {
+    let text = "<a><!-- hush0 --><mail key=\"hush1\">hush2</mail>\n<db token='hush3' \
+                connectionString='Host=h;DB=webstream_iam;UID=u;SSL Password=hush4;PWD=hush5' \
+                passwordRef='env:X'/><b>hush6</b><![CDATA[hush7]]></a>";
+    let configuration = parse(text).unwrap();
+    let bytes = configuration.rewritten(&moved()).unwrap();
+    let lines = configuration.changed_lines(&bytes).unwrap();
+    assert_eq!((lines.len(), lines[0].number), (1, 2));
+    assert!(lines[0].after.contains("Host=db.rds.example;DB=webstream_iam"), "{lines:?}");
+    assert!(lines[0].before.contains("passwordRef='env:X'"), "{lines:?}");
+    assert!(!format!("{lines:?}").contains("hush"), "{lines:?}");
+}
+
+#[test]
+fn a_string_under_another_name_that_leads_to_the_same_server_is_named() {
+    let pair = "<b connectionString='Host=h;DB=x;UID=u' passwordRef='env:X'/>";
+    for other in [
+        "<c dsn='server=H;Database=y;User Id=u'/>",
+        "<c>\n Host=h;DB=y;UID=u\n</c>",
+        "<add key='x' value='UID=u;Host=h;DB=y;Password=hush'/>",
+    ] {
+        let said = why(&format!("<a>{pair}\n{other}</a>"));
+        assert!(said.contains("isn't called connectionString"), "{said}");
+        assert!(said.contains(": line 2") || said.contains(": line 3"), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+    for other in ["<c dsn='Server=sql;Database=y;User Id=u'/>", "<c>Host=h</c>", "<c d='x'/>"] {
+        parse(&format!("<a>{pair}{other}</a>")).unwrap();
+    }
+}
+
+#[test]
 fn another_setting_is_found_however_it_is_written() {
     let text = NESTED.replace(
         "</app>",

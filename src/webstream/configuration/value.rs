@@ -20,6 +20,8 @@ pub(super) struct Value {
     pub(super) said: String,
     /// Where it begins.
     pub(super) at: usize,
+    /// All that belongs to it, spaces and the marks of a section of characters included.
+    pub(super) all: Range<usize>,
     form: Form,
     /// Where each byte of `said` comes from, and where the last one's origin ends.
     origins: Vec<usize>,
@@ -43,7 +45,8 @@ impl Value {
         };
         let section = section.strip_suffix("]]>").filter(|section| !section.contains("]]>"))?;
         let start = range.start + inner.find("<![CDATA[")? + "<![CDATA[".len();
-        Value::read(text, start..start + section.len(), Form::CData)
+        let value = Value::read(text, start..start + section.len(), Form::CData)?;
+        Some(Value { all: range, ..value })
     }
 
     fn read(text: &str, range: Range<usize>, form: Form) -> Option<Value> {
@@ -66,7 +69,7 @@ impl Value {
             at += length;
         }
         origins.push(range.end);
-        let value = Value { said, at: range.start, form, origins };
+        let value = Value { said, at: range.start, all: range, form, origins };
         Some(value.trimmed())
     }
 
