@@ -11,7 +11,7 @@ use super::check::Endpoint;
 use super::configuration::{Configuration, Named, PasswordRef};
 use super::connecting::quoted;
 use super::npgsql_version::NpgsqlVersion;
-use super::record::Record;
+use super::record::{Record, Repointed};
 use super::secrets::{Secrets, Variables, variable_of};
 
 /// What the operator says; what is left out is taken from the plan file.
@@ -39,6 +39,8 @@ pub struct Said {
 #[derive(Debug, Clone)]
 pub struct Recipe {
     plan: PathBuf,
+    /// The plan file's text, as it was read or written last.
+    on_file: Option<String>,
     /// What was said and done.
     pub record: Record,
     /// The hosts' configurations.
@@ -53,7 +55,8 @@ impl Recipe {
     /// Joins what is said now with what the plan file remembers.
     pub fn open(said: Said, environment: &Environment) -> Result<Recipe> {
         let plan = Record::place(said.plan.as_deref(), &said.configurations)?;
-        let mut record = Record::read(&plan)?;
+        let on_file = Record::text(&plan)?;
+        let mut record = Record::parse(&plan, on_file.as_deref())?;
         if !said.configurations.is_empty() {
             let full = said.configurations.iter().map(|path| full_path(path));
             record.configurations = full.collect::<Result<_>>()?;
@@ -79,12 +82,20 @@ impl Recipe {
         record.secrets = secrets.as_ref().map(Secrets::to_string);
         record.out = said.out.map(|out| full_path(&out)).transpose()?.or(record.out);
         record.known_clients.extend(said.clients);
-        let configurations: Result<Vec<Configuration>> =
-            record.configurations.iter().map(|path| Configuration::read(path)).collect();
-        let configurations = configurations?;
+        let read = |path: &PathBuf| {
+            Configuration::read(path).map_err(|error| match record.done.repointed.get(path) {
+                Some(Repointed { backup, .. }) => error.hint(format!(
+                    "mend it there, or put back {}, which is what it was before it led to the \
+                     target; then run again",
+                    backup.display()
+                )),
+                None => error,
+            })
+        };
+        let configurations = record.configurations.iter().map(read).collect::<Result<Vec<_>>>()?;
         let environment = environment.clone();
         let mut recipe =
-            Recipe { plan, record, configurations, source, target, secrets, environment };
+            Recipe { plan, on_file, record, configurations, source, target, secrets, environment };
         recipe.find_source()?;
         Ok(recipe)
     }
@@ -103,9 +114,21 @@ impl Recipe {
         Ok(())
     }
 
-    /// Remembers what was said and done.
-    pub fn keep(&self) -> Result<()> {
-        self.record.write(&self.plan)
+    /// Remembers what was said and done. What another run has put on record since, the way back above
+    /// all, isn't written over.
+    pub fn keep(&mut self) -> Result<()> {
+        if Record::text(&self.plan)? != self.on_file {
+            let doing = format!("writing the plan file {}", self.plan.display());
+            return Err(Error::new(Kind::Refused, doing)
+                .because("something else has written it since this run has read it")
+                .hint(
+                    "wait until every other run with this plan file has ended, then run the same \
+                     again: it goes on from what is on record",
+                ));
+        }
+        self.record.write(&self.plan)?;
+        self.on_file = Record::text(&self.plan)?;
+        Ok(())
     }
 
     /// The plan file.
@@ -151,7 +174,11 @@ impl Recipe {
         let target = self.target()?.host_and_port();
         let mut led = Vec::new();
         for configuration in &self.configurations {
-            let is_there = |named: &Named| Some((named.host.clone(), named.port)) == target;
+            let is_there = |named: &Named| {
+                target.as_ref().is_some_and(|(host, port)| {
+                    host.eq_ignore_ascii_case(&named.host) && *port == named.port
+                })
+            };
             if configuration.named()?.iter().all(is_there) {
                 led.push(configuration);
             }

@@ -142,19 +142,28 @@ impl Record {
         }
     }
 
+    /// A plan file's text, if there is one yet.
+    pub(super) fn text(path: &Path) -> Result<Option<String>> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(refused(path).io(error)),
+        }
+    }
+
     /// Reads a plan file; an empty record where there is none yet.
     pub fn read(path: &Path) -> Result<Record> {
-        let doing = format!("reading the plan file {}", path.display());
-        let refused = || Error::new(Kind::Refused, &doing);
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Record { format: FORMAT, ..Record::default() });
-            }
-            Err(error) => return Err(refused().io(error)),
+        Record::parse(path, Record::text(path)?.as_deref())
+    }
+
+    /// Reads a plan file's text.
+    pub(super) fn parse(path: &Path, text: Option<&str>) -> Result<Record> {
+        let Some(text) = text else {
+            return Ok(Record { format: FORMAT, ..Record::default() });
         };
+        let refused = || refused(path);
         let hint = "name another with --plan, or move it away to begin anew";
-        let record: Record = serde_json::from_str(&text)
+        let record: Record = serde_json::from_str(text)
             .map_err(|error| refused().because(error.to_string()).hint(hint))?;
         match record.format {
             FORMAT => Ok(record),
@@ -179,6 +188,10 @@ impl Record {
         file.persist(path).map_err(|error| failed(error.error))?;
         Ok(())
     }
+}
+
+fn refused(path: &Path) -> Error {
+    Error::new(Kind::Refused, format!("reading the plan file {}", path.display()))
 }
 
 #[cfg(test)]

@@ -111,6 +111,8 @@ impl SecretsFile {
     /// Adds a password to the file, unless the variable is there already. Only the file's owner can
     /// read it, and it is on the disk before anybody uses the password.
     pub(super) fn keep(&mut self, name: &str, password: &str) -> Result<()> {
+        // Another run may have added to it.
+        self.text = SecretsFile::open(&self.path)?.text;
         let there = parse(&self.text).unwrap_or_default().remove(name);
         match there {
             Some(there) if there == password => return Ok(()),
@@ -226,6 +228,19 @@ mod tests {
         for text in ["A", "A B=1", "A=x y", "A=$B", "A='x'y'", "A=\"$x\"", "A='x", "=1", "A=a;b"] {
             assert_eq!(parse(&format!("X=1\n{text}")).unwrap_err(), 2, "{text}");
         }
+    }
+
+    #[test]
+    fn what_another_run_has_added_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.env");
+        let (mut one, mut other) =
+            (SecretsFile::open(&path).unwrap(), SecretsFile::open(&path).unwrap());
+        one.keep("A", "1").unwrap();
+        other.keep("B", "2").unwrap();
+        assert!(other.keep("A", "3").is_err());
+        let kept = SecretsFile::open(&path).unwrap().variables().unwrap();
+        assert_eq!(kept.into_values().collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[test]

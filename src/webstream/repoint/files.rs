@@ -107,12 +107,20 @@ fn beside(place: &Path, stamp: &str) -> io::Result<(PathBuf, File)> {
             _ => format!(".{stamp}-{number}.bak"),
         });
         let path = place.with_file_name(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match ours_alone().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A copy may hold a password: nobody reads it before it has the old file's access.
+fn ours_alone() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[cfg(test)]
@@ -155,6 +163,15 @@ mod tests {
         commit(vec![Prepared::new(&path, b"new", "T").unwrap()]).unwrap();
         assert_eq!(fs::read(folder.path().join("a.T.bak")).unwrap(), b"older");
         assert_eq!(fs::read(folder.path().join("a.T-2.bak")).unwrap(), b"old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_backup_is_nobody_elses_while_it_is_written() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (_, file) = beside(&folder.path().join("a"), "T").unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0);
     }
 
     #[test]
