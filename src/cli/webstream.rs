@@ -137,7 +137,10 @@ impl Session<'_> {
                     service: args.service.clone(),
                     dry_run: args.dry_run,
                 };
-                let before = webstream::retire(recipe, &retiring, stop).await?;
+                let before = progress::shown(self.messages, self.output, async |events| {
+                    Box::pin(webstream::retire(recipe, &retiring, events, stop)).await
+                })
+                .await?;
                 self.output.show(&ResultLine::Retire(&before), |page| {
                     retirement_view::retired(page, &before, &retiring);
                 });

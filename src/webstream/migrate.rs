@@ -25,10 +25,16 @@ pub async fn migrate(
         Ok(roles) => request.fence = roles,
         Err(error) => return (Vec::new(), Err(error)),
     }
+    // What was verified may soon be another copy: a run that is cut off leaves nothing of it on record.
+    let done = &mut recipe.record.done;
+    let verified = done.verified.take();
+    done.migrated = None;
+    if let Err(error) = recipe.keep() {
+        return (Vec::new(), Err(error));
+    }
     let (reports, ended) = Box::pin(commands::migrate(&request, events, stop)).await;
-    if reports.iter().any(|report| !report.was_finished) {
-        // What was verified was another copy.
-        recipe.record.done.verified = None;
+    if ended.is_ok() && reports.iter().all(|report| report.was_finished) {
+        recipe.record.done.verified = verified;
     }
     let ended = match ended {
         Ok(()) if reports.iter().all(|report| report.verification.is_clean()) => {

@@ -12,6 +12,7 @@ mod dpapi;
 mod migrate;
 mod next;
 mod npgsql_version;
+mod proof;
 mod provision;
 mod recipe;
 mod record;

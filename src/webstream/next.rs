@@ -82,6 +82,7 @@ impl Recipe {
         let databases = self.databases()?;
         let provisioned = databases.iter().all(|n| done.provisioned.contains_key(&n.database));
         let backed_up = databases.iter().all(|n| done.backed_up.contains_key(&n.database));
+        let is_closed = done.retired.as_ref().is_some_and(|retired| retired.is_closed);
         let is_repointed =
             || -> Result<bool> { Ok(self.led_to_target()?.len() == self.configurations.len()) };
         Ok(match () {
@@ -93,7 +94,7 @@ impl Recipe {
             () if !is_repointed()? => Some(Next::Repoint),
             () if done.reached.is_none() => Some(Next::Status),
             () if done.signed_in.is_none() => Some(Next::SignIn),
-            () if done.retired.is_none() => Some(Next::Retire),
+            () if !is_closed => Some(Next::Retire),
             () => None,
         })
     }

@@ -7,14 +7,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::commands::{self, DatabaseReport, Event, Events, SourceSince, Stop, TableVerdict};
+use crate::commands::{self, DatabaseReport, Events, Stop, TableVerdict};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Session;
 
 use super::clock;
+use super::configuration::Configuration;
+use super::proof::refuse_behind;
 use super::recipe::Recipe;
 use super::record::Repointed;
-use super::sessions::{Connected, connected, refuse_unknown_clients};
+use super::sessions::{Connected, connected, refuse_unknown_clients, services_of};
 use files::Prepared;
 use rewriting::{Destination, rewrite};
 
@@ -67,6 +69,9 @@ pub async fn repoint(
         PasswordPlace::Tokens => Some(stop.or(recipe.variables()).await?),
     };
     let destination = Destination { host, port, version, root_certificate, passwords };
+    for configuration in &recipe.configurations {
+        configuration.refuse_edited()?;
+    }
     let at = clock::now();
     let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
     let (all, prepared) = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
@@ -80,6 +85,8 @@ pub async fn repoint(
             // The way back leads to what was there before the first time.
             let path = rewritten.configuration.clone();
             recipe.record.done.repointed.entry(path).or_insert(repointed);
+            // Nobody has tried where it leads now.
+            recipe.record.done.reached = None;
         }
     }
     // The way back is on record before anything is rewritten.
@@ -122,63 +129,8 @@ async fn refuse_unproven(recipe: &mut Recipe, events: &Events, stop: &mut Stop) 
             "stop them, then run again; nothing was written",
         );
     }
-    let open = stop.or(able(&source, &recipe.roles()?)).await?;
-    if !open.is_empty() {
-        return refused(
-            &format!(
-                "{} may log in to the bundled instance: its fence was lifted",
-                open.join(", ")
-            ),
-            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
-        );
-    }
-    for named in recipe.databases()? {
-        let at = recipe.target()?.with_database(&named.database);
-        let is_finished = stop.or(commands::status(&at)).await?.ending.is_some();
-        if !is_finished {
-            return refused(
-                &format!("the copy of {} isn't finished on this target", named.database),
-                "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
-            );
-        }
-    }
-    // A finished job does nothing but say how its source stands.
-    let (reports, ended) = Box::pin(commands::migrate(&recipe.job()?, events, stop)).await;
-    ended?;
-    let mut changed = Vec::new();
-    for report in &reports {
-        let database = &report.database;
-        match &report.source_since {
-            Some(SourceSince::Unchanged) => {}
-            // The fence keeps the services out and no write is counted: housekeeping goes on there.
-            Some(SourceSince::Perhaps { because }) => {
-                let words = format!("database {database}: no write is counted since; {because}");
-                events.say(Event::Note(words)).await;
-            }
-            Some(SourceSince::Changed { what }) => {
-                changed.push(format!("{database}: {}", what.join(", ")));
-            }
-            Some(SourceSince::Unknown { because }) => {
-                changed.push(format!("{database}: {because}"))
-            }
-            None => changed.push(format!("{database}: it isn't known")),
-        }
-    }
-    match changed.is_empty() {
-        true => Ok(()),
-        false => refused(
-            &format!("the source isn't as it was when it was copied:\n{}", changed.join("\n")),
-            "run `pgconvoy webstream migrate` and `verify` again, with the services stopped",
-        ),
-    }
-}
-
-/// Those of the roles that may log in to the source.
-async fn able(source: &Session, roles: &[String]) -> Result<Vec<String>> {
-    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles \
-               WHERE rolname::text = ANY ($1) AND rolcanlogin ORDER BY 1";
-    let rows = source.query("asking who may log in to the source", sql, &[&roles]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let hint = "run `pgconvoy webstream migrate` and `verify` again, with the services stopped";
+    refuse_behind(recipe, &source, (doing, hint), events, stop).await
 }
 
 /// What a way back finds.
@@ -206,9 +158,11 @@ pub async fn rollback(
             .because("the bundled databases are closed for good")
             .hint("run `pgconvoy webstream unretire` first; nothing was changed"));
     }
+    refuse_unknown_way(recipe)?;
     // Nobody writes to a target that nobody was led to.
-    let is_led = !recipe.record.done.repointed.is_empty() || !recipe.led_to_target()?.is_empty();
+    let is_led = !recipe.record.done.repointed.is_empty();
     if !accept_loss && is_led {
+        refuse_services_there(recipe, stop).await?;
         let written = Box::pin(written_since(recipe, events, stop)).await?;
         if !written.is_empty() {
             return Err(Error::new(Kind::Refused, doing)
@@ -228,6 +182,8 @@ pub async fn rollback(
         })?;
         prepared.push(Prepared::new(configuration, &bytes, &stamp)?);
     }
+    // The plan file is still ours, and can be written.
+    recipe.keep()?;
     let backups = prepared.iter().map(|file| file.backup().to_owned()).collect();
     files::commit(prepared)?;
     recipe.read_again()?;
@@ -237,6 +193,42 @@ pub async fn rollback(
     (done.migrated, done.verified, done.reached, done.signed_in) = (None, None, None, None);
     recipe.keep()?;
     Ok(RolledBack { configurations: all.into_keys().collect(), backups, roles: unfenced.roles })
+}
+
+/// To lift the fence is no way back while a configuration leads to the target, and nothing says what it
+/// was.
+fn refuse_unknown_way(recipe: &Recipe) -> Result<()> {
+    let known = &recipe.record.done.repointed;
+    let led = recipe.led_to_target()?.into_iter().map(Configuration::path);
+    let unknown: Vec<String> = led
+        .filter(|path| !known.contains_key(*path))
+        .map(|path| path.display().to_string())
+        .collect();
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Refused, "going back to the bundled instance")
+            .because(format!(
+                "this plan file doesn't say what these were before they led to the target: {}",
+                unknown.join(", ")
+            ))
+            .hint(
+                "name the plan file of the repoint with --plan, or put back the .bak that lies beside \
+                 each, then run again; nothing was changed",
+            )),
+    }
+}
+
+/// What a service writes while the sides are compared would stay behind unseen.
+async fn refuse_services_there(recipe: &Recipe, stop: &mut Stop) -> Result<()> {
+    let target = stop.or(Session::connect(&recipe.target()?.with_database("postgres"))).await?;
+    let there = stop.or(services_of(recipe, &target)).await?;
+    let lines: Vec<String> = there.iter().map(Connected::described).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Refused, "going back to the bundled instance")
+            .because(format!("services are still connected to the target:\n{}", lines.join("\n")))
+            .hint("stop the services on every host, then run again; nothing was changed")),
+    }
 }
 
 /// The tables in which the target holds something else than the source: it was written to.

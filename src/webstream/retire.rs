@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::commands::Stop;
+use crate::commands::{Events, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{quote_ident, quote_literal};
 use crate::wire::Session;
 
 use super::clock;
+use super::proof::refuse_behind;
 use super::recipe::Recipe;
 use super::sessions::{Connected, connected};
 use host::Local;
@@ -38,6 +39,9 @@ pub struct Retired {
     /// By database: its own default_transaction_read_only, where it had one.
     #[serde(default)]
     pub read_only: BTreeMap<String, String>,
+    /// Whether they are closed: what was before is on record until then, too.
+    #[serde(default)]
+    pub is_closed: bool,
     /// Their service, where it was to be stopped: the databases are closed then.
     #[serde(default)]
     pub service: Option<Stopped>,
@@ -67,7 +71,12 @@ pub struct Retiring {
 
 /// Closes the bundled databases: their roles may not log in, nobody but a superuser may connect, and
 /// what is there can only be read. Then stops their service, if that is wanted.
-pub async fn retire(recipe: &mut Recipe, retiring: &Retiring, stop: &mut Stop) -> Result<Retired> {
+pub async fn retire(
+    recipe: &mut Recipe,
+    retiring: &Retiring,
+    events: &Events,
+    stop: &mut Stop,
+) -> Result<Retired> {
     if let Some(before) = recipe.record.done.retired.clone().filter(|b| b.service.is_some()) {
         // They are closed, and the server may be gone.
         if retiring.execute && !retiring.dry_run {
@@ -97,6 +106,12 @@ pub async fn retire(recipe: &mut Recipe, retiring: &Retiring, stop: &mut Stop) -
         let because = format!("somebody is still connected:\n{}", lines.join("\n"));
         return refused(because, "stop whatever that is, then run again; nothing was changed");
     }
+    if !recipe.record.done.retired.as_ref().is_some_and(|before| before.is_closed) {
+        let hint = "whatever was written there since is on no other server: bring it over by hand, or \
+                    take `pgconvoy webstream rollback`; a role that may log in: ALTER ROLE … NOLOGIN; \
+                    nothing was changed";
+        refuse_behind(recipe, &source, (doing, hint), events, stop).await?;
+    }
     let stopped = match retiring.execute {
         true => Some(stop.or(to_stop(&source, retiring.service.as_deref())).await?),
         false => None,
@@ -124,11 +139,12 @@ pub async fn retire(recipe: &mut Recipe, retiring: &Retiring, stop: &mut Stop) -
     }
     source.execute(doing, &(sql + "COMMIT")).await?;
     source.close().await;
+    before.is_closed = true;
+    before.service = stopped.or(before.service);
+    recipe.record.done.retired = Some(before.clone());
+    recipe.keep()?;
     super::report::renew(recipe)?;
-    if stopped.is_some() {
-        before.service = stopped;
-        recipe.record.done.retired = Some(before.clone());
-        recipe.keep()?;
+    if retiring.execute {
         stop_service(recipe)?;
     }
     Ok(recipe.record.done.retired.clone().unwrap_or(before))

@@ -45,27 +45,7 @@ impl Connected {
 
 /// Others' sessions in the recipe's databases, or of their roles. Where they come from is remembered.
 pub(super) async fn connected(recipe: &mut Recipe, source: &Session) -> Result<Vec<Connected>> {
-    let named = recipe.databases()?;
-    let databases: Vec<&str> = named.iter().map(|named| named.database.as_str()).collect();
-    let roles: Vec<&str> = named.iter().map(|named| named.username.as_str()).collect();
-    let sql = "SELECT datname::text, usename::text, pg_catalog.host(client_addr), \
-                      application_name, pg_catalog.count(*) \
-               FROM pg_catalog.pg_stat_activity \
-               WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() \
-                 AND application_name NOT LIKE 'pgconvoy%' \
-                 AND (datname::text = ANY ($1) OR usename::text = ANY ($2)) \
-               GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
-    let rows = source.query("asking who is connected", sql, &[&databases, &roles]).await?;
-    let all: Vec<Connected> = rows
-        .iter()
-        .map(|row| Connected {
-            database: row.get::<_, Option<String>>(0).unwrap_or_default(),
-            role: row.get::<_, Option<String>>(1).unwrap_or_default(),
-            address: row.get(2),
-            application: row.get(3),
-            sessions: row.get(4),
-        })
-        .collect();
+    let all = sessions(recipe, source).await?;
     for Connected { address, role, .. } in &all {
         let Some(address) = address.as_ref().filter(|address| !OWN.contains(&address.as_str()))
         else {
@@ -74,6 +54,39 @@ pub(super) async fn connected(recipe: &mut Recipe, source: &Session) -> Result<V
         recipe.record.clients.entry(address.clone()).or_default().insert(role.clone());
     }
     Ok(all)
+}
+
+/// The services' own sessions on a server: a master user may look around there meanwhile.
+pub(super) async fn services_of(recipe: &Recipe, server: &Session) -> Result<Vec<Connected>> {
+    let roles = recipe.roles()?;
+    let all = sessions(recipe, server).await?;
+    Ok(all.into_iter().filter(|connected| roles.contains(&connected.role)).collect())
+}
+
+/// Who isn't told what the others are takes all for clients.
+async fn sessions(recipe: &Recipe, source: &Session) -> Result<Vec<Connected>> {
+    let named = recipe.databases()?;
+    let databases: Vec<&str> = named.iter().map(|named| named.database.as_str()).collect();
+    let roles: Vec<&str> = named.iter().map(|named| named.username.as_str()).collect();
+    let sql = "SELECT datname::text, usename::text, pg_catalog.host(client_addr), \
+                      application_name, pg_catalog.count(*) \
+               FROM pg_catalog.pg_stat_activity \
+               WHERE usename IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' \
+                 AND pid <> pg_catalog.pg_backend_pid() \
+                 AND application_name NOT LIKE 'pgconvoy%' \
+                 AND (datname::text = ANY ($1) OR usename::text = ANY ($2)) \
+               GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
+    let rows = source.query("asking who is connected", sql, &[&databases, &roles]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Connected {
+            database: row.get::<_, Option<String>>(0).unwrap_or_default(),
+            role: row.get::<_, Option<String>>(1).unwrap_or_default(),
+            address: row.get(2),
+            application: row.get(3),
+            sessions: row.get(4),
+        })
+        .collect())
 }
 
 /// A host that connected and whose configuration nobody has named would go on with the old address.

@@ -77,8 +77,9 @@ pub async fn status(recipe: &mut Recipe) -> Result<Vec<Tried>> {
             all.push(Tried { configuration, database: named.database, reached });
         }
     }
+    let is_led = recipe.led_to_target()?.len() == recipe.configurations.len();
     let done = &mut recipe.record.done;
-    if !done.repointed.is_empty() && all.iter().all(|tried| tried.reached.is_ok()) {
+    if is_led && !done.repointed.is_empty() && all.iter().all(|tried| tried.reached.is_ok()) {
         done.reached = Some(clock::now());
         recipe.keep()?;
     }

@@ -10,6 +10,7 @@ mod clients;
 #[cfg(all(debug_assertions, unix))]
 mod cut_off;
 mod hosts;
+mod mishaps;
 mod move_there_and_back;
 mod provisioning;
 mod rehearsing;
