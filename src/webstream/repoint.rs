@@ -14,6 +14,7 @@ use crate::wire::Session;
 use super::clock;
 use super::recipe::Recipe;
 use super::record::Repointed;
+use super::report;
 use super::sessions::{Connected, connected, refuse_unknown_clients};
 use files::Prepared;
 use rewriting::{Destination, rewrite};
@@ -49,9 +50,6 @@ pub async fn repoint(
     events: &Events,
     stop: &mut Stop,
 ) -> Result<Vec<Rewritten>> {
-    if !leading.dry_run {
-        refuse_unproven(recipe, events, stop).await?;
-    }
     let (host, port) = recipe.target()?.host_and_port().ok_or_else(|| {
         Error::usage("leading the services to the target")
             .because("--target names a socket, or several hosts")
@@ -67,12 +65,19 @@ pub async fn repoint(
         PasswordPlace::Tokens => Some(stop.or(recipe.variables()).await?),
     };
     let destination = Destination { host, port, version, root_certificate, passwords };
-    let at = clock::now();
-    let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
-    let (all, prepared) = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
+    let (all, _) = rewrite(&recipe.configurations, &destination, None)?;
     if leading.dry_run {
         return Ok(all);
     }
+    if all.iter().all(|rewritten| rewritten.lines.is_empty()) {
+        // Whatever has become of the source since: nobody is led anywhere.
+        recipe.keep()?;
+        return Ok(all);
+    }
+    refuse_unproven(recipe, events, stop).await?;
+    let at = clock::now();
+    let stamp = clock::stamp(&at);
+    let (all, prepared) = rewrite(&recipe.configurations, &destination, Some(&stamp))?;
     let before = recipe.record.clone();
     for rewritten in &all {
         if let Some(backup) = rewritten.backup.clone() {
@@ -90,6 +95,10 @@ pub async fn repoint(
         return Err(error);
     }
     recipe.read_again()?;
+    if let Err(error) = report::renew(recipe) {
+        // The files are written, which is what counts.
+        events.say(Event::Note(error.message())).await;
+    }
     Ok(all)
 }
 
