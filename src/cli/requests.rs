@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::commands::{
     self, Beginning, BenchData, BenchRequest, Choice, Compressing, Conninfo, Databases,
     DemoRequest, DumpForm, DumpRequest, Environment, Flag, ItemSection, Layout, PATIENCE, Request,
-    RestoreRequest, RestoredPart, RoleMap, Rule, ToastCompression, Tool, VerifyMode,
+    RestoreRequest, RestoredPart, RoleMap, Rule, Sequel, ToastCompression, Tool, VerifyMode,
 };
 use crate::error::{Error, Result};
 use crate::webstream::Said;
@@ -279,6 +279,7 @@ fn sides(
         warm: false,
         fence: Vec::new(),
         toast_compression: None,
+        sequel: Sequel::OF_MIGRATE,
     })
 }
 

@@ -119,6 +119,9 @@ fn on_interrupt(command: &Command) -> &'static str {
         Command::Restore(args) if args.beginning.restart => {
             "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
         }
+        Command::Webstream(args::Webstream::Migrate(args)) if args.restart => {
+            "stopping: run the same command without --restart to go on (Ctrl-C again stops at once)"
+        }
         Command::Migrate(_) | Command::Dump(_) | Command::Restore(_) | Command::Webstream(_) => {
             "stopping: run the same command again to go on (Ctrl-C again stops at once)"
         }

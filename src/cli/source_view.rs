@@ -1,29 +1,11 @@
 //! What became of the source, for people.
 
-use crate::commands::{DatabaseReport, SourceSince, Unfenced};
+use crate::commands::{DatabaseReport, Sequel, SourceSince, Unfenced};
 
 use super::page::{Page, Tone};
 
 /// Where a list of changes is cut: `--json` has them all.
 const SHOWN: usize = 50;
-
-/// What goes on from a move: the engine's own commands, or a recipe's.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sequel {
-    lifts_fence: &'static str,
-    compares: &'static str,
-}
-
-impl Sequel {
-    /// After `pgconvoy migrate`.
-    pub(super) const OF_MIGRATE: Sequel =
-        Sequel { lifts_fence: "pgconvoy unfence", compares: "pgconvoy verify" };
-    /// After `pgconvoy webstream migrate`, whose record knows of the fence.
-    pub(super) const OF_WEBSTREAM: Sequel = Sequel {
-        lifts_fence: "pgconvoy webstream rollback",
-        compares: "pgconvoy webstream verify",
-    };
-}
 
 /// Shows whether the source was written to since, and the fence that stands around it.
 pub(super) fn since(page: &mut Page, report: &DatabaseReport, sequel: Sequel) {

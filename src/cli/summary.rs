@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::commands::{
-    CatalogDifference, DatabaseReport, Finding, Severity, TableVerdict, Verification, VerifyMode,
+    CatalogDifference, DatabaseReport, Finding, Sequel, Severity, TableVerdict, Verification,
+    VerifyMode,
 };
 use crate::pg::{QualifiedName, quote_ident};
 
 use super::page::{Page, Tone};
-use super::source_view::{self, Sequel};
+use super::source_view;
 use super::units;
 
 /// Where a list of differences is cut: `--json` has them all.

@@ -2,7 +2,7 @@
 
 use crate::commands::Stop;
 use crate::error::Result;
-use crate::webstream::{self, Leading, Recipe};
+use crate::webstream::{self, Leading, Moving, Recipe, Tried};
 
 use super::args::Webstream;
 use super::exit::Exit;
@@ -64,25 +64,33 @@ impl Session<'_> {
                 ended.map(|()| Exit::of_reports(all.iter().map(|rehearsed| &rehearsed.report)))
             }
             Webstream::Migrate(args) => {
-                let despite = args.despite_sessions;
+                let moving =
+                    Moving { despite_sessions: args.despite_sessions, restart: args.restart };
                 let (reports, ended) =
                     progress::shown(self.messages, self.output, async |events| {
-                        Box::pin(webstream::migrate(recipe, despite, events, stop)).await
+                        Box::pin(webstream::migrate(recipe, &moving, events, stop)).await
                     })
                     .await;
                 self.reports(&reports, summary::webstream_migrated);
                 ended.map(|()| Exit::of_reports(&reports))
             }
             Webstream::Verify(_) => {
-                let reports = progress::shown(self.messages, self.output, async |events| {
-                    Box::pin(webstream::verify(recipe, events, stop)).await
-                })
-                .await?;
+                let (reports, written) =
+                    progress::shown(self.messages, self.output, async |events| {
+                        Box::pin(webstream::verify(recipe, events, stop)).await
+                    })
+                    .await?;
                 self.reports(&reports, summary::verified);
-                if let Some(path) = &recipe.record.done.sign_off {
-                    self.output.show(&ResultLine::SignOff { path }, |page| {
+                match (&written, &recipe.record.done.verified) {
+                    (Some(path), _) => self.output.show(&ResultLine::SignOff { path }, |page| {
                         webstream_view::sign_off(page, path);
-                    });
+                    }),
+                    (None, Some(at)) => self.messages.say(&format!(
+                        "the configurations lead to the target: what differs may be what the \
+                         services wrote there since; the clean verification of {at} and its report \
+                         stay on record"
+                    )),
+                    (None, None) => {}
                 }
                 Ok(Exit::of_reports(&reports))
             }
@@ -158,16 +166,23 @@ impl Session<'_> {
 
     async fn webstream_status(&self, recipe: &mut Recipe, stop: &mut Stop) -> Result<Exit> {
         let mut exit = Exit::Done;
-        for tried in &stop.or(Box::pin(webstream::status(recipe))).await? {
-            match &tried.reached {
-                Ok(reached) => self.output.show(&ResultLine::Reached(reached), |page| {
-                    webstream_view::reached(page, tried, reached);
+        for Tried { configuration, database, reached } in
+            stop.or(Box::pin(webstream::status(recipe))).await?
+        {
+            let title = format!("database {database}, {}", configuration.display());
+            match reached {
+                Ok(reached) => self.output.show(&ResultLine::Reached(&reached), |page| {
+                    webstream_view::reached(page, &title, &reached);
                 }),
                 Err(error) => {
-                    self.output.show(&ResultLine::error(error), |page| {
-                        webstream_view::not_reached(page, tried, error);
-                    });
                     exit = error.kind().into();
+                    let error = match self.output.is_json() {
+                        true => error.within(title.as_str()),
+                        false => error,
+                    };
+                    self.output.show(&ResultLine::error(&error), |page| {
+                        webstream_view::not_reached(page, &title, &error);
+                    });
                 }
             }
         }

@@ -25,6 +25,11 @@ impl Session<'_> {
         recipe: &mut Recipe,
         stop: &mut Stop,
     ) -> Result<Exit> {
+        // Whoever goes on with a plan that says it needn't say it again.
+        if let Some(file) = &args.root_certificate {
+            recipe.record.root_certificate = Some(file.clone());
+            recipe.keep()?;
+        }
         if let Some(who) = &args.signed_in {
             match recipe.next()? {
                 Some(Next::SignIn) => recipe.signed_in(who)?,
@@ -130,7 +135,9 @@ fn step(next: Next, args: &WebstreamRun) -> Webstream {
             step,
         }),
         Next::Backup => Webstream::Backup(step),
-        Next::Migrate => Webstream::Migrate(WebstreamMigrate { despite_sessions: false, step }),
+        Next::Migrate => {
+            Webstream::Migrate(WebstreamMigrate { despite_sessions: false, restart: false, step })
+        }
         Next::Verify => Webstream::Verify(step),
         Next::Repoint => Webstream::Repoint(WebstreamRepoint {
             root_certificate: args.root_certificate.clone(),

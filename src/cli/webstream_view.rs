@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack, Tried};
+use crate::webstream::{Counted, Provisioned, Reached, Rewritten, RolledBack};
 
 use super::page::{Page, Tone};
 use super::units;
 
 /// Shows what a service would find.
-pub(super) fn reached(page: &mut Page, tried: &Tried, reached: &Reached) {
-    heading(page, tried);
+pub(super) fn reached(page: &mut Page, title: &str, reached: &Reached) {
+    page.line(0, Tone::Strong, title);
     let Reached { host, port, role, server, tls, latency_ms, tables, .. } = reached;
     page.labelled("server", Tone::Plain, &format!("{host}, port {port}, PostgreSQL {server}"));
     page.labelled("role", Tone::Plain, role);
@@ -28,8 +28,8 @@ pub(super) fn reached(page: &mut Page, tried: &Tried, reached: &Reached) {
 }
 
 /// Shows that a service would get nowhere.
-pub(super) fn not_reached(page: &mut Page, tried: &Tried, error: &Error) {
-    heading(page, tried);
+pub(super) fn not_reached(page: &mut Page, title: &str, error: &Error) {
+    page.line(0, Tone::Strong, title);
     page.block(2, Tone::Bad, &error.message());
     if let Some(hint) = error.hint_text() {
         page.block(2, Tone::Plain, &format!("hint: {hint}"));
@@ -98,11 +98,6 @@ pub(super) fn rolled_back(page: &mut Page, back: &RolledBack) {
     if !back.roles.is_empty() {
         page.labelled("may log in", Tone::Good, &back.roles.join(", "));
     }
-    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays: where it was written to, drop its databases \
-         before they are moved again");
-}
-
-fn heading(page: &mut Page, tried: &Tried) {
-    let title = format!("database {}, {}", tried.database, tried.configuration.display());
-    page.line(0, Tone::Strong, &title);
+    page.labelled("then", Tone::Plain, "start the services; the copy on the target stays: to move again, `pgconvoy webstream migrate \
+         --restart`; where the services wrote to it, drop its databases and `provision` first");
 }

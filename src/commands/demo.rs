@@ -10,7 +10,7 @@ use crate::wire::{Conninfo, Environment};
 
 use super::migrate::migrate;
 use super::report::DatabaseReport;
-use super::request::{Beginning, Databases, PATIENCE, Request};
+use super::request::{Beginning, Databases, PATIENCE, Request, Sequel};
 
 /// What the demo is asked for.
 #[derive(Debug, Clone)]
@@ -76,6 +76,7 @@ pub async fn demo(
         warm: false,
         fence: Vec::new(),
         toast_compression: None,
+        sequel: Sequel::OF_MIGRATE,
     };
     let (reports, ended) = migrate(&migration, events, stop).await;
     ended?;

@@ -112,7 +112,9 @@ async fn refuse_findings(
     if all.is_empty() {
         return Ok(checked);
     }
-    Err(refused(&all).hint("mend these and run again; `pgconvoy check` shows everything it finds"))
+    let checks = request.sequel.checks;
+    Err(refused(&all)
+        .hint(format!("mend these and run again; `{checks}` shows everything it finds")))
 }
 
 /// What stops a job before it is begun, each on lines of its own.

@@ -52,7 +52,7 @@ pub use migrate::migrate;
 pub use plan::{Planned, plan};
 pub use rehearse::{Rehearsed, rehearse};
 pub use report::{DatabaseReport, Fenced, Verification};
-pub use request::{Beginning, Databases, PATIENCE, Request, VerifyMode};
+pub use request::{Beginning, Databases, PATIENCE, Request, Sequel, VerifyMode};
 pub use restore::{RestoreRequest, RestoredPart, list_archive, restore};
 pub use source_since::SourceSince;
 pub use status::{Ending, Latency, Status, status};

@@ -32,6 +32,36 @@ pub enum Beginning {
     Clean,
 }
 
+/// What goes on from a job, for errors and summaries: the engine's own commands, or a recipe's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequel {
+    /// What tells everything that stands in the way.
+    pub checks: &'static str,
+    /// What moves the databases.
+    pub moves: &'static str,
+    /// What compares both sides.
+    pub compares: &'static str,
+    /// What lets the fenced roles in again.
+    pub lifts_fence: &'static str,
+}
+
+impl Sequel {
+    /// Of `pgconvoy migrate`.
+    pub const OF_MIGRATE: Sequel = Sequel {
+        checks: "pgconvoy check",
+        moves: "pgconvoy migrate",
+        compares: "pgconvoy verify",
+        lifts_fence: "pgconvoy unfence",
+    };
+    /// Of `pgconvoy webstream`, whose record knows of the fence.
+    pub const OF_WEBSTREAM: Sequel = Sequel {
+        checks: "pgconvoy webstream check",
+        moves: "pgconvoy webstream migrate",
+        compares: "pgconvoy webstream verify",
+        lifts_fence: "pgconvoy webstream rollback",
+    };
+}
+
 /// A job between two servers.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -68,6 +98,8 @@ pub struct Request {
     pub fence: Vec<String>,
     /// How the target compresses values that are stored apart; none for as it would by itself.
     pub toast_compression: Option<ToastCompression>,
+    /// What goes on from it.
+    pub sequel: Sequel,
 }
 
 /// How long a run that gets no further tries again by itself, unless something else is said: longer

@@ -55,7 +55,7 @@ async fn verify_one(
         TargetDatabase::Missing(_) => {
             return Err(Error::new(Kind::Refused, "connecting to the target database")
                 .because("it isn't there")
-                .hint("run `pgconvoy migrate` first"));
+                .hint(format!("run `{}` first", request.sequel.moves)));
         }
     };
     refuse_itself(&source.session, &target).await?;

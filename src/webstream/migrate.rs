@@ -1,7 +1,7 @@
 //! `pgconvoy webstream migrate`: all databases go over behind a fence, and each service's role finds
 //! what is its own.
 
-use crate::commands::{self, DatabaseReport, Events, Stop};
+use crate::commands::{self, Beginning, DatabaseReport, Events, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Session;
 
@@ -9,14 +9,23 @@ use super::clock;
 use super::recipe::Recipe;
 use super::sessions::{Connected, connected};
 
+/// What the operator says for `migrate` alone.
+#[derive(Debug, Clone, Default)]
+pub struct Moving {
+    /// Whether sessions of services are ended, rather than refused.
+    pub despite_sessions: bool,
+    /// Whether what an earlier run has made is dropped.
+    pub restart: bool,
+}
+
 /// Moves all databases. The source stays fenced until `retire` or `rollback`.
 pub async fn migrate(
     recipe: &mut Recipe,
-    despite_sessions: bool,
+    moving: &Moving,
     events: &Events,
     stop: &mut Stop,
 ) -> (Vec<DatabaseReport>, Result<()>) {
-    let ready = stop.or(ready(recipe, despite_sessions)).await;
+    let ready = stop.or(ready(recipe, moving.despite_sessions)).await;
     let mut request = match ready.and_then(|()| recipe.job()) {
         Ok(request) => request,
         Err(error) => return (Vec::new(), Err(error)),
@@ -24,6 +33,9 @@ pub async fn migrate(
     match recipe.roles() {
         Ok(roles) => request.fence = roles,
         Err(error) => return (Vec::new(), Err(error)),
+    }
+    if moving.restart {
+        request.beginning = Beginning::Restart;
     }
     // What was verified may soon be another copy: a run that is cut off leaves nothing of it on record.
     let done = &mut recipe.record.done;

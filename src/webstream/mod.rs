@@ -33,7 +33,7 @@ pub use check::{
     Pool, Pools, Preflight, Room, RoundTrips, ServerFacts, Topic, check,
 };
 pub use configuration::{Configuration, ConnectionString, Keyword, Moved, Named, PasswordRef};
-pub use migrate::migrate;
+pub use migrate::{Moving, migrate};
 pub use next::{Next, SignedIn};
 pub use npgsql_version::{NpgsqlVersion, Tls};
 pub use provision::{Provisioned, provision};

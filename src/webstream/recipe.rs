@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::commands::{Beginning, Choice, Databases, PATIENCE, Request, RoleMap, VerifyMode};
+use crate::commands::{
+    Beginning, Choice, Databases, PATIENCE, Request, RoleMap, Sequel, VerifyMode,
+};
 use crate::error::{Error, Kind, Result};
 use crate::wire::{Conninfo, Environment};
 
@@ -281,6 +283,7 @@ impl Recipe {
             warm: false,
             fence: Vec::new(),
             toast_compression: None,
+            sequel: Sequel::OF_WEBSTREAM,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::commands::{self, DatabaseReport, Events, Stop, TableVerdict};
+use crate::commands::{self, DatabaseReport, Event, Events, Stop, TableVerdict};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Session;
 
@@ -16,6 +16,7 @@ use super::configuration::Configuration;
 use super::proof::refuse_behind;
 use super::recipe::Recipe;
 use super::record::Repointed;
+use super::report;
 use super::sessions::{Connected, connected, refuse_unknown_clients, services_of};
 use files::Prepared;
 use rewriting::{Destination, rewrite};
@@ -51,9 +52,6 @@ pub async fn repoint(
     events: &Events,
     stop: &mut Stop,
 ) -> Result<Vec<Rewritten>> {
-    if !leading.dry_run {
-        refuse_unproven(recipe, events, stop).await?;
-    }
     let (host, port) = recipe.target()?.host_and_port().ok_or_else(|| {
         Error::usage("leading the services to the target")
             .because("--target names a socket, or several hosts")
@@ -69,15 +67,22 @@ pub async fn repoint(
         PasswordPlace::Tokens => Some(stop.or(recipe.variables()).await?),
     };
     let destination = Destination { host, port, version, root_certificate, passwords };
+    let (all, _) = rewrite(&recipe.configurations, &destination, None)?;
+    if leading.dry_run {
+        return Ok(all);
+    }
+    if all.iter().all(|rewritten| rewritten.lines.is_empty()) {
+        // Whatever has become of the source since: nobody is led anywhere.
+        recipe.keep()?;
+        return Ok(all);
+    }
+    refuse_unproven(recipe, events, stop).await?;
     for configuration in &recipe.configurations {
         configuration.refuse_edited()?;
     }
     let at = clock::now();
-    let stamp = (!leading.dry_run).then(|| clock::stamp(&at));
-    let (all, prepared) = rewrite(&recipe.configurations, &destination, stamp.as_deref())?;
-    if leading.dry_run {
-        return Ok(all);
-    }
+    let stamp = clock::stamp(&at);
+    let (all, prepared) = rewrite(&recipe.configurations, &destination, Some(&stamp))?;
     let before = recipe.record.clone();
     for rewritten in &all {
         if let Some(backup) = rewritten.backup.clone() {
@@ -97,6 +102,10 @@ pub async fn repoint(
         return Err(error);
     }
     recipe.read_again()?;
+    if let Err(error) = report::renew(recipe) {
+        // The files are written, which is what counts.
+        events.say(Event::Note(error.message())).await;
+    }
     Ok(all)
 }
 

@@ -471,7 +471,7 @@ async fn a_source_that_restarts_is_waited_for_to_lift_the_fence_it_broke() {
     })
     .await;
     let error = run.error().to_string();
-    for words in ["still stands", "pgconvoy unfence --source"] {
+    for words in ["still stands", "until `pgconvoy unfence` lets"] {
         assert!(error.contains(words), "{words}: {error}");
     }
     source.start_again().await.unwrap();

@@ -1,7 +1,8 @@
 //! Whole migrations between real servers: rows, schemas and reports, by PostgreSQL's own word.
 
 use pgconvoy::commands::{
-    self, Beginning, Choice, DatabaseReport, Databases, Events, Request, RoleMap, Stop, VerifyMode,
+    self, Beginning, Choice, DatabaseReport, Databases, Events, Request, RoleMap, Sequel, Stop,
+    VerifyMode,
 };
 use pgconvoy::error::Result;
 use pgconvoy::servers::{Cluster, DEMO_DATABASES, DemoSize, make_demo_databases};
@@ -37,6 +38,7 @@ pub(crate) fn between(source: &str, target: &str) -> Request {
         warm: false,
         fence: Vec::new(),
         toast_compression: None,
+        sequel: Sequel::OF_MIGRATE,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The WebStream recipe from end to end, by the program itself: a bundled instance with its three
 //! databases, a managed one, and the configurations of three hosts.
 
+mod again;
 #[cfg(feature = "aws")]
 mod aws;
 mod bad_input;

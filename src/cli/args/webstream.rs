@@ -139,6 +139,11 @@ pub(in crate::cli) struct WebstreamMigrate {
     /// End the sessions of services that are still connected, rather than refuse
     #[arg(long)]
     pub(in crate::cli) despite_sessions: bool,
+    /// Drop what an earlier run has made on the target, and begin anew: where the source was written to
+    /// since; refused where the target holds rows that it didn't write. To go on with what this begins,
+    /// leave it out
+    #[arg(long)]
+    pub(in crate::cli) restart: bool,
     #[command(flatten)]
     pub(in crate::cli) step: Step,
 }

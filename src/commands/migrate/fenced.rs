@@ -13,7 +13,7 @@ use crate::wire::Conninfo;
 use super::super::databases::{self, Pair, TargetDatabase};
 use super::super::fence::{self, Fence, Lifted};
 use super::super::report::DatabaseReport;
-use super::super::request::{Beginning, Request};
+use super::super::request::{Beginning, Request, Sequel};
 use super::{Checked, move_all, refuse_findings};
 
 /// Raises the fence, moves all databases, and leaves the roles kept out where all came out equal.
@@ -54,6 +54,10 @@ pub(super) async fn migrate_fenced(
     };
     let is_clean = reports.iter().all(|report| report.verification.is_clean());
     if let (true, Some(server)) = (ended.is_err() || !is_clean, server) {
+        if !open.is_empty() {
+            // Those that are done aren't fenced by this run any more.
+            reports.iter_mut().for_each(|report| report.fence = None);
+        }
         return lift(request, &server, &open, ended, events).await;
     }
     ended
@@ -126,7 +130,7 @@ async fn lift(
     let error = loop {
         let error = match lift_once(server, open).await {
             Ok(lifted) => {
-                say_lifted(&lifted, events).await;
+                say_lifted(&lifted, request.sequel, events).await;
                 return ended;
             }
             Err(error) => error,
@@ -149,8 +153,9 @@ async fn lift(
     let because = failed.message();
     let hint = failed.hint_text().map(|hint| format!("; {hint}")).unwrap_or_default();
     Err(Error::new(failed.kind(), because).because(lifting).hint(format!(
-        "{} may not log in to the source until `pgconvoy unfence --source …` lets them{hint}",
-        named(open)
+        "{} may not log in to the source until `{}` lets them{hint}",
+        named(open),
+        request.sequel.lifts_fence
     )))
 }
 
@@ -159,7 +164,7 @@ async fn lift_once(server: &Conninfo, open: &[String]) -> Result<Lifted> {
     fence::lift(&source, Some(open)).await
 }
 
-async fn say_lifted(lifted: &Lifted, events: &Events) {
+async fn say_lifted(lifted: &Lifted, sequel: Sequel, events: &Events) {
     if !lifted.again.is_empty() {
         let again = named(&lifted.again);
         let words = format!("the fence on the source is lifted: {again} may log in again");
@@ -167,9 +172,9 @@ async fn say_lifted(lifted: &Lifted, events: &Events) {
     }
     if !lifted.stay.is_empty() {
         let words = format!(
-            "the fence of an earlier run still stands on the source and keeps out {}; `pgconvoy \
-             unfence` lifts it",
-            named(&lifted.stay)
+            "the fence of an earlier run still stands on the source and keeps out {}; `{}` lifts it",
+            named(&lifted.stay),
+            sequel.lifts_fence
         );
         events.say(Event::Note(words)).await;
     }

@@ -17,7 +17,7 @@ mod retention;
 mod timed_table;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -150,7 +150,8 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
         let finding = Finding::refusal("target endpoint", what);
         found.findings.push(finding.mend("give host=NAME of the one endpoint"));
     }
-    Box::pin(look_at_target(&target, looking, &named, &mut found)).await?;
+    let authorities = authorities(recipe, looking)?;
+    Box::pin(look_at_target(&target, authorities.as_deref(), &named, &mut found)).await?;
     let is_aurora = found.target.as_ref().map(|target| target.is_aurora);
     if !host.is_empty() {
         found.findings.extend(endpoint::judge(&host, &found.endpoint, is_aurora));
@@ -166,13 +167,26 @@ async fn look(recipe: &mut Recipe, looking: &Looking) -> Result<Preflight> {
     Ok(found)
 }
 
+/// The authorities that are said now, or were for the services, or by which we verify ourselves.
+fn authorities(recipe: &Recipe, looking: &Looking) -> Result<Option<PathBuf>> {
+    if let Some(said) = &looking.root_certificate {
+        return Ok(Some(said.clone()));
+    }
+    let target = recipe.record.target.as_deref().unwrap_or_default();
+    let ours = Conninfo::settings(target)?.into_iter().find(|(name, _)| name == "sslrootcert");
+    let known =
+        recipe.record.root_certificate.clone().into_iter().chain(ours.map(|(_, file)| file));
+    // The services' hosts may have theirs where this one has nothing.
+    Ok(known.map(PathBuf::from).find(|file| file.is_file()))
+}
+
 async fn look_at_target(
     target: &Conninfo,
-    looking: &Looking,
+    authorities: Option<&Path>,
     named: &[Named],
     found: &mut Preflight,
 ) -> Result<()> {
-    if let Some(tls) = tls::ask(target, looking.root_certificate.as_deref()).await {
+    if let Some(tls) = tls::ask(target, authorities).await {
         found.tls = tls;
         found.findings.extend(found.tls.judge());
     }

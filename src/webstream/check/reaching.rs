@@ -25,7 +25,8 @@ pub(super) fn finding(error: &Error, source: &Conninfo) -> Finding {
         Some(_) => Silence::Otherwise,
     };
     let (host, port) = source.host_and_port().unwrap_or_else(|| ("127.0.0.1".to_owned(), 5432));
-    let finding = Finding::refusal("source server", format!("can't be reached: {error}"));
+    let finding =
+        Finding::refusal("source server", format!("can't be reached: {}", error.message()));
     match silence {
         Silence::Otherwise => finding.mend("mend --source, or give the password in PGPASSWORD"),
         Silence::Nobody | Silence::NotAdmitted => {

@@ -46,6 +46,7 @@ pub(super) fn judge(outdated: &Outdated) -> Option<Finding> {
     let Outdated { table, days, rows } = outdated;
     let many = match rows {
         Some(0) => return None,
+        Some(1) => "has 1 row".to_owned(),
         Some(rows) => format!("has {rows} rows"),
         None => "may have rows (counting them takes too long)".to_owned(),
     };
@@ -64,6 +65,7 @@ mod tests {
     fn rows_that_are_kept_are_no_finding() {
         let outdated = |rows| Outdated { table: "public.samples".to_owned(), days: 14, rows };
         assert_eq!(judge(&outdated(Some(0))), None);
+        assert!(judge(&outdated(Some(1))).unwrap().what.contains("has 1 row older"));
         assert!(judge(&outdated(Some(7))).unwrap().what.contains("has 7 rows older than the 14"));
         assert!(judge(&outdated(None)).unwrap().what.contains("takes too long"));
     }

@@ -50,6 +50,10 @@ async fn a_run_asks_before_it_changes_anything_and_goes_on_where_it_stopped() {
     assert_eq!(ended.out.matches("  line ").count(), 8, "{}", ended.out);
     assert!(it.text(FILES[0]).contains("Host=127.0.0.1"));
 
+    // What was said is known to who says it no more.
+    let all = words(&said, &[]);
+    let ended = it.answering(&all, "no\n");
+    assert!(ended.out.contains("SSL Mode=VerifyFull"), "{}", ended.out);
     let ended = it.answering(&all, "y\nAnn\nno\n");
     assert_eq!(ended.code, Some(130), "{}", ended.said);
     assert!(ended.said.contains("stopping before retire"), "{}", ended.said);
