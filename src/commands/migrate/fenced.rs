@@ -54,10 +54,6 @@ pub(super) async fn migrate_fenced(
     };
     let is_clean = reports.iter().all(|report| report.verification.is_clean());
     if let (true, Some(server)) = (ended.is_err() || !is_clean, server) {
-        if !open.is_empty() {
-            // Those that are done aren't fenced by this run any more.
-            reports.iter_mut().for_each(|report| report.fence = None);
-        }
         return lift(request, &server, &open, ended, events).await;
     }
     ended

@@ -32,8 +32,6 @@ async fn after_the_way_back_a_source_that_lived_on_is_moved_anew() {
     change(&it.source, "webstream_metrics", "INSERT INTO public.child VALUES (1)").await;
     let ended = it.step(&["migrate"]);
     assert!(ended.said.contains("--restart"), "{}{}", ended.out, ended.said);
-    // Its fence is lifted, whatever was done before it ended.
-    assert!(!ended.out.contains("rollback"), "{}", ended.out);
     it.step(&["migrate", "--restart"]).fine();
     assert_eq!(ask(&it.target, "webstream_metrics", ROWS).await, "2");
     it.step(&["verify"]).fine();
