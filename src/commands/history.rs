@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::copy::Fingerprint;
 use crate::engine::{JobState, Ledger};
 use crate::error::Result;
+use crate::pg::quote_ident;
 use crate::toc::Finding;
 use crate::wire::{Conninfo, Session};
 
@@ -84,7 +85,7 @@ pub async fn history(target: &Conninfo) -> Result<Option<History>> {
     let mut tables: Vec<CopiedTable> = sums.into_iter().filter_map(copied).collect();
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let changes = match &stored.state {
-        JobState::Sealed { report, .. } => DatabaseReport::parse(report)?.changes,
+        JobState::Sealed { report, .. } => changes(DatabaseReport::parse(report)?),
         JobState::Open => stored.job.changes.clone(),
     };
     let (tool, began, sealed) = times(&session).await?;
@@ -99,6 +100,16 @@ pub async fn history(target: &Conninfo) -> Result<Option<History>> {
         tables,
         changes,
     }))
+}
+
+/// What a finished job has changed. A role without its password is another one than before, too.
+fn changes(report: DatabaseReport) -> Vec<Finding> {
+    let locked_out = report.passwords_to_set.iter().map(|role| {
+        Finding::change(format!("role {role}"), "it was made without a password")
+            .mend(format!("ALTER ROLE {} PASSWORD '…';", quote_ident(role)))
+    });
+    let locked_out: Vec<Finding> = locked_out.collect();
+    report.changes.into_iter().chain(locked_out).collect()
 }
 
 async fn times(session: &Session) -> Result<(String, f64, Option<f64>)> {

@@ -50,6 +50,8 @@ async fn verify_leaves_a_report_of_all_that_moved_or_differs() {
     let owner =
         webstream.source.conninfo_as("webstream_iam", "secret-webstream_iam", "webstream_iam");
     kit::run(&owner, hostile).await;
+    let reader = "CREATE ROLE reader LOGIN; GRANT CONNECT ON DATABASE webstream_iam TO reader";
+    kit::run(&webstream.source.conninfo("postgres"), reader).await;
     for words in [&["provision"][..], &["migrate"]] {
         let (code, said) = step(&webstream, &target, words);
         assert_eq!(code, Some(0), "{said}");
@@ -63,7 +65,10 @@ async fn verify_leaves_a_report_of_all_that_moved_or_differs() {
         "SELECT fingerprint FROM pgconvoy.receipt WHERE rows = 40 LIMIT 1",
     )
     .await;
-    for said in ["Equal. Tables: 3; rows: 40;", "public.samples", &fingerprint, "migrate"] {
+    let locked_out = "role reader it was made without a password ALTER ROLE \"reader\" PASSWORD";
+    for said in
+        ["Equal. Tables: 3; rows: 40;", "public.samples", &fingerprint, "migrate", locked_out]
+    {
         assert!(told.contains(said), "{said}: {told}");
     }
     assert!(told.contains("public.</td><script>alert(1)</script>"), "{told}");
