@@ -59,7 +59,7 @@ pub(super) async fn measure(
          pg_catalog.ceil(extract(epoch FROM pg_catalog.now() - pg_catalog.min({{time}})) / 86400) \
          ::pg_catalog.int8"
     );
-    if let Some(row) = table.counted(session, &counts).await? {
+    if let Some(row) = table.counted(session, (&counts, "")).await? {
         (growth.recent_rows, growth.rows, growth.oldest_days) =
             (row.get(0), row.get(1), row.get(2));
         growth.estimate();

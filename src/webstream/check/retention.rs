@@ -33,11 +33,10 @@ pub(super) fn days(configurations: &[Configuration]) -> Option<i32> {
 
 /// Counts the rows of a table that are older.
 pub(super) async fn count(metrics: &Session, table: &TimedTable, days: i32) -> Result<Outdated> {
-    let counts = format!(
-        "pg_catalog.count(*) FILTER (WHERE {{time}} < pg_catalog.now() \
-         - pg_catalog.make_interval(days => {days}))"
-    );
-    let rows = table.counted(metrics, &counts).await?.map(|row| row.get(0));
+    // An index on the time answers that, where a large table is read too slowly.
+    let old =
+        format!("WHERE {{time}} < pg_catalog.now() - pg_catalog.make_interval(days => {days})");
+    let rows = table.counted(metrics, ("pg_catalog.count(*)", &old)).await?.map(|row| row.get(0));
     Ok(Outdated { table: table.name.to_string(), days, rows })
 }
 

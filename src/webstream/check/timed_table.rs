@@ -48,16 +48,18 @@ impl TimedTable {
         }))
     }
 
-    /// Reads one row of `counts`, in which `{time}` stands for the column; none where it takes too long.
+    /// Reads one row of a SELECT's list over the rows that a WHERE leaves: in both `{time}` stands for
+    /// the column. None where it takes too long.
     pub(super) async fn counted(
         &self,
         session: &Session,
-        counts: &str,
+        (list, narrowed): (&str, &str),
     ) -> Result<Option<tokio_postgres::Row>> {
         let doing = format!("counting the rows of {} by their times", self.name);
         session.execute(&doing, COUNTING).await?;
-        let counts = counts.replace("{time}", &quote_ident(&self.time));
-        let sql = format!("SELECT {counts} FROM {}", self.name.sql());
+        let [list, narrowed] =
+            [list, narrowed].map(|part| part.replace("{time}", &quote_ident(&self.time)));
+        let sql = format!("SELECT {list} FROM {} {narrowed}", self.name.sql());
         match session.query_one(&doing, &sql, &[]).await {
             Ok(row) => Ok(Some(row)),
             Err(error) if error.server_error().is_some_and(|w| w.sqlstate == CANCELED) => Ok(None),
